@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The table's format, as docs/table.md specifies it. Must match policy/table.ts (a test compares the offsets). */
+#ifndef MERLON_TABLE_H
+#define MERLON_TABLE_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define MERLON_TABLE_MAGIC 0x4e4c524dU /* "MRLN" */
+#define MERLON_TABLE_VERSION 1
+#define MERLON_PAGE 4096
+#define MERLON_CELLS_PER_PAGE 512
+#define MERLON_WORDS_PER_PAGE 1024
+#define MERLON_PLANES 6 /* enum merlon_op * 2 + owner */
+
+/* Decision word, direct: bit 31 clear. */
+#define MERLON_DECISION_CLAUSE 0x00ffffffU
+#define MERLON_DECISION_VERDICT_SHIFT 24
+#define MERLON_DECISION_VERDICT 0x3U
+#define MERLON_DECISION_DEFAULT (1U << 26) /* the clause is a default posture */
+/* Decision word, by subject: bit 31 set, the rest is the index of a row of `subjects` direct words. */
+#define MERLON_DECISION_BY_SUBJECT (1U << 31)
+
+/* Second word of a state's info cell. */
+#define MERLON_INFO_ABSORBING (1U << 31)
+#define MERLON_INFO_MARK (1U << 30) /* always set: no state id has it, so an info cell is never taken for an edge */
+#define MERLON_INFO_ACCEPT 0x00ffffffU
+
+#define MERLON_TABLE_FILE_SUBJECTS 1U /* flags: some file decision depends on the subject */
+#define MERLON_TABLE_EXEC_SUBJECTS 2U
+
+struct merlon_cell {
+	__u32 next;  /* edge: target state. info: default target */
+	__u32 check; /* edge: source state. info: MARK | accept index | ABSORBING? */
+};
+
+struct merlon_accept {
+	__u32 object;
+	__u32 subject;
+};
+
+/* Written by the agent into the kernel's copy only; zero in a table at rest, and left out of the hash. */
+struct merlon_stamp {
+	__u64 generation;
+	__u32 serial;       /* unique for each load on this node */
+	__u32 counter_base; /* counter of clause c is counter_base + c */
+	__u32 slot;
+	__u32 pad[3];
+};
+
+struct merlon_table {
+	__u32 magic;
+	__u32 version;
+	__u32 pages;          /* of the whole table */
+	__u32 flags;          /* MERLON_TABLE_*_SUBJECTS */
+	__u32 classes;        /* 1..256 */
+	__u32 cells_page;     /* first page */
+	__u32 cells;          /* count */
+	__u32 start;          /* state */
+	__u32 accepts_page;
+	__u32 accepts;
+	__u32 decisions_page;
+	__u32 decisions;      /* words: MERLON_PLANES * objects, then rows */
+	__u32 objects;
+	__u32 subjects;
+	__u32 clauses;        /* highest clause id */
+	__u32 undecidable[2]; /* direct decision words: exec, file */
+	__u32 reserved[15];
+	__u8 hash[32];        /* SHA-256 of the table with hash and stamp zero; offset 128 */
+	struct merlon_stamp stamp; /* offset 160 */
+	__u8 pad[64];
+	__u8 class_of[256];   /* byte -> class; offset 256 */
+};
+
+#endif
