@@ -29,6 +29,8 @@
 
 #define MERLON_TABLE_FILE_SUBJECTS 1U /* flags: some file decision depends on the subject */
 #define MERLON_TABLE_EXEC_SUBJECTS 2U
+#define MERLON_TABLE_FILE_RULES 4U /* some file decision is not plain allow: otherwise opens need no path */
+#define MERLON_TABLE_EXEC_RULES 8U
 
 struct merlon_cell {
 	__u32 next;  /* edge: target state. info: default target */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The matcher: runs a path through a table (docs/table.md) and reads the decision. Holds no policy logic.
+ *
+ * Compiles for BPF and for the host. The includer provides
+ *   void *merlon_page(void *table, __u32 index)     page of a table, NULL where there is none
+ *   long merlon_loop(__u32 n, fn, void *context)    calls fn(i, context) until it returns 1, as bpf_loop does
+ *
+ * A table was verified before it got here (policy/verify.ts), so the only checks are masks, and NULL pages, which the
+ * BPF verifier demands. A NULL page means a defect: the caller gives the undecidable verdict and counts an error.
+ */
+#ifndef MERLON_MATCH_H
+#define MERLON_MATCH_H
+
+#include "abi.h"
+#include "table.h"
+
+/* Bytes run in one call of the loop: enough that the common path needs two calls, few enough to verify quickly. */
+#define MERLON_RUN_CHUNK 24
+
+/* The path lies somewhere in a buffer of this size (a walk to the root writes it from the end). */
+#define MERLON_TEXT_SIZE (MERLON_PATH_MAX + 256)
+
+struct merlon_run {
+	void *table;
+	const struct merlon_table *head;
+	const __u8 *text; /* MERLON_TEXT_SIZE bytes */
+	__u32 at;         /* next byte */
+	__u32 end;
+	__u32 state;
+	__u32 bad;        /* 1: the table led out of itself */
+};
+
+/* Runs the next MERLON_RUN_CHUNK bytes. Returns 1 when there is nothing left to run, or nothing that could change the state. */
+static long merlon_run_chunk(__u32 unused, void *context)
+{
+	struct merlon_run *run = context;
+	const struct merlon_table *head = run->head;
+	const __u8 *text = run->text;
+	const struct merlon_cell *page = 0;
+	__u32 page_index = ~0U, cells_page = head->cells_page;
+	__u32 state = run->state, at = run->at, end = run->end;
+	long done = 0;
+	int i;
+
+	for (i = 0; i < MERLON_RUN_CHUNK; i++) {
+		const struct merlon_cell *cell;
+		__u32 index;
+
+		if (at >= end || at >= MERLON_TEXT_SIZE) {
+			done = 1;
+			break;
+		}
+		index = state + 1 + head->class_of[text[at]];
+		at++;
+		if (!page || index / MERLON_CELLS_PER_PAGE != page_index) {
+			page_index = index / MERLON_CELLS_PER_PAGE;
+			page = merlon_page(run->table, cells_page + page_index);
+			if (!page)
+				goto bad;
+		}
+		cell = &page[index % MERLON_CELLS_PER_PAGE];
+		if (cell->check == state) {
+			state = cell->next;
+			continue;
+		}
+		if (state / MERLON_CELLS_PER_PAGE != page_index) {
+			page_index = state / MERLON_CELLS_PER_PAGE;
+			page = merlon_page(run->table, cells_page + page_index);
+			if (!page)
+				goto bad;
+		}
+		cell = &page[state % MERLON_CELLS_PER_PAGE];
+		if (cell->check & MERLON_INFO_ABSORBING) {
+			done = 1;
+			break;
+		}
+		state = cell->next;
+	}
+	run->state = state;
+	run->at = at;
+	return done;
+bad:
+	run->bad = 1;
+	return 1;
+}
+
+/*
+ * Object and subject class of text[at..end). Returns 0, or -1 when the table led out of itself.
+ * `text` is a buffer of MERLON_TEXT_SIZE bytes, `head` page 0 of `table`.
+ */
+static __always_inline int merlon_classify(void *table, const struct merlon_table *head, const __u8 *text, __u32 at,
+					   __u32 end, struct merlon_accept *out)
+{
+	struct merlon_run run = {
+		.table = table, .head = head, .text = text, .at = at, .end = end, .state = head->start,
+	};
+	const struct merlon_cell *cells;
+	const struct merlon_accept *accepts;
+	__u32 accept;
+
+	merlon_loop(MERLON_TEXT_SIZE / MERLON_RUN_CHUNK + 1, merlon_run_chunk, &run);
+	if (run.bad)
+		return -1;
+	cells = merlon_page(table, head->cells_page + run.state / MERLON_CELLS_PER_PAGE);
+	if (!cells)
+		return -1;
+	accept = cells[run.state % MERLON_CELLS_PER_PAGE].check & MERLON_INFO_ACCEPT;
+	accepts = merlon_page(table, head->accepts_page + accept / MERLON_CELLS_PER_PAGE);
+	if (!accepts)
+		return -1;
+	*out = accepts[accept % MERLON_CELLS_PER_PAGE];
+	return 0;
+}
+
+/* Word `index` of the decisions. Returns 0, or -1 when the table led out of itself. */
+static __always_inline int merlon_word(void *table, const struct merlon_table *head, __u32 index, __u32 *word)
+{
+	const __u32 *page = merlon_page(table, head->decisions_page + index / MERLON_WORDS_PER_PAGE);
+
+	if (!page)
+		return -1;
+	*word = page[index % MERLON_WORDS_PER_PAGE];
+	return 0;
+}
+
+/* The index word of an object: a direct decision, or BY_SUBJECT and the position of a row (merlon_row). */
+static __always_inline int merlon_decision(void *table, const struct merlon_table *head, __u32 plane, __u32 object,
+					   __u32 *word)
+{
+	return merlon_word(table, head, plane * head->objects + object, word);
+}
+
+/* The decision for one subject, where the index word said BY_SUBJECT. */
+static __always_inline int merlon_row(void *table, const struct merlon_table *head, __u32 index_word, __u32 subject,
+				      __u32 *word)
+{
+	return merlon_word(table, head, (index_word & ~MERLON_DECISION_BY_SUBJECT) + subject, word);
+}
+
+/* Of two direct decisions the one that takes precedence: the lower clause; none (0) comes last. */
+static __always_inline __u32 merlon_stronger(__u32 a, __u32 b)
+{
+	return ((a & MERLON_DECISION_CLAUSE) - 1) <= ((b & MERLON_DECISION_CLAUSE) - 1) ? a : b;
+}
+
+static __always_inline __u32 merlon_verdict_of(__u32 word)
+{
+	return (word >> MERLON_DECISION_VERDICT_SHIFT) & MERLON_DECISION_VERDICT;
+}
+
+#endif
