@@ -18,7 +18,7 @@
 /* Bytes run in one call of the loop: enough that the common path needs two calls, few enough to verify quickly. */
 #define MERLON_RUN_CHUNK 24
 
-/* The path lies somewhere in a buffer of this size (a walk to the root writes it from the end). */
+/* The path lies within the first MERLON_PATH_MAX bytes of a buffer of this size (the rest is slack for the walk's masks). */
 #define MERLON_TEXT_SIZE (MERLON_PATH_MAX + 256)
 
 struct merlon_run {
@@ -47,11 +47,11 @@ static long merlon_run_chunk(__u32 unused, void *context)
 		const struct merlon_cell *cell;
 		__u32 index;
 
-		if (at >= end || at >= MERLON_TEXT_SIZE) {
+		if (at >= end) {
 			done = 1;
 			break;
 		}
-		index = state + 1 + head->class_of[text[at]];
+		index = state + 1 + head->class_of[text[at & (MERLON_PATH_MAX - 1)]];
 		at++;
 		if (!page || index / MERLON_CELLS_PER_PAGE != page_index) {
 			page_index = index / MERLON_CELLS_PER_PAGE;
@@ -99,7 +99,7 @@ static __always_inline int merlon_classify(void *table, const struct merlon_tabl
 	const struct merlon_accept *accepts;
 	__u32 accept;
 
-	merlon_loop(MERLON_TEXT_SIZE / MERLON_RUN_CHUNK + 1, merlon_run_chunk, &run);
+	merlon_loop(MERLON_PATH_MAX / MERLON_RUN_CHUNK + 1, merlon_run_chunk, &run);
 	if (run.bad)
 		return -1;
 	cells = merlon_page(table, head->cells_page + run.state / MERLON_CELLS_PER_PAGE);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * bprm_check_security: may this file be executed? Runs for a script and again for its interpreter.
+ * bprm_committed_creds: the exec happened; the task has another executable now.
+ *
+ * The first exec in a container that no profile is bound to yet is *held*: the task gets SIGSTOP and execve returns
+ * ERESTARTNOINTR, so that it runs again, unchanged, once the agent has bound the container and sent SIGCONT. Nothing of
+ * a container runs before its profile applies (docs/decisions/hold.md).
+ */
+#ifndef MERLON_EXEC_H
+#define MERLON_EXEC_H
+
+#include "decide.bpf.h"
+
+/* ---- Hold ---- */
+
+static __always_inline bool merlon_holding(void)
+{
+	__u32 zero = 0;
+	struct merlon_control *state = bpf_map_lookup_elem(&control, &zero);
+
+	return state && state->hold && bpf_ktime_get_boot_ns() - state->heartbeat_ns < MERLON_HEARTBEAT_MAX_NS;
+}
+
+/* In a mount namespace that is not the node's, below no container that is bound: somebody's new container. */
+static __always_inline bool merlon_is_unknown_container(const struct merlon_task *who, const struct task_struct *task)
+{
+	if (who->kind == MERLON_BIND_CONTAINER || who->kind == MERLON_BIND_PLAIN)
+		return false;
+	return task->nsproxy->mnt_ns->ns.inum != merlon_config.host_mnt_ns;
+}
+
+/* Stops the task until the agent has decided whose container this is. Returns 0 where it has decided already. */
+static __always_inline int merlon_hold(const struct merlon_task *who, const struct merlon_question *question)
+{
+	struct merlon_held fresh = { .state = MERLON_HELD_WAITING }, *held_before;
+	struct merlon_scratch *slot;
+	__u64 cgroup_id = who->cgroup_id;
+
+	held_before = bpf_map_lookup_elem(&held, &cgroup_id);
+	if (held_before && held_before->state == MERLON_HELD_RELEASED)
+		return 0;
+	if (!held_before) {
+		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
+		if (bpf_map_update_elem(&held, &cgroup_id, &fresh, BPF_NOEXIST) < 0 &&
+		    !bpf_map_lookup_elem(&held, &cgroup_id)) {
+			MERLON_ERROR(MERLON_FILE_EXEC, ENOMEM);
+			return 0;
+		}
+	}
+	slot = merlon_claim();
+	if (!slot) {
+		MERLON_ERROR(MERLON_FILE_EXEC, ENOSPC);
+		return 0;
+	}
+	/* First the signal, then the event: SIGCONT discards a pending SIGSTOP, but cannot undo one that comes later. */
+	if (bpf_send_signal_thread(SIGSTOP)) {
+		MERLON_ERROR(MERLON_FILE_EXEC, EINVAL);
+		merlon_release(slot);
+		return 0;
+	}
+	merlon_stat(MERLON_STAT_HELD);
+	slot->matched.generation = slot->matched.serial = 0;
+	merlon_begin(slot, who, MERLON_EVENT_HELD, MERLON_OP_EXEC, MERLON_ALLOW);
+	merlon_set_object(slot, question);
+	merlon_report(slot);
+	merlon_release(slot);
+	return -ERESTARTNOINTR;
+}
+
+/* ---- Hooks ---- */
+
+/* A runtime executing itself again (runc does, from a sealed copy) before it has entered the container. */
+static __always_inline bool merlon_is_own_image(struct linux_binprm *bprm, const struct task_struct *task)
+{
+	if (task->nsproxy->mnt_ns->ns.inum != merlon_config.host_mnt_ns)
+		return false;
+	if (BPF_CORE_READ(bprm, file, f_path.mnt, mnt_flags) & MNT_INTERNAL)
+		return true; /* memfd */
+	return BPF_CORE_READ(bprm, file, f_inode) == BPF_CORE_READ(task, mm, exe_file, f_inode);
+}
+
+SEC("lsm/bprm_check_security")
+int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct merlon_task local = {}, *who;
+	struct merlon_question question = { .op = MERLON_OP_EXEC };
+	int held_result;
+
+	if (ret)
+		return ret;
+	who = merlon_current(&local);
+	question.dentry = bprm->file->f_path.dentry;
+	question.vfsmount = bprm->file->f_path.mnt;
+	who->flags &= ~MERLON_TASK_OWN_IMAGE;
+	if (merlon_is_unknown_container(who, task) && merlon_holding()) {
+		held_result = merlon_hold(who, &question);
+		if (held_result)
+			return held_result;
+	}
+	if ((who->flags & MERLON_TASK_ENTERING) && merlon_is_own_image(bprm, task)) {
+		who->flags |= MERLON_TASK_OWN_IMAGE;
+		merlon_stat(MERLON_STAT_ENTERING);
+		return 0;
+	}
+	if (!who->slot)
+		return 0;
+	question.owner = task->cred->fsuid.val == bprm->file->f_inode->i_uid.val;
+	return merlon_decide(who, &question);
+}
+
+SEC("lsm/bprm_committed_creds")
+int BPF_PROG(merlon_exec_committed, struct linux_binprm *bprm)
+{
+	struct merlon_task *who = bpf_task_storage_get(&tasks, (void *)bpf_get_current_task_btf(), 0, 0);
+
+	if (!who)
+		return 0;
+	who->serial = 0; /* another executable: another subject */
+	if (who->flags & MERLON_TASK_OWN_IMAGE)
+		who->flags &= ~MERLON_TASK_OWN_IMAGE;
+	else
+		who->flags &= ~MERLON_TASK_ENTERING;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who comes into a cgroup from outside. A runtime's start-up code runs in the container's cgroup before the container
+ * does; its children are start-up code too. A process of a container never becomes start-up code again: the mark is set
+ * only where a task moves, or is cloned, into a cgroup from another that is no bound container's.
+ */
+#ifndef MERLON_LIFE_H
+#define MERLON_LIFE_H
+
+#include "subject.bpf.h"
+
+static __always_inline bool merlon_is_inside(const struct merlon_task *who)
+{
+	return who && who->kind == MERLON_BIND_CONTAINER && !(who->flags & MERLON_TASK_ENTERING);
+}
+
+static __always_inline void merlon_mark_entering(struct task_struct *task)
+{
+	struct merlon_task *who = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (who)
+		who->flags |= MERLON_TASK_ENTERING;
+	else
+		MERLON_ERROR(MERLON_FILE_LIFE, ENOMEM);
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(merlon_attach, struct cgroup *to, const char *path, struct task_struct *task, bool threadgroup)
+{
+	if (!merlon_is_inside(bpf_task_storage_get(&tasks, task, 0, 0)))
+		merlon_mark_entering(task);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(merlon_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct merlon_task *who = bpf_task_storage_get(&tasks, parent, 0, 0);
+
+	if (who && (who->flags & MERLON_TASK_ENTERING))
+		merlon_mark_entering(child);
+	else if (child->cgroups->dfl_cgrp != parent->cgroups->dfl_cgrp && !merlon_is_inside(who))
+		merlon_mark_entering(child); /* CLONE_INTO_CGROUP */
+	return 0;
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * file_open: every open(2) family call, O_PATH excepted, and the kernel's own opening of a file to execute it.
+ *
+ * OVERHEAD per open, instructions on 6.12: see bench/RESULTS.md.
+ */
+#ifndef MERLON_OPEN_H
+#define MERLON_OPEN_H
+
+#include "decide.bpf.h"
+
+/*
+ * A filesystem's own second open of the file beneath it (overlayfs): the first one was decided under the path that the
+ * task used. v6.5 marks it (FMODE_BACKING, 1 << 25) and gives it the lower path; before, it has the upper path and the
+ * lower inode.
+ */
+#define FMODE_BACKING 0x2000000
+
+static __always_inline bool merlon_is_backing(const struct file *file)
+{
+	return (file->f_mode & FMODE_BACKING) || file->f_path.dentry->d_inode != file->f_inode;
+}
+
+SEC("lsm/file_open")
+int BPF_PROG(merlon_file_open, struct file *file, int ret)
+{
+	struct merlon_task local = {}, *who;
+	struct merlon_question question = { .op = MERLON_OP_READ };
+	struct task_struct *task;
+
+	if (ret)
+		return ret;
+	who = merlon_current(&local);
+	if (!who->slot || merlon_is_backing(file))
+		return 0;
+	task = (void *)bpf_get_current_task_btf();
+	if ((file->f_mode & FMODE_WRITE) || (file->f_flags & O_TRUNC))
+		question.op = MERLON_OP_WRITE;
+	question.owner = task->cred->fsuid.val == file->f_inode->i_uid.val;
+	question.dentry = file->f_path.dentry;
+	question.vfsmount = file->f_path.mnt;
+	return merlon_decide(who, &question);
+}
+
+#endif

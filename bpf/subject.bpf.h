@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who is asking: the profile bound to the task's cgroup or its nearest bound ancestor, found once and kept in task
+ * storage next to the cgroup id and the epoch that it was found for. Namespaces are not identity.
+ */
+#ifndef MERLON_SUBJECT_H
+#define MERLON_SUBJECT_H
+
+#include "path.bpf.h"
+
+/* Deeper cgroups than this are searched from this many levels above the root. Docker in docker in Kubernetes: 12. */
+#define MERLON_CGROUP_LEVELS 64
+
+static __always_inline __u64 merlon_epoch(void)
+{
+	__u32 zero = 0;
+	struct merlon_control *state = bpf_map_lookup_elem(&control, &zero);
+
+	return state ? state->bind_epoch : 0;
+}
+
+struct merlon_search {
+	struct merlon_task *who;
+	int level;
+};
+
+/* Looks at one ancestor, from the leaf towards the root. */
+static long merlon_search_level(__u32 i, void *context)
+{
+	struct merlon_search *search = context;
+	int level = search->level - (int)i;
+	struct merlon_binding *binding;
+	__u64 id;
+
+	if (level < 0)
+		return 1;
+	id = bpf_get_current_ancestor_cgroup_id(level);
+	binding = bpf_map_lookup_elem(&bindings, &id);
+	if (!binding)
+		return 0;
+	search->who->bound_id = id;
+	search->who->slot = binding->slot;
+	search->who->kind = binding->kind;
+	return 1;
+}
+
+/* Fills in cgroup, binding and epoch of the current task. Keeps `flags`. */
+__noinline int merlon_resolve(struct merlon_task *who, __u64 cgroup_id, __u64 epoch)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct merlon_search search = { .who = who };
+
+	if (!who)
+		return 0;
+	search.level = BPF_CORE_READ(task, cgroups, dfl_cgrp, level);
+	who->cgroup_id = cgroup_id;
+	who->epoch = epoch;
+	who->bound_id = 0;
+	who->slot = who->kind = who->serial = who->subject = 0;
+	bpf_loop(MERLON_CGROUP_LEVELS, merlon_search_level, &search, 0);
+	return 0;
+}
+
+/*
+ * The current task's state, up to date: its storage, or `local` where there is no memory for one (bpf_task_storage_get
+ * fails under memory pressure, and on 7.x wherever the CPU lacks cmpxchg16b).
+ */
+static __always_inline struct merlon_task *merlon_current(struct merlon_task *local)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct merlon_task *who = bpf_task_storage_get(&tasks, task, 0, 0);
+	__u64 cgroup_id = bpf_get_current_cgroup_id(), epoch = merlon_epoch();
+
+	if (who && who->cgroup_id == cgroup_id && who->epoch == epoch)
+		return who;
+	if (!who)
+		who = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!who) {
+		MERLON_ERROR(MERLON_FILE_SUBJECT, ENOMEM);
+		who = local;
+	}
+	merlon_resolve(who, cgroup_id, epoch);
+	return who;
+}
+
+/* A container's task whose start-up code is the runtime's. */
+static __always_inline bool merlon_entering(const struct merlon_task *who)
+{
+	return who->kind == MERLON_BIND_CONTAINER && (who->flags & MERLON_TASK_ENTERING);
+}
+
+/* Walks to an executable. Returns 0, or -1 where it has no path or none that can be decided. */
+static __always_inline int merlon_walk_exe(struct merlon_scratch *slot, const struct task_struct *task)
+{
+	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+
+	if (!exe) /* a kernel thread, or a process that is gone */
+		return -1;
+	merlon_walk(slot, (__u64)BPF_CORE_READ(exe, f_path.dentry), (__u64)BPF_CORE_READ(exe, f_path.mnt));
+	return slot->walk.reason ? -1 : 0;
+}
+
+#endif
