@@ -75,7 +75,7 @@ static __always_inline bool merlon_is_own_image(struct linux_binprm *bprm, const
 {
 	if (task->nsproxy->mnt_ns->ns.inum != merlon_config.host_mnt_ns)
 		return false;
-	if (BPF_CORE_READ(bprm, file, f_path.mnt, mnt_flags) & MNT_INTERNAL)
+	if (merlon_is_internal((__u64)BPF_CORE_READ(bprm, file, f_path.mnt) - bpf_core_field_offset(struct mount, mnt)))
 		return true; /* memfd */
 	return BPF_CORE_READ(bprm, file, f_inode) == BPF_CORE_READ(task, mm, exe_file, f_inode);
 }

@@ -10,15 +10,13 @@
 #include "decide.bpf.h"
 
 /*
- * A filesystem's own second open of the file beneath it (overlayfs): the first one was decided under the path that the
- * task used. v6.5 marks it (FMODE_BACKING, 1 << 25) and gives it the lower path; before, it has the upper path and the
- * lower inode.
+ * Overlayfs opens the file beneath its own a second time; the first time was decided under the path that the task used.
+ * Before v6.5 that second file has the upper path and the lower inode; from then on the lower path, on an internal mount
+ * (merlon_is_internal).
  */
-#define FMODE_BACKING 0x2000000
-
 static __always_inline bool merlon_is_backing(const struct file *file)
 {
-	return (file->f_mode & FMODE_BACKING) || file->f_path.dentry->d_inode != file->f_inode;
+	return file->f_path.dentry->d_inode != file->f_inode;
 }
 
 SEC("lsm/file_open")

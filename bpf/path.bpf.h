@@ -75,11 +75,18 @@ static __always_inline long merlon_cross(struct merlon_walk *walk)
 		walk->root = (__u64)BPF_CORE_READ(parent, mnt.mnt_root);
 		return 0;
 	}
-	if (BPF_CORE_READ(mount, mnt.mnt_flags) & MNT_INTERNAL)
-		walk->pseudo = 1;
-	else if (BPF_CORE_READ(mount, mnt_ns, root) != mount)
+	if (BPF_CORE_READ(mount, mnt_ns, root) != mount)
 		walk->reason = MERLON_REASON_DETACHED;
 	return 1;
+}
+
+/*
+ * A mount that only the kernel itself uses: of pipes, sockets and memfds, and the private copies through which overlayfs
+ * opens the files beneath its own. It has MNT_NS_INTERNAL, an error pointer, for its namespace.
+ */
+static __always_inline bool merlon_is_internal(__u64 mount)
+{
+	return (__u64)BPF_CORE_READ((struct mount *)mount, mnt_ns) >= -4095ULL;
 }
 
 static long merlon_step(__u32 unused, void *context)
@@ -124,6 +131,11 @@ __noinline int merlon_walk(struct merlon_scratch *slot, __u64 dentry, __u64 vfsm
 	walk->dentry = dentry;
 	walk->mount = vfsmount - bpf_core_field_offset(struct mount, mnt);
 	walk->root = (__u64)BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
+	if (merlon_is_internal(walk->mount)) {
+		walk->pseudo = 1;
+		if ((__u64)BPF_CORE_READ((struct dentry *)dentry, d_parent) != dentry)
+			return 0; /* beneath an overlay: decided under the path that the task used */
+	}
 	/* A component takes two bytes at least; mounts may be stacked on one place without taking any. */
 	if (bpf_loop(2 * MERLON_PATH_MAX, merlon_step, &slot, 0) >= 2 * MERLON_PATH_MAX)
 		walk->reason = MERLON_REASON_PATH_TOO_LONG;
