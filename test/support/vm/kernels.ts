@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels of the guests: Debian's own packages, unpacked into the cache. The system's apt configuration is only read.
 
-import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory, cached, exists } from './cache.ts';
-import { command } from './command.ts';
+import { command, commandBytes } from './command.ts';
 
 export type KernelName = '6.1' | '6.12' | '7.2';
 
@@ -12,7 +12,7 @@ export type Kernel = {
   name: KernelName;
   /** What `uname -r` prints. */
   release: string;
-  /** The kernel image. */
+  /** The kernel as an ELF file. */
   image: string;
   /** Holds `lib/modules/<release>` with a modules.dep. */
   root: string;
@@ -44,10 +44,10 @@ export function isKernelName(text: string): text is KernelName {
 
 /** The kernel, fetched from Debian when the cache does not have it. */
 export async function provideKernel(name: KernelName): Promise<Kernel> {
-  const root = await cached('kernel', `${name}-2`, (into) => fetchKernel(name, into));
+  const root = await cached('kernel', `${name}-3`, (into) => fetchKernel(name, into));
   const [release] = await readdir(join(root, 'lib/modules'));
   if (release === undefined) throw new Error(`MERLON_TEST_KERNEL: No modules in ${root}: remove that directory and try again`);
-  return { name, release, image: join(root, 'vmlinuz'), root };
+  return { name, release, image: join(root, 'vmlinux'), root };
 }
 
 async function fetchKernel(name: KernelName, into: string): Promise<void> {
@@ -117,11 +117,27 @@ async function arrange(unpacked: string, into: string): Promise<void> {
   const [release] = await readdir(modules);
   if (release === undefined) throw new Error(`MERLON_TEST_KERNEL: The package in ${unpacked} holds no modules`);
   const beside = join(modules, release, 'vmlinuz');
-  await rename((await exists(beside)) ? beside : join(unpacked, `boot/vmlinuz-${release}`), join(into, 'vmlinuz'));
+  const compressed = (await exists(beside)) ? beside : join(unpacked, `boot/vmlinuz-${release}`);
+  await writeFile(join(into, 'vmlinux'), await decompressed(await readFile(compressed)));
   await mkdir(join(into, 'lib/modules'), { recursive: true });
   await rename(join(modules, release), join(into, 'lib/modules', release));
   // modules.dep is made when a package is installed, which this one never is. depmod of a merged-usr system looks below /usr/lib.
   await mkdir(join(into, 'usr'));
   await symlink('../lib', join(into, 'usr/lib'));
   await command('depmod', ['-b', into, release]);
+}
+
+/**
+ * The ELF kernel inside a bzImage (Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length). QEMU starts it
+ * through its PVH entry, which saves the seconds that an emulated processor takes to decompress it, and its random relocation.
+ */
+async function decompressed(image: Buffer): Promise<Buffer> {
+  const protectedMode = ((image[0x1f1] || 4) + 1) * 512;
+  const start = protectedMode + image.readUInt32LE(0x248);
+  // The last four bytes are the decompressed length, which the build appends.
+  const payload = image.subarray(start, start + image.readUInt32LE(0x24c) - 4);
+  const isXz = payload.readUInt32BE(0) === 0xfd377a58;
+  const elf = isXz ? await commandBytes('xz', ['-dc', '--single-stream'], { input: payload }) : await commandBytes('zstd', ['-dcq'], { input: payload });
+  if (elf.readUInt32BE(0) !== 0x7f454c46) throw new Error('MERLON_TEST_KERNEL: The decompressed kernel is not an ELF file');
+  return elf;
 }
