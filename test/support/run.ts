@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The test runner. The last line that it prints is "N passed, N failed", and its exit status says the same.
+//
+//   node test/support/run.ts unit|kernel|e2e|all [files of that suite...]
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { add, exitStatus, none, summary, type Totals } from './results.ts';
+import { runFiles, runKernelSuite, suiteFiles, unitFiles } from './suites.ts';
+import { TREE } from './vm/guest.ts';
+import { isKernelName, KERNEL_NAMES } from './vm/kernels.ts';
+
+const [suite = '', ...chosen] = process.argv.slice(2);
+
+/** A check that is one program: it counts as one test. */
+async function check(name: string, program: string, ...args: string[]): Promise<Totals> {
+  const child = spawn(process.execPath, [join(TREE, 'node_modules', program), ...args], { cwd: TREE, stdio: 'inherit' });
+  const status = await new Promise<number>((resolve) => child.on('close', (value) => resolve(value ?? 1)));
+  console.log(status === 0 ? `    1 passed  ${name}` : `FAILED  ${name}: status ${status}`);
+  return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+}
+
+const lint = (): Promise<Totals> => check('lint', 'oxlint/bin/oxlint', '--type-aware', '--deny-warnings');
+const types = (): Promise<Totals> => check('types', 'typescript/bin/tsc', '-p', '.');
+const pick = (files: string[]): string[] => (chosen.length > 0 ? chosen : files);
+
+/** MERLON_TEST_KERNELS="6.12 7.2" runs the kernel suite on these only. */
+function kernels(): Parameters<typeof runKernelSuite>[0] {
+  return process.env['MERLON_TEST_KERNELS']?.split(/[ ,]+/).filter(isKernelName) ?? KERNEL_NAMES;
+}
+
+/** An empty suite fails: it proves nothing. */
+async function filled(name: string, files: string[], runThem: (files: string[]) => Promise<Totals>): Promise<Totals> {
+  const totals = files.length === 0 ? none() : await runThem(files);
+  if (totals.passed + totals.failed + totals.skipped > 0) return totals;
+  console.log(`FAILED  ${name}: no tests were run`);
+  return { passed: 0, failed: 1, skipped: 0 };
+}
+
+const unit = (): Promise<Totals> => filled('unit', pick(unitFiles()), (files) => runFiles(files, { parallel: true }));
+const kernel = (): Promise<Totals> => filled('kernel', pick(suiteFiles('kernel')), (files) => runKernelSuite(kernels(), files));
+const e2e = (): Promise<Totals> => filled('e2e', pick(suiteFiles('e2e')), (files) => runFiles(files, { parallel: false }));
+
+async function all(): Promise<Totals> {
+  const totals = add(none(), ...(await Promise.all([lint(), types()])));
+  add(totals, await unit(), await kernel());
+  if (existsSync(join(TREE, 'test/e2e'))) add(totals, await e2e());
+  else console.log('SKIPPED e2e: there is no test/e2e');
+  return totals;
+}
+
+async function inGuest(): Promise<Totals> {
+  const [eventsFile = '', ...files] = chosen;
+  return runFiles(files, { parallel: false, eventsFile });
+}
+
+const SUITES: Record<string, () => Promise<Totals>> = { unit, kernel, e2e, all, lint, types, 'in-guest': inGuest };
+const selected = SUITES[suite];
+if (selected === undefined) {
+  console.error(`There is no suite "${suite}": use one of unit, kernel, e2e, all`);
+  process.exit(2);
+}
+const totals = await selected();
+console.log(summary(totals));
+process.exitCode = exitStatus(totals);

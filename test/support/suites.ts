@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The suites: on this machine (unit, e2e), and inside a guest of every kernel (kernel).
+
+import { appendFileSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { add, collect, describe, none, type Outcome, type Totals } from './results.ts';
+import { GuestError, runInGuest, TREE } from './vm/guest.ts';
+import { provideImage } from './vm/image.ts';
+import { KERNEL_NAMES, type KernelName, provideKernel } from './vm/kernels.ts';
+
+/** Two guests of two processors each: what a machine of two cores can emulate side by side. */
+const GUESTS_AT_ONCE = 2;
+const GUEST_SECONDS = Number(process.env['MERLON_TEST_GUEST_SECONDS'] ?? 900);
+const GUEST_MEMORY_MB = 1536;
+/** The line that ends a guest's list of outcomes: without it the list is not complete. */
+const COMPLETE = 'complete';
+
+export function unitFiles(): string[] {
+  const outside = (path: string): boolean => /^(node_modules|build|test\/kernel|test\/e2e)(\/|$)/.test(path);
+  return globSync('**/*.test.ts', { cwd: TREE, exclude: outside }).filter((each) => !outside(each)).sort();
+}
+
+export function suiteFiles(name: 'kernel' | 'e2e'): string[] {
+  return globSync(`test/${name}/**/*.test.ts`, { cwd: TREE }).sort();
+}
+
+export type RunOptions = { parallel: boolean; eventsFile?: string };
+
+/** Runs files on this machine (which may be a guest), telling what failed and one line a file. */
+export async function runFiles(files: readonly string[], options: RunOptions): Promise<Totals> {
+  const totals = none();
+  const perFile = new Map<string, Totals & { milliseconds: number }>();
+  if (options.eventsFile !== undefined) writeFileSync(options.eventsFile, '');
+  const report = (outcome: Outcome): void => {
+    totals[outcome.kind]++;
+    const file = perFile.get(outcome.file) ?? { ...none(), milliseconds: 0 };
+    file[outcome.kind]++;
+    file.milliseconds += outcome.milliseconds;
+    perFile.set(outcome.file, file);
+    process.stdout.write(describe(outcome));
+    if (options.eventsFile !== undefined) appendFileSync(options.eventsFile, `${JSON.stringify(outcome)}\n`);
+  };
+  const concurrency = options.parallel ? availableParallelism() : 1;
+  await collect(run({ files: files.map((each) => join(TREE, each)), concurrency }), TREE, report);
+  for (const [file, { passed, failed, skipped, milliseconds }] of [...perFile].sort()) {
+    const counts = `${String(passed).padStart(5)} passed${failed > 0 ? ` ${failed} FAILED` : ''}${skipped > 0 ? ` ${skipped} skipped` : ''}`;
+    console.log(`${counts}  ${file}  ${(milliseconds / 1000).toFixed(1)} s`);
+  }
+  if (options.eventsFile !== undefined) appendFileSync(options.eventsFile, `${JSON.stringify(COMPLETE)}\n`);
+  return totals;
+}
+
+/** Runs the kernel suite in one guest of each kernel. */
+export async function runKernelSuite(kernels: readonly KernelName[] = KERNEL_NAMES, files = suiteFiles('kernel')): Promise<Totals> {
+  // Fetched before any guest starts, so that guests side by side do not both build the same image.
+  for (const each of kernels) await provideKernel(each);
+  await provideImage();
+  const waiting = [...kernels];
+  const totals = none();
+  const lane = async (): Promise<void> => {
+    for (let kernel = waiting.shift(); kernel !== undefined; kernel = waiting.shift()) add(totals, await runInOneGuest(kernel, files));
+  };
+  await Promise.all(Array.from({ length: GUESTS_AT_ONCE }, lane));
+  return totals;
+}
+
+async function runInOneGuest(kernel: KernelName, files: readonly string[]): Promise<Totals> {
+  const results = await mkdtemp(join(tmpdir(), 'merlon-results-'));
+  const started = performance.now();
+  const prefixed = linePrefixer(`[${kernel}] `);
+  let problem: string | undefined;
+  try {
+    const guest = await runInGuest({
+      kernel, script: 'test/support/run.ts', args: ['in-guest', '/results/events.jsonl', ...files], results,
+      timeoutSeconds: GUEST_SECONDS, memoryMb: GUEST_MEMORY_MB, onOutput: prefixed,
+    });
+    const { totals, complete } = readOutcomes(join(results, 'events.jsonl'));
+    if (!complete) problem = `The test runner in the guest ended with ${guest.status} before the suite was over`;
+    else if (guest.status !== 0 && totals.failed === 0) problem = `The test runner in the guest ended with ${guest.status} although no test failed`;
+    if (problem === undefined) {
+      console.log(`[${kernel}] ${totals.passed} passed, ${totals.failed} failed in ${((performance.now() - started) / 1000).toFixed(0)} s, of which ${guest.bootSeconds.toFixed(1)} s boot`);
+      return totals;
+    }
+  } catch (error) {
+    if (!(error instanceof GuestError)) throw error;
+    problem = error.message;
+  } finally {
+    if (problem !== undefined) console.log(`[${kernel}] FAILED: ${problem}`);
+  }
+  const { totals } = readOutcomes(join(results, 'events.jsonl'));
+  await rm(results, { recursive: true, force: true });
+  return add(totals, { passed: 0, failed: 1, skipped: 0 });
+}
+
+function readOutcomes(path: string): { totals: Totals; complete: boolean } {
+  const totals = none();
+  let complete = false;
+  let text = '';
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    // A guest that died before its first test has written nothing: that is what `complete` says.
+  }
+  for (const line of text.split('\n').filter((each) => each.endsWith('}') || each.endsWith('"'))) {
+    const value = JSON.parse(line) as Outcome | typeof COMPLETE;
+    if (value === COMPLETE) complete = true;
+    else totals[value.kind]++;
+  }
+  return { totals, complete };
+}
+
+function linePrefixer(prefix: string): (chunk: Buffer) => void {
+  let rest = '';
+  return (chunk) => {
+    const lines = `${rest}${chunk.toString('utf8')}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) console.log(`${prefix}${line}`);
+  };
+}
