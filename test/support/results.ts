@@ -74,21 +74,27 @@ export async function collect(events: TestEvents, tree: string, report: (outcome
 }
 
 function outcomeOf(kind: 'passed' | 'failed', data: Ended, tree: string, said: Map<string, string>): Outcome | undefined {
-  const { error } = data.details;
-  // A suite, and a test that failed because a test below it did, are not counted: what is below them is.
-  if (error?.failureType === 'subtestsFailed' || (data.details.type === 'suite' && kind === 'passed' && data.skip === undefined)) return undefined;
+  const reason = data.skip ?? data.todo ?? false;
+  if (isOnlyAbove(kind, data, reason)) return undefined;
   const file = relative(tree, data.file ?? data.name);
-  const outcome: Outcome = { kind, file, name: relative(tree, data.name) === file ? '(the file)' : data.name, milliseconds: data.details.duration_ms, detail: '' };
-  const reason = data.skip ?? data.todo;
-  if (reason !== undefined && reason !== false) return { ...outcome, kind: 'skipped', detail: typeof reason === 'string' ? reason : 'no reason given' };
+  const isFile = relative(tree, data.name) === file;
+  const name = isFile ? '(the file)' : data.name;
+  const outcome: Outcome = { kind, file, name, milliseconds: data.details.duration_ms, detail: '' };
+  if (reason !== false) return { ...outcome, kind: 'skipped', detail: typeof reason === 'string' ? reason : 'no reason given' };
+  if (kind === 'failed') return { ...outcome, detail: failure(data, said) };
   // node:test reports a file in which it found no test as a test that passed.
-  if (kind === 'passed' && outcome.name === '(the file)') return { ...outcome, kind: 'failed', detail: 'The file has no tests' };
-  if (kind === 'failed') outcome.detail = failure(error, said.get(data.file ?? '') ?? '');
-  return outcome;
+  return isFile ? { ...outcome, kind: 'failed', detail: 'The file has no tests' } : outcome;
 }
 
-function failure(error: Error | undefined, output: string): string {
+/** A suite, and a test that failed because a test below it did, are not counted: what is below them is. */
+function isOnlyAbove(kind: 'passed' | 'failed', { details }: Ended, reason: string | boolean): boolean {
+  return details.error?.failureType === 'subtestsFailed' || (details.type === 'suite' && kind === 'passed' && reason === false);
+}
+
+function failure({ details: { error }, file = '' }: Ended, said: Map<string, string>): string {
   const cause = error?.cause ?? error;
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
-  return output.trim() === '' ? text : `${text}\nThe file said last:\n${output.trim()}`;
+  const stack = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
+  const text = stack.replace(/\n +at .*node:internal.*/g, '');
+  const output = said.get(file)?.trim() ?? '';
+  return output === '' ? text : `${text}\nThe file said last:\n${output}`;
 }

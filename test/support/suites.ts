@@ -45,7 +45,7 @@ export async function runFiles(files: readonly string[], options: RunOptions): P
   };
   const concurrency = options.parallel ? availableParallelism() : 1;
   await collect(run({ files: files.map((each) => join(TREE, each)), concurrency }), TREE, report);
-  for (const [file, { passed, failed, skipped, milliseconds }] of [...perFile].sort()) {
+  for (const [file, { passed, failed, skipped, milliseconds }] of perFile) {
     const counts = `${String(passed).padStart(5)} passed${failed > 0 ? ` ${failed} FAILED` : ''}${skipped > 0 ? ` ${skipped} skipped` : ''}`;
     console.log(`${counts}  ${file}  ${(milliseconds / 1000).toFixed(1)} s`);
   }

@@ -176,9 +176,9 @@ function followControl(child: ChildProcess, signals: Signals): void {
 
 /** Settles when QEMU is gone and everything that it had sent has been read. */
 function closed(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new Promise((settle, reject) => {
     child.on('error', (cause) => reject(new Error(`MERLON_TEST_GUEST_START: Cannot start QEMU: ${cause.message}: run make setup`, { cause })));
     for (const fd of [OUTPUT_FD, CONTROL_FD]) child.stdio[fd]?.on('error', () => {});
-    child.on('close', () => resolve());
+    child.on('close', () => settle());
   });
 }

