@@ -154,12 +154,19 @@ async function followed(child: ChildProcess, script: string, job: string, option
   const output = Buffer.concat(chunks).toString('utf8');
   if (status !== undefined) return { status, output, bootSeconds };
   const console = await readFile(join(job, 'console.log'), 'utf8').catch(() => '');
-  const last = [Buffer.concat(problems).toString('utf8'), console.split('\n').slice(-40).join('\n')].join('\n').trim();
+  const last = [Buffer.concat(problems).toString('utf8'), lastWords(console)].join('\n').trim();
   if (timedOut) {
     const reached = bootSeconds === 0 ? 'had not booted' : `booted in ${bootSeconds.toFixed(1)} s and was still running ${script}`;
     throw new GuestError('MERLON_TEST_GUEST_TIMEOUT', `The ${options.kernel} guest ${reached} after ${options.timeoutSeconds} s, its time limit. Its console:\n${last}`, output);
   }
   throw new GuestError('MERLON_TEST_GUEST_DIED', `The ${options.kernel} guest ended before ${script} did. QEMU and the console said:\n${last}`, output);
+}
+
+/** The end of the console; where the kernel has panicked, from there on, since what follows is a long list of registers. */
+function lastWords(console: string): string {
+  const lines = console.replaceAll('\r', '').split('\n');
+  const panic = lines.findIndex((line) => /Kernel panic|BUG:|Oops/.test(line));
+  return (panic < 0 ? lines.slice(-40) : lines.slice(Math.max(0, panic - 2), panic + 40)).join('\n');
 }
 
 type Signals = { onReady: () => void; onExit: (status: number) => void; onDrained: () => void };
