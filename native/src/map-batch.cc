@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "map.h"
+#include "sanitizer.h"
 
 namespace merlon {
 
@@ -70,6 +71,8 @@ napi_value Map::update_batch(Call& call) {
 
   uint32_t done = static_cast<uint32_t>(count);
   LIBBPF_OPTS(bpf_map_batch_opts, opts);
+  kernel_may_copy(keys.data, count * key_size);
+  kernel_may_copy(values.data, count * value_size);
   if (bpf_map_update_batch(fd(), keys.data, values.data, &done, &opts) == 0) return call.undefined();
   if (!no_batch(errno)) return throw_bpf(call.env(), "bpf_map_update_batch", errno);
   for (size_t i = 0; i < count; i++) {
@@ -92,6 +95,8 @@ int Map::collect_batch(Entries& out) const {
     if (!out.reserve(out.count + chunk)) return ENOMEM;
     uint32_t count = static_cast<uint32_t>(chunk);
     LIBBPF_OPTS(bpf_map_batch_opts, opts);
+    kernel_may_copy(out.key_end(), chunk * out.key_size);
+    kernel_may_copy(out.value_end(), chunk * out.value_size);
     int error = bpf_map_lookup_batch(fd(), first ? nullptr : cursor.get(), cursor.get(), out.key_end(), out.value_end(),
                                      &count, &opts) == 0
                     ? 0

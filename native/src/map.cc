@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "sanitizer.h"
+
 namespace merlon {
 
 uint32_t possible_cpus() {
@@ -140,6 +142,8 @@ napi_value Map::lookup(Call& call) {
   if (!call.read_sized(call.at(0), "key", info_.key_size, key)) return nullptr;
   std::unique_ptr<uint8_t[]> value(new (std::nothrow) uint8_t[value_room() + 1]());
   if (value == nullptr) return throw_range(call.env(), "There is no memory for the value");
+  kernel_may_copy(key.data, info_.key_size);
+  kernel_may_copy(value.get(), value_room());
   if (bpf_map_lookup_elem(fd(), key_or_null(key), value.get()) == 0) return call.bytes(value.get(), value_bytes());
   return errno == ENOENT ? call.undefined() : throw_bpf(call.env(), "bpf_map_lookup_elem", errno);
 }
@@ -151,6 +155,8 @@ napi_value Map::update(Call& call) {
       (call.has(2) && !call.read(call.at(2), "flags", flags))) {
     return nullptr;
   }
+  kernel_may_copy(key.data, info_.key_size);
+  kernel_may_copy(value.data, value_room());
   if (bpf_map_update_elem(fd(), key_or_null(key), value.data, flags) == 0) return call.undefined();
   return throw_bpf(call.env(), "bpf_map_update_elem", errno);
 }
@@ -162,6 +168,7 @@ napi_value Map::update_inner(Call& call) {
   Map* inner = call.handle<Map>(call.at(1), "inner");
   if (inner == nullptr) return nullptr;
   int value = inner->fd();
+  kernel_may_copy(key.data, info_.key_size);
   if (bpf_map_update_elem(fd(), key_or_null(key), &value, BPF_ANY) == 0) return call.undefined();
   return throw_bpf(call.env(), "bpf_map_update_elem", errno);
 }
@@ -169,6 +176,7 @@ napi_value Map::update_inner(Call& call) {
 napi_value Map::remove(Call& call) {
   Bytes key;
   if (!call.read_sized(call.at(0), "key", info_.key_size, key)) return nullptr;
+  kernel_may_copy(key.data, info_.key_size);
   if (bpf_map_delete_elem(fd(), key_or_null(key)) == 0) return call.boolean(true);
   return errno == ENOENT ? call.boolean(false) : throw_bpf(call.env(), "bpf_map_delete_elem", errno);
 }
@@ -179,6 +187,8 @@ napi_value Map::next_key(Call& call) {
   if (!first && !call.read_sized(call.at(0), "key", info_.key_size, key)) return nullptr;
   std::unique_ptr<uint8_t[]> next(new (std::nothrow) uint8_t[static_cast<size_t>(info_.key_size) + 8]());
   if (next == nullptr) return throw_range(call.env(), "There is no memory for the key");
+  if (!first) kernel_may_copy(key.data, info_.key_size);
+  kernel_may_copy(next.get(), info_.key_size);
   if (bpf_map_get_next_key(fd(), first ? nullptr : key_or_null(key), next.get()) == 0) {
     return call.bytes(next.get(), info_.key_size);
   }
