@@ -33,14 +33,15 @@ class Descriptor {
   // A descriptor of our own, so that libbpf's may be closed before or after; errno tells why it is not valid.
   static Descriptor duplicate(int fd) { return Descriptor(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
-  // What bpf(2) made: bpf-map, bpf-prog, bpf_link. BPF_OBJ_GET_INFO_BY_FD answers for all of them and does not say which.
+  // What bpf(2) made: map, prog, link. BPF_OBJ_GET_INFO_BY_FD answers for all of them and does not say which.
   bool is(const char* kind) const {
     char path[64], target[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd_);
     ssize_t length = readlink(path, target, sizeof target - 1);
     target[length < 0 ? 0 : length] = '\0';
-    const char* colon = strchr(target, ':');
-    return colon != nullptr && strcmp(colon + 1, kind) == 0;
+    // anon_inode:bpf-map; a link is bpf_link or bpf-link, as it was made or opened from a pin.
+    const char* name = strstr(target, ":bpf");
+    return name != nullptr && strcmp(name + 5, kind) == 0;
   }
 
  private:

@@ -103,7 +103,7 @@ napi_value Link::open_pinned(napi_env env, napi_callback_info info) {
   if (!call.read(call.at(0), "path", path, kPathMax)) return nullptr;
   Descriptor fd(bpf_obj_get(path.c_str()));
   if (!fd.valid()) return throw_bpf(env, "bpf_obj_get", errno);
-  if (!fd.is("bpf_link")) return throw_bpf(env, "bpf_obj_get", EINVAL, "", "what is pinned there is not a link");
+  if (!fd.is("link")) return throw_bpf(env, "bpf_obj_get", EINVAL, "", "what is pinned there is not a link");
   return wrap(env, kKind, std::unique_ptr<Handle>(new Link(std::move(fd))));
 }
 

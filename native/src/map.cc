@@ -70,7 +70,7 @@ napi_value Map::open_pinned(napi_env env, napi_callback_info info) {
   if (!call.read(call.at(0), "path", path, kPathMax)) return nullptr;
   Descriptor fd(bpf_obj_get(path.c_str()));
   if (!fd.valid()) return throw_bpf(env, "bpf_obj_get", errno);
-  if (!fd.is("bpf-map")) return throw_bpf(env, "bpf_obj_get", EINVAL, "", "what is pinned there is not a map");
+  if (!fd.is("map")) return throw_bpf(env, "bpf_obj_get", EINVAL, "", "what is pinned there is not a map");
   return from(call, std::move(fd));
 }
 

@@ -27,8 +27,8 @@ const char* map_name(const bpf_map* map) {
 bool Object::define(napi_env env, State* state, napi_value dispose) {
   return define_class(env, state, kKind,
                       {
-                          define_getter<Object, &Object::maps>("maps"),
-                          define_getter<Object, &Object::programs>("programs"),
+                          define_getter<Object, &Object::list_maps>("maps"),
+                          define_getter<Object, &Object::list_programs>("programs"),
                           define_method<Object, &Object::set_globals>("setGlobals"),
                           define_method<Object, &Object::set_max_entries>("setMaxEntries"),
                           define_method<Object, &Object::set_autoload>("setAutoload"),
@@ -73,8 +73,14 @@ napi_value Object::open(napi_env env, napi_callback_info info) {
   return wrap(env, kKind, std::unique_ptr<Handle>(new Object(object)));
 }
 
+Object::Object(bpf_object* object) : object_(object) {
+  bpf_map* map;
+  bpf_object__for_each_map(map, object) maps_.emplace_back(map_name(map), map);
+}
+
 void Object::close(napi_env) {
   closed_ = true;
+  maps_.clear();
   if (object_ != nullptr) bpf_object__close(object_);
   object_ = nullptr;
 }
@@ -91,9 +97,8 @@ bool Object::expect(Call& call, Phase phase) const {
 bpf_map* Object::find_map(Call& call, const char* what) const {
   std::string name;
   if (!call.read(call.at(0), what, name, kNameMax)) return nullptr;
-  bpf_map* map;
-  bpf_object__for_each_map(map, object_) {
-    if (name == map_name(map)) return map;
+  for (const auto& [known, map] : maps_) {
+    if (name == known) return map;
   }
   throw_range(call.env(), std::string("This BpfObject has no ") + what + " " + name);
   return nullptr;
@@ -115,18 +120,17 @@ bpf_program* Object::find_loaded_program(Call& call) const {
   return nullptr;
 }
 
-napi_value Object::maps(Call& call) {
+napi_value Object::list_maps(Call& call) {
   napi_value list;
   if (napi_create_array(call.env(), &list) != napi_ok) return throw_napi(call.env());
   uint32_t index = 0;
-  const bpf_map* map;
-  bpf_object__for_each_map(map, object_) {
-    if (napi_set_element(call.env(), list, index++, call.string(map_name(map))) != napi_ok) return throw_napi(call.env());
+  for (const auto& [name, map] : maps_) {
+    if (napi_set_element(call.env(), list, index++, call.string(name.c_str())) != napi_ok) return throw_napi(call.env());
   }
   return list;
 }
 
-napi_value Object::programs(Call& call) {
+napi_value Object::list_programs(Call& call) {
   napi_env env = call.env();
   napi_value list, item;
   if (napi_create_array(env, &list) != napi_ok) return throw_napi(env);

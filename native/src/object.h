@@ -22,7 +22,7 @@ class Object : public Handle {
  private:
   enum class Phase { kOpened, kLoaded, kFailed };
 
-  explicit Object(bpf_object* object) : object_(object) {}
+  explicit Object(bpf_object* object);
 
   // Each throws where the object is in another phase, or has no such map or program.
   bool expect(Call& call, Phase phase) const;
@@ -30,8 +30,8 @@ class Object : public Handle {
   bpf_program* find_program(Call& call, const char* what) const;
   bpf_program* find_loaded_program(Call& call) const;
 
-  napi_value maps(Call& call);
-  napi_value programs(Call& call);
+  napi_value list_maps(Call& call);
+  napi_value list_programs(Call& call);
   napi_value set_globals(Call& call);
   napi_value set_max_entries(Call& call);
   napi_value set_autoload(Call& call);
@@ -42,6 +42,8 @@ class Object : public Handle {
   napi_value test_run(Call& call);
 
   bpf_object* object_;
+  // By their names in the file: bpf_map__reuse_fd() renames a map to what the kernel calls the other one.
+  std::vector<std::pair<std::string, bpf_map*>> maps_;
   Phase phase_ = Phase::kOpened;
 };
 
