@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "btf.h"
+
 namespace merlon {
 
 namespace {
@@ -31,6 +33,13 @@ const char* symbols_defect(const uint8_t* data, const Elf64_Ehdr& header, const 
   return nullptr;
 }
 
+// Section names lie in a section of their own.
+bool is_named(const uint8_t* data, const Elf64_Shdr& names, const Elf64_Shdr& section, const char* name) {
+  size_t length = strlen(name) + 1;
+  return names.sh_type == SHT_STRTAB && inside(section.sh_name, length, names.sh_size) &&
+         memcmp(data + names.sh_offset + section.sh_name, name, length) == 0;
+}
+
 }  // namespace
 
 const char* elf_defect(const uint8_t* data, size_t size) {
@@ -47,10 +56,15 @@ const char* elf_defect(const uint8_t* data, size_t size) {
     Elf64_Shdr section = read_at<Elf64_Shdr>(data, header.e_shoff + i * sizeof(Elf64_Shdr));
     if (section.sh_type != SHT_NOBITS && !inside(section.sh_offset, section.sh_size, size)) return "section cut off";
   }
+  Elf64_Shdr names = read_at<Elf64_Shdr>(data, header.e_shoff + header.e_shstrndx * sizeof(Elf64_Shdr));
   for (uint64_t i = 0; i < header.e_shnum; i++) {
     Elf64_Shdr section = read_at<Elf64_Shdr>(data, header.e_shoff + i * sizeof(Elf64_Shdr));
-    if (section.sh_type != SHT_SYMTAB) continue;
-    if (const char* defect = symbols_defect(data, header, section)) return defect;
+    const char* defect = nullptr;
+    if (section.sh_type == SHT_SYMTAB) defect = symbols_defect(data, header, section);
+    if (section.sh_type == SHT_PROGBITS && is_named(data, names, section, ".BTF")) {
+      defect = btf_defect(data + section.sh_offset, section.sh_size);
+    }
+    if (defect != nullptr) return defect;
   }
   return nullptr;
 }
