@@ -20,7 +20,7 @@ type Shape = (fuzz: Fuzz) => unknown
 const CALLS_PER_TURN = 200
 const HANDLES_MAX = 24
 /** Bytes that a finished run may hold above what it held after its first fifth. */
-const GROWTH_MAX = 64 << 20
+const GROWTH_MAX = 96 << 20
 
 const size = (fuzz: Fuzz): number => fuzz.random.pick([0, 1, 4, 4, 4, 8, 8, 8, 12, 24, 100, 4096])
 /** Mostly of the size that the map at hand wants, so that the call goes through. */
@@ -177,10 +177,18 @@ class Fuzz {
 
   openObject(): void {
     const options = this.#options({ name: () => 'probe', btf: () => undefined })
-    const bytes = this.#argument(() => (this.random.chance(90) ? this.#probe : this.#probe.subarray(0, this.random.below(9000))))
+    const bytes = this.#argument(() => (this.random.chance(60) ? this.#probe : this.#damaged()))
     const made = this.attempt(() => (this.binding.openObject as Fn)(bytes, options)) as BpfObject | undefined
     if (this.random.chance(70)) this.attempt(() => made?.setAutoload('refused', false))
     this.keep('object', made)
+  }
+
+  /** An object file that is cut off, or has up to four wrong bytes. */
+  #damaged(): Uint8Array {
+    if (this.random.chance(30)) return this.#probe.subarray(0, this.random.below(this.#probe.length))
+    const bytes = new Uint8Array(this.#probe)
+    for (let i = this.random.below(4); i >= 0; i--) bytes[this.random.below(bytes.length)] = this.random.below(256)
+    return bytes
   }
 
   openRing(): void {

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
-import { describe, test } from 'node:test'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { cannotUseBpf, compileProbe, MapType, u32 } from './fixture/probe.ts'
@@ -171,20 +173,27 @@ describe('onBatch may do anything', { skip }, () => {
   })
 })
 
+const directory = mkdtempSync(join(tmpdir(), 'merlon-ring-'))
+writeFileSync(join(directory, 'probe.o'), probe)
+after(() => {
+  rmSync(directory, { recursive: true })
+})
+
 /** A process of its own with `binding`, `map` and `emit` at hand. */
 function runScript(body: string): { stdout: string; stderr: string; status: number | null } {
   const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
   const source = `
     import { loadBinding } from ${url('index.ts')}
-    import { compileProbe, u32 } from ${url('fixture/probe.ts')}
+    import { u32 } from ${url('fixture/probe.ts')}
+    import { readFileSync } from 'node:fs'
     const binding = loadBinding()
-    const object = binding.openObject(compileProbe())
+    const object = binding.openObject(readFileSync(${JSON.stringify(join(directory, 'probe.o'))}))
     object.setAutoload('refused', false)
     object.load()
     const map = object.map('records')
     const emit = () => object.testRun('emit', u32(1, 4, 0))
     ${body}`
-  const run = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8', timeout: 30_000 })
+  const run = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', source], { encoding: 'utf8', timeout: 30_000 })
   return { stdout: run.stdout, stderr: run.stderr, status: run.status }
 }
 
@@ -208,10 +217,9 @@ describe('lifetime', { skip }, () => {
 
   test('a ring that nobody holds still delivers', async () => {
     const script = `
-      globalThis.done = false
       ;(() => { binding.openRingBuffer(map, () => { console.log('delivered'); process.exit(0) }) })()
-      globalThis.gc?.()
-      setImmediate(() => { globalThis.gc?.(); emit() })`
+      globalThis.gc()
+      setImmediate(() => { globalThis.gc(); emit() })`
     assert.equal(runScript(script).stdout, 'delivered\n')
   })
 
@@ -220,10 +228,11 @@ describe('lifetime', { skip }, () => {
     const before = readdirSync('/proc/self/fd').length
     for (let round = 0; round < 2; round++) {
       const workers = ['return', 'exit', 'terminate'].map((end) => new Worker(path, { workerData: { probe, end } }))
+      const exits = workers.slice(0, 2).map(async (worker) => once(worker, 'exit'))
       const messages = await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0] as unknown))
       assert.deepEqual(messages, [3, 3, 3])
       await workers[2]?.terminate()
-      await Promise.all(workers.slice(0, 2).map((worker) => (worker.threadId < 0 ? undefined : once(worker, 'exit'))))
+      await Promise.all(exits)
     }
     assert.ok(readdirSync('/proc/self/fd').length <= before + 2)
     using source = openSource()
