@@ -264,7 +264,7 @@ class Fuzz {
   }
 
   construct(): void {
-    const constructor = (this.#anyHandle() as object | undefined)?.constructor as (new (value: unknown) => unknown) | undefined
+    const constructor = (this.#anyHandle() as object | undefined)?.constructor as (new (value: unknown) => object) | undefined
     if (constructor === undefined) return
     this.attempt(() => {
       if (this.random.chance(50)) return new constructor(oddValue(this.random))

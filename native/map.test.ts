@@ -241,7 +241,7 @@ describe('handles', { skip }, () => {
     for (const self of [undefined, {}, Object.create(map) as unknown, new Proxy(map, {}), binding]) {
       assert.throws(() => Reflect.apply(lookup, self, [u32(1)]), TypeError)
     }
-    const constructor = map.constructor as new () => unknown
+    const constructor = map.constructor as new () => object
     assert.throws(() => new constructor(), { message: 'Illegal constructor' })
     assert.throws(() => new (class extends constructor {})(), { message: 'Illegal constructor' })
   })

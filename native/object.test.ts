@@ -177,7 +177,7 @@ describe('running', { skip }, () => {
     assert.throws(() => object.attach('emit'), { name: 'TypeError', message: /section syscall cannot be attached/ })
   })
 
-  test('links of tracepoints and raw tracepoints outlive their handles where they are pinned', (t) => {
+  test('a pinned link of a tracepoint outlives its handle', (t) => {
     const script = fileURLToPath(new URL('fixture/pinned-links.ts', import.meta.url))
     // In mounts of its own: a bpffs, and tracefs where the machine has none.
     const run = spawnSync('unshare', ['--mount', 'sh', '-c', 'mount -t bpf bpf /mnt && exec "$0" "$1" /mnt', process.execPath, script])
