@@ -220,8 +220,8 @@ class Fuzz {
 
   openPinned(): void {
     const link = this.random.chance(40)
-    const open = link ? this.binding.openPinnedLink : this.binding.openPinnedMap
-    this.keep(link ? 'link' : 'map', this.attempt(() => (open as Fn)(this.#argument(path))))
+    const open = Reflect.get(this.binding, link ? 'openPinnedLink' : 'openPinnedMap') as Fn
+    this.keep(link ? 'link' : 'map', this.attempt(() => open(this.#argument(path))))
     if (this.random.chance(30)) rmSync(path(this) as string, { force: true })
   }
 

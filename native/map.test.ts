@@ -237,7 +237,7 @@ describe('handles', { skip }, () => {
 
   test('methods refuse a foreign this, and nobody else constructs', () => {
     using map = create('hash')
-    const { lookup } = map
+    const lookup = Reflect.get(map, 'lookup') as (key: Uint8Array) => unknown
     for (const self of [undefined, {}, Object.create(map) as unknown, new Proxy(map, {}), binding]) {
       assert.throws(() => Reflect.apply(lookup, self, [u32(1)]), TypeError)
     }
