@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The API of the native addon (native/index.ts loads it). A thin, generic libbpf binding: no policy knowledge.
 //
-// Wrong arguments throw TypeError or RangeError before anything reaches libbpf; a failed call throws BpfError. Everything is
-// synchronous; handles are closed by close() or `using`, twice is harmless, use after close throws.
+// Wrong arguments throw TypeError or RangeError (code MERLON_NATIVE_ARGUMENT) before anything reaches libbpf; a failed call throws
+// BpfError. Everything is synchronous; handles are closed by close() or `using`, twice is harmless, use after close throws an
+// Error with code MERLON_NATIVE_CLOSED, and a method of BpfObject called too early or too late one with MERLON_NATIVE_PHASE.
+// Nothing is coerced: a number is a number, and bytes are a Uint8Array that is neither detached nor shared between threads.
 
 /** A failed libbpf or bpf(2) call. */
 export interface BpfError extends Error {
-  /** errno name, such as EPERM. */
+  /** errno name, such as EPERM; ENOTSUPP is the kernel's 524; libbpf's own are LIBBPF_FORMAT, LIBBPF_RELOC and the like. */
   readonly code: string
+  /** Positive. */
   readonly errno: number
   /** What failed, such as `bpf_object__load` or `bpf_map_update_elem`. */
   readonly syscall: string
-  /** What libbpf and the verifier printed during the call; empty when nothing. */
+  /** What libbpf and the verifier printed during the call; empty when nothing. The end, where it is longer than 64 KiB. */
   readonly log: string
 }
 
@@ -30,6 +33,7 @@ export interface BpfMapInfo {
 
 export interface BpfMapOptions {
   readonly type: number
+  /** At most 15 bytes: the kernel keeps no more. */
   readonly name: string
   readonly keySize: number
   readonly valueSize: number
@@ -41,7 +45,7 @@ export interface BpfMapOptions {
 
 export interface BpfMap extends Disposable {
   readonly info: BpfMapInfo
-  /** The value, or undefined where there is none. Per-CPU: values of all possible CPUs, each padded to 8 bytes, joined. */
+  /** The value, or undefined where there is none. Per-CPU: values of all possible CPUs, each padded to 8 bytes, joined. Maps of maps: the inner map's id. */
   lookup(key: Uint8Array): Uint8Array | undefined
   /** flags: BPF_ANY 0, BPF_NOEXIST 1, BPF_EXIST 2. Per-CPU: value as lookup returns it. */
   update(key: Uint8Array, value: Uint8Array, flags?: number): void
@@ -51,9 +55,9 @@ export interface BpfMap extends Disposable {
   delete(key: Uint8Array): boolean
   /** The key after this one (the first one without argument), undefined at the end. */
   nextKey(key?: Uint8Array): Uint8Array | undefined
-  /** `keys` and `values` joined; count = keys.length / keySize. Falls back to single updates where the kernel has no batch for the type. */
+  /** `keys` and `values` joined; count = keys.length / keySize. Falls back to single updates where the kernel has no batch for the type. Not atomic: entries before a failing one stay. */
   updateBatch(keys: Uint8Array, values: Uint8Array): void
-  /** All entries, joined in the same way. */
+  /** All entries, joined in the same way, in no order. Those that change meanwhile may be missing or old. */
   entries(): { readonly keys: Uint8Array; readonly values: Uint8Array; readonly count: number }
   pin(path: string): void
   close(): void
@@ -78,6 +82,7 @@ export interface BpfObjectOptions {
 }
 
 export interface BpfObject extends Disposable {
+  /** Names as in the file; global data by its section, such as .rodata. */
   readonly maps: readonly string[]
   readonly programs: readonly BpfProgramInfo[]
   /** Before load: replaces bytes of a global data section (.rodata, .data, .bss) from `offset`. */
@@ -86,9 +91,9 @@ export interface BpfObject extends Disposable {
   setMaxEntries(map: string, maxEntries: number): void
   /** Before load: whether the program is loaded at all. */
   setAutoload(program: string, load: boolean): void
-  /** Before load: uses an existing map (an adopted pin) in place of the object's own. */
+  /** Before load: uses an existing map (an adopted pin) in place of the object's own. Type, key and value size must be equal. */
   reuseMap(map: string, existing: BpfMap): void
-  /** Throws BpfError with the verifier's log. */
+  /** Throws BpfError with the verifier's log; the object is of no use then. */
   load(): void
   /** After load: a handle of its own on the map. */
   map(name: string): BpfMap
@@ -96,13 +101,16 @@ export interface BpfObject extends Disposable {
   attach(program: string): BpfLink
   /**
    * After load: runs the program once with `data_in` or `ctx_in` = input (BPF_PROG_TEST_RUN; raw_tp and syscall programs take ctx).
-   * Returns the program's return value.
+   * Returns the program's return value as the kernel has it, unsigned: `| 0` gives a negative errno. `input` is not written to.
    */
   testRun(program: string, input: Uint8Array): number
   close(): void
 }
 
-/** Reads a BPF_MAP_TYPE_RINGBUF on libuv's poll, on the main loop. */
+/**
+ * Reads a BPF_MAP_TYPE_RINGBUF on the poll of this thread's loop. Delivers until it is closed, whether or not JavaScript holds it.
+ * One reader a map: two in different threads would take records from each other.
+ */
 export interface RingBuffer extends Disposable {
   /** Reads what is there now, delivers it, returns the number of records. */
   consume(): number
@@ -113,10 +121,11 @@ export interface RingBuffer extends Disposable {
 }
 
 export interface NativeBinding {
-  /** Such as 1.1.2. */
+  /** Such as 1.1: libbpf tells no patch level. */
   readonly libbpfVersion: string
   /** Possible CPUs: per-CPU values are this many times the value size rounded up to 8. */
   readonly possibleCpus: number
+  /** The bytes are checked for damage; the programs in them are trusted as any code of ours. */
   openObject(bytes: Uint8Array, options?: BpfObjectOptions): BpfObject
   createMap(options: BpfMapOptions): BpfMap
   /** Throws BpfError ENOENT where nothing is pinned. */
@@ -124,7 +133,8 @@ export interface NativeBinding {
   openPinnedLink(path: string): BpfLink
   /**
    * `onBatch` gets the records of one wake-up, each preceded by its length as u32 little-endian and padded to 8 bytes from the start of the length,
-   * joined in one Uint8Array that belongs to the callee. At most 1 MiB a batch: more comes in further calls.
+   * joined in one Uint8Array that belongs to the callee. At most 1 MiB a batch (a larger record comes alone): more comes in further calls.
+   * It may call anything, close() and consume() too. What it throws is an uncaught exception, or comes out of consume().
    */
   openRingBuffer(map: BpfMap, onBatch: (records: Uint8Array) => void): RingBuffer
 }
