@@ -44,7 +44,7 @@ export const FINDINGS = {
   MERLON_POLICY_UNSUPPORTED_PTS: unsupported('pts is'),
   MERLON_POLICY_UNSUPPORTED_ARGUMENTS: unsupported('allowedArgs is'),
   MERLON_POLICY_PATH_NORMALISED: warning('the path is taken as {path}', 'write it that way: the kernel knows no other form'),
-  MERLON_POLICY_PATTERN_NEVER_MATCHES: warning('no path matches this pattern: {problem}', 'begin it with `/`, or with `**/` for any directory'),
+  MERLON_POLICY_PATTERN_NEVER_MATCHES: warning('no path matches this pattern: {problem}', '{suggestion}'),
   MERLON_POLICY_EMPTY_RULE: warning('the rule names nothing and matches nothing', 'give it a path or an execname'),
   MERLON_POLICY_PATH_AND_EXECNAME: warning('the rule has a path and an execname and matches either', 'write two rules'),
   MERLON_POLICY_NO_RULES: warning('the policy has no rules', 'add rules, or delete it'),

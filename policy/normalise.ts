@@ -94,7 +94,7 @@ class Normaliser {
       this.say('MERLON_POLICY_INVALID_PATTERN', node, { problem: `${read.problem} (character ${read.at + 1})` })
       return []
     }
-    if (read.never !== undefined) this.say('MERLON_POLICY_PATTERN_NEVER_MATCHES', node, { problem: read.never })
+    if (read.never !== undefined) this.say('MERLON_POLICY_PATTERN_NEVER_MATCHES', node, { ...read.never })
     return [{ kind: 'pattern', pattern: read.pattern }]
   }
 

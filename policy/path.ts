@@ -27,11 +27,16 @@ export function normalisePattern(pattern: string): string {
 
 const SLASH = 0x2f
 
+export interface Mistake {
+  readonly problem: string
+  readonly suggestion: string
+}
+
 /** Why no path matches a pattern that parses; undefined when one may. Finds the usual mistakes, not all. */
-export function neverMatches(pattern: string, nodes: readonly GlobNode[]): string | undefined {
-  if (!mayBeginWithSlash(nodes)) return 'it does not begin with `/`'
-  if (pattern !== '/' && pattern.endsWith('/')) return 'it ends with `/`'
-  return /\/\.\.(?:\/|$)/.test(pattern) ? 'it holds `..`' : undefined
+export function neverMatches(pattern: string, nodes: readonly GlobNode[]): Mistake | undefined {
+  if (!mayBeginWithSlash(nodes)) return { problem: 'it does not begin with `/`', suggestion: 'begin it with `/`, or with `/**/` for any directory' }
+  if (pattern !== '/' && pattern.endsWith('/')) return { problem: 'it ends with `/`', suggestion: `for what lies in there write ${pattern.replace(/(\*\*)?\/$/, '')}**` }
+  return /\/\.\.(?:\/|$)/.test(pattern) ? { problem: 'it holds `..`', suggestion: 'write the path without it' } : undefined
 }
 
 function mayBeginWithSlash(nodes: readonly GlobNode[]): boolean {
@@ -64,7 +69,7 @@ const PROBLEMS: Readonly<Record<GlobProblem, string>> = {
 }
 
 export type PatternResult =
-  | { readonly ok: true; readonly pattern: string; readonly never: string | undefined }
+  | { readonly ok: true; readonly pattern: string; readonly never: Mistake | undefined }
   | { readonly ok: false; readonly problem: string; readonly at: number; readonly length: number }
 
 /** A pattern in normal form, or where and why it cannot be read; `at` and `length` refer to the pattern as written. */
