@@ -127,8 +127,9 @@ function convertAll(documents: readonly Document.Parsed[], source: Source, tabs:
     for (const { key, first, again } of converter.duplicates) {
       findings.push(finding('MERLON_POLICY_DUPLICATE_KEY', source.place(first), { key, line: String(source.position(again).line) }))
     }
-    if (converter.problem === undefined) roots.push(root)
-    else findings.push(finding(converter.problem.code, source.place(converter.problem.span), { problem: converter.problem.words }))
+    if (converter.problem === undefined) {
+      if (root.kind !== 'scalar' || root.value !== null) roots.push(root)
+    } else findings.push(finding(converter.problem.code, source.place(converter.problem.span), { problem: converter.problem.words }))
   }
   return { source, roots, findings }
 }
@@ -200,7 +201,7 @@ class Converter {
       else {
         const name = String(key.value)
         const before = entries.get(name)
-        if (before !== undefined && this.insideAlias === 0) this.duplicates.push({ key: name, first: before.key, again: key.span })
+        if (before !== undefined && this.insideAlias === 0 && this.problem === undefined) this.duplicates.push({ key: name, first: before.key, again: key.span })
         entries.set(name, { key: key.span, value })
       }
     }
