@@ -51,6 +51,12 @@ export const FINDINGS = {
   MERLON_POLICY_SELECTS_NOTHING: warning('the selector matches nothing: {problem}', '{suggestion}'),
   MERLON_POLICY_CONTAINER_LIST: warning('the list of containers is not in brackets on both sides', 'write "[a, b]"'),
   MERLON_POLICY_NAMESPACE_IGNORED: warning('{kind} belongs to no namespace; this one is ignored', 'delete the line'),
+  MERLON_POLICY_ALLOW_LIST: warning(
+    'this Allow rule puts the {section} section of what the policy selects into allow-list mode',
+    'what no rule allows gets the default posture there; make sure that is meant',
+  ),
+  MERLON_POLICY_SHADOWED_RULE: warning('this rule never decides: a {action} rule at {place} names the same', 'delete one of them'),
+  MERLON_POLICY_SAME_NAME: warning('a policy named {name} is at {place} already; in a cluster this one replaces it', 'rename one of them'),
 } as const satisfies Record<string, Template>
 
 export type FindingCode = keyof typeof FINDINGS
