@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to trees with positions. The values are those that kubectl would send: it reads YAML 1.1, where `yes` is true and 010 is 8,
 // but leaves timestamps and base-60 numbers alone.
-import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseAllDocuments, type Document, type Node as YamlNode, type Tags } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseAllDocuments, type Alias, type Document, type Node as YamlNode, type Tags } from 'yaml'
 import { finding, type FindingCode, type Place } from './findings.ts'
 import type { Finding, Position } from './types.ts'
 
@@ -162,6 +162,7 @@ class Converter {
   readonly duplicates: { readonly key: string; readonly first: Span; readonly again: Span }[] = []
   private readonly document: Document.Parsed
   private readonly open = new Set<YamlNode>()
+  private readonly targets = new Map<Alias, YamlNode>()
   private aliased = 0
   private insideAlias = 0
 
@@ -174,7 +175,7 @@ class Converter {
     const span = spanOf(node)
     if (this.insideAlias > 0) this.aliased += 1
     if (this.aliased > MOST_ALIASED) return this.fail('MERLON_POLICY_TOO_LARGE', span, 'aliases multiply its content')
-    if (isAlias(node)) return this.alias(node.resolve(this.document), span)
+    if (isAlias(node)) return this.alias(node, span)
     if (this.open.has(node)) return this.fail('MERLON_POLICY_YAML_SYNTAX', span, 'an alias refers to what contains it')
     this.open.add(node)
     const result = this.plain(node, span)
@@ -218,7 +219,10 @@ class Converter {
     }
   }
 
-  private alias(target: YamlNode | undefined, span: Span): Node {
+  private alias(node: Alias, span: Span): Node {
+    // Resolving walks the document, and an alias within an alias is met again and again.
+    const target = this.targets.get(node) ?? node.resolve(this.document)
+    if (target !== undefined) this.targets.set(node, target)
     if (target === undefined) return this.fail('MERLON_POLICY_YAML_SYNTAX', span, 'the alias has no anchor')
     this.insideAlias += 1
     const result = this.convert(target)

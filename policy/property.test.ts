@@ -149,15 +149,15 @@ kind: Namespace
 metadata: {name: shop, annotations: {kubearmor-file-posture: block}}
 `
 
-test('readManifests never throws on mutated manifests, says something about each that it does not use, and takes no long time', () => {
+test('readManifests never throws on mutated manifests, says something about each that it does not use, and takes little processor time', () => {
   const piece = fc.oneof(fc.constantFrom('{', '}', '[', ']', ':', '- ', '\n', '\t', '&a ', '*a', '<<: *l', '!!int ', '"', "'", '|\n', '---\n', '...', '\0', '\u{1f600}', '\ud800', '%YAML 9\n', '? '), fc.string({ maxLength: 3 }))
   const mutation = fc.record({ at: fc.nat(MANIFEST.length), remove: fc.nat(12), insert: piece })
   fc.assert(
     fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
       const text = mutations.reduce((content, { at, remove, insert }) => content.slice(0, at) + insert + content.slice(at + remove), MANIFEST)
-      const started = performance.now()
+      const before = process.cpuUsage()
       const { policies: read, refused, findings } = readManifests(text, 'x.yaml')
-      assert.ok(performance.now() - started < 2000, text)
+      assert.ok(process.cpuUsage(before).user < 2_000_000, text)
       if (read.length === 0) assert.ok(refused.length > 0 || findings.length > 0, text)
       for (const { position, message, hint } of findings) {
         assert.ok(position.line >= 1 && position.column >= 1)
