@@ -72,7 +72,9 @@ const question = fc.record({
   operation: fc.constantFrom(...OPERATIONS),
   owner: fc.boolean(),
   target,
-  wild: fc.option(fc.uint8Array({ min: 1, max: 255, maxLength: 12 }), { freq: 8, nil: undefined }),
+  /** Ask for what the clause is about: an operation and an executable of its own. */
+  fit: fc.nat(3).map(value => value > 0),
+  wild: fc.oneof({ weight: 7, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.uint8Array({ min: 1, max: 255, maxLength: 12 }) }),
   sources: fc.array(executable, { maxLength: 2 }),
 })
 
@@ -114,18 +116,30 @@ interface QuestionSpec {
   readonly operation: Question['operation']
   readonly owner: boolean
   readonly target: Target
+  readonly fit: boolean
   readonly wild: Uint8Array | undefined
   readonly sources: readonly Uint8Array[]
 }
 
 function questionOf(plan: Plan, spec: QuestionSpec): Question {
-  const sources = spec.operation === 'exec' ? spec.sources : spec.sources.slice(0, 1)
-  return { operation: spec.operation, owner: spec.owner, path: spec.wild ?? targetPath(plan, spec.target), sources }
+  const { rule, choice } = spec.target
+  const clause = plan.clauses[rule % Math.max(1, plan.clauses.length)]
+  const path = spec.wild ?? targetPath(clause?.matches, spec.target)
+  if (clause === undefined || !spec.fit) return { operation: spec.operation, owner: spec.owner, path, sources: limit(spec.operation, spec.sources) }
+  const planes = [0, 1, 2, 3, 4, 5].filter(bit => ((clause.planes >> bit) & 1) === 1)
+  const plane = planes[choice % planes.length] ?? 0
+  const operation = OPERATIONS[plane >> 1] ?? 'exec'
+  const own = clause.sources.slice(choice % Math.max(1, clause.sources.length)).map(text => UTF8.encode(text))
+  return { operation, owner: plane % 2 === 1, path, sources: limit(operation, choice % 2 === 0 ? [...own, ...spec.sources] : [...spec.sources, ...own]) }
 }
 
-function targetPath(plan: Plan, { rule, choice, edits }: Target): Uint8Array {
-  const matches = plan.clauses.flatMap(clause => clause.matches)
-  const chosen = matches[rule % Math.max(1, matches.length)] ?? { kind: 'path', path: '/a/b' }
+/** An exec has up to two executables that count as its source, a file operation one. */
+function limit(operation: Question['operation'], sources: readonly Uint8Array[]): readonly Uint8Array[] {
+  return sources.slice(0, operation === 'exec' ? 2 : 1)
+}
+
+function targetPath(matches: readonly Match[] | undefined, { choice, edits }: Target): Uint8Array {
+  const chosen = matches?.[choice % matches.length] ?? { kind: 'path', path: '/a/b' }
   return Uint8Array.from(edits.reduce(bend, [...realise(chosen, draws(choice))]).slice(0, 4095))
 }
 
