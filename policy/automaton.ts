@@ -105,7 +105,7 @@ export class StateTable {
       accept: this.accept.done(),
       fallback: this.fallback.done(),
       first: this.first.done(),
-      edgeClass: Uint8Array.from(this.edgeClass.done()),
+      edgeClass: new Uint8Array(this.edgeClass.done()),
       edgeTarget: this.edgeTarget.done(),
     }
   }

@@ -12,7 +12,7 @@ import { minimise } from './minimise.ts'
 import type { Objects, Subjects } from './objects.ts'
 import { subsetConstruction, type Pattern, type SubsetLimits } from './subset.ts'
 import { Leaves, makeTrie, type Trie } from './trie.ts'
-import type { Match, Plan } from './types.ts'
+import type { Plan } from './types.ts'
 
 export interface Accept {
   readonly object: number
@@ -39,16 +39,8 @@ export interface Inputs {
 export function gatherInputs(plan: Plan, subjects: Subjects): Inputs {
   const leaves = new Leaves()
   const patterns: Pattern[] = []
-  const known = new Map<Match, readonly Shape[]>()
   for (const [index, clause] of plan.clauses.entries()) {
-    for (const match of clause.matches) {
-      let shapes = known.get(match)
-      if (shapes === undefined) {
-        shapes = shapesOf(match)
-        known.set(match, shapes)
-      }
-      for (const shape of shapes) addShape(shape, index, leaves, patterns)
-    }
+    for (const match of clause.matches) for (const shape of shapesOf(match)) addShape(shape, index, leaves, patterns)
   }
   for (const [source, subject] of subjects.classOf) leaves.at(source).subject = subject
   const sets = new Map<string, ByteSet>()
@@ -90,10 +82,11 @@ function culpritsOf(inputs: Inputs): readonly number[] {
 
 class Accepts {
   readonly list: Accept[] = [{ object: 0, subject: 0 }]
-  private readonly ids = new Map<string, number>([['0,0', 0]])
+  private readonly ids = new Map<number, number>([[0, 0]])
 
   idOf(object: number, subject: number): number {
-    const key = `${object},${subject}`
+    // Both are below 2^24.
+    const key = object * 0x1000000 + subject
     let id = this.ids.get(key)
     if (id === undefined) {
       id = this.list.push({ object, subject }) - 1
@@ -129,8 +122,10 @@ class Background {
     const { trie, globs } = this
     this.ofNode[0] = this.stateOf(trie.area[0]!, globs.start)
     for (let node = 1; node < trie.nodes; node++) {
-      const glob = step(globs, this.glob.values[this.ofNode[trie.parent[node]!]!]!, trie.class[node]!)
-      this.ofNode[node] = this.stateOf(trie.area[node]!, glob)
+      const above = this.ofNode[trie.parent[node]!]!
+      const glob = step(globs, this.glob.values[above]!, trie.class[node]!)
+      const same = this.area.values[above] === trie.area[node] && this.glob.values[above] === glob
+      this.ofNode[node] = same ? above : this.stateOf(trie.area[node]!, glob)
     }
     for (let state = 0; state < this.area.length; state++) {
       if (this.area.length > limit) return false
@@ -193,7 +188,7 @@ class Background {
       accept: accept.done(),
       fallback: fallback.done(),
       first: first.done(),
-      edgeClass: Uint8Array.from(edgeClass.done()),
+      edgeClass: new Uint8Array(edgeClass.done()),
       edgeTarget: edgeTarget.done(),
     }
   }
@@ -252,10 +247,10 @@ function layTrie(trie: Trie, ground: Ground): number {
 }
 
 function acceptAt(trie: Trie, node: number, { base, background, objects, accepts }: Ground): number {
-  const leaf = trie.leaf[node]
   const state = background.ofNode[node]!
   const alone = base.automaton.accept[base.map[state]!]!
-  if (leaf === undefined || (leaf.exact.length === 0 && leaf.subject === 0)) return alone
+  if (trie.leaf[node]! < 0) return alone
+  const leaf = trie.leaves[trie.leaf[node]!]!
   const object = leaf.exact.length === 0 ? accepts.list[alone]!.object : objects.objectOf(merge(leaf.exact, background.clausesOf(state)))
   return accepts.idOf(object, leaf.subject)
 }

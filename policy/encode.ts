@@ -26,7 +26,7 @@ export interface Encoded {
 }
 
 /** The table, or the number of pages that it would have where that is too many. */
-export function encode(parts: TableParts): Encoded | { readonly pages: number } {
+export function encode(parts: TableParts, hash: (bytes: Uint8Array) => Uint8Array = sha256): Encoded | { readonly pages: number } {
   const rows = placeRows(parts.vectors, parts.subjects)
   const acceptsPage = 1 + pagesFor(parts.comb.cells, PAIRS_PER_PAGE)
   const decisionsPage = acceptsPage + pagesFor(parts.accepts.length, PAIRS_PER_PAGE)
@@ -45,7 +45,7 @@ export function encode(parts: TableParts): Encoded | { readonly pages: number } 
     view.setUint32(acceptsPage * PAGE + i * 8 + 4, subject, true)
   }
   writeDecisions(view, decisionsPage * PAGE, parts, rows)
-  const digest = sha256(table)
+  const digest = hash(table)
   table.set(digest, HEADER.hash)
   return { table, hash: toHex(digest) }
 }

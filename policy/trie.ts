@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Literal paths, sources and directories as a tree of bytes: linear in what people wrote, for thousands of rules.
 import { byteSet, SLASH, type Alphabet, type ByteSet } from './alphabet.ts'
-import { Numbers } from './automaton.ts'
 import { merge } from './merge.ts'
 
 /** What ends at one string. Clauses are ascending 0-based indices. */
@@ -56,57 +55,66 @@ export interface Trie {
   readonly parent: Int32Array
   /** Class of the byte that leads from the parent here. */
   readonly class: Uint8Array
-  readonly leaf: readonly (Leaf | undefined)[]
+  /** What ends at the node: an index into `leaves`, or -1. */
+  readonly leaf: Int32Array
+  readonly leaves: readonly Leaf[]
   /** The area that a path is in that ends here. */
   readonly area: Int32Array
   readonly areas: readonly Area[]
 }
 
 export function makeTrie(leaves: Leaves, alphabet: Alphabet): Trie {
-  const parent = new Numbers()
-  const classes = new Numbers()
-  const leafOf: (Leaf | undefined)[] = []
-  const slashes = alphabet.classOf[SLASH]!
-  parent.push(-1)
-  classes.push(0)
-  const path = [0]
-  let last = ''
   // Characters are bytes, hence the order of strings is that of bytes, and equal beginnings are neighbours.
-  for (const key of [...leaves.all.keys()].sort()) {
+  const keys = [...leaves.all.keys()].sort()
+  const most = keys.reduce((sum, key) => sum + key.length, 1)
+  const parent = new Int32Array(most)
+  const classes = new Uint8Array(most)
+  const leaf = new Int32Array(most).fill(-1)
+  const path = new Int32Array(keys.reduce((longest, key) => Math.max(longest, key.length), 0) + 1)
+  parent[0] = -1
+  let nodes = 1
+  let last = ''
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index]!
     let common = 0
     while (common < last.length && last.charCodeAt(common) === key.charCodeAt(common)) common++
-    path.length = common + 1
     for (let i = common; i < key.length; i++) {
-      parent.push(path[i]!)
-      classes.push(alphabet.classOf[key.charCodeAt(i)]!)
-      path.push(parent.length - 1)
+      parent[nodes] = path[i]!
+      classes[nodes] = alphabet.classOf[key.charCodeAt(i)]!
+      path[i + 1] = nodes++
     }
-    leafOf[path[key.length]!] = leaves.all.get(key)!
+    leaf[path[key.length]!] = index
     last = key
   }
-  const tree = { parent: parent.done(), class: Uint8Array.from(classes.done()), leaf: leafOf, nodes: parent.length }
-  return { ...tree, ...placeInAreas(tree, slashes) }
+  const tree = { nodes, parent, class: classes, leaf, leaves: keys.map(key => leaves.all.get(key)!) }
+  return { ...tree, ...placeInAreas(tree, alphabet.classOf[SLASH]!) }
 }
 
-function placeInAreas(tree: Pick<Trie, 'parent' | 'class' | 'leaf' | 'nodes'>, slash: number): Pick<Trie, 'area' | 'areas'> {
+function placeInAreas(tree: Omit<Trie, 'area' | 'areas'>, slash: number): Pick<Trie, 'area' | 'areas'> {
   const areas: Area[] = [{ clauses: [], slash: 0 }]
   const area = new Int32Array(tree.nodes)
   for (let node = 0; node < tree.nodes; node++) {
     const above = node === 0 ? 0 : area[tree.parent[node]!]!
-    let here = node > 0 && tree.class[node] === slash ? areas[above]!.slash : above
-    const leaf = tree.leaf[node]
-    if (leaf !== undefined && leaf.recursive.length > 0) {
-      const outer = areas[here]!
-      const under = areas.push({ clauses: merge(areas[outer.slash]!.clauses, leaf.recursive), slash: areas.length }) - 1
-      here = outer.slash === here ? under : areas.push({ clauses: merge(outer.clauses, leaf.recursive), slash: under }) - 1
-    }
-    if (leaf !== undefined && leaf.within.length > 0) {
-      const outer = areas[here]!
-      here = areas.push({ clauses: merge(outer.clauses, leaf.within), slash: outer.slash }) - 1
-    }
-    area[node] = here
+    const here = node > 0 && tree.class[node] === slash ? areas[above]!.slash : above
+    const leaf = tree.leaf[node]!
+    area[node] = leaf < 0 ? here : enter(areas, here, tree.leaves[leaf]!)
   }
   return { area, areas }
+}
+
+/** The area within area `here` that begins at a leaf. */
+function enter(areas: Area[], here: number, leaf: Leaf): number {
+  let inner = here
+  if (leaf.recursive.length > 0) {
+    const outer = areas[here]!
+    const under = areas.push({ clauses: merge(areas[outer.slash]!.clauses, leaf.recursive), slash: areas.length }) - 1
+    inner = outer.slash === here ? under : areas.push({ clauses: merge(outer.clauses, leaf.recursive), slash: under }) - 1
+  }
+  if (leaf.within.length > 0) {
+    const outer = areas[inner]!
+    inner = areas.push({ clauses: merge(outer.clauses, leaf.within), slash: outer.slash }) - 1
+  }
+  return inner
 }
 
 /** `merlon compile --dump=trie`. */
