@@ -57,13 +57,15 @@ export class StateTable {
   readonly first = new Numbers()
   private edgeClass = new Numbers()
   private edgeTarget = new Numbers()
-  private slots = new Int32Array(4096).fill(-1)
+  private slots: Int32Array
   private pendingClass: Int32Array
   private pendingTarget: Int32Array
   private pending = 0
 
-  constructor(classes: number) {
+  /** `expected`: how many states there may be, as far as is known. */
+  constructor(classes: number, expected = 1024) {
     this.classes = classes
+    this.slots = new Int32Array(1 << (33 - Math.clz32(expected))).fill(-1)
     this.pendingClass = new Int32Array(classes + 1)
     this.pendingTarget = new Int32Array(classes + 1)
     this.first.push(0)

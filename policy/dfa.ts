@@ -69,7 +69,7 @@ export function makeDfa(inputs: Inputs, objects: Objects, limits: SubsetLimits):
   if (!background.explore(limits.states)) return { ok: false, culprits: culpritsOf(inputs) }
   const accepts = new Accepts()
   const base = minimise(background.automaton(clauses => accepts.idOf(objects.objectOf(clauses), 0)))
-  const table = new StateTable(alphabet.count)
+  const table = new StateTable(alphabet.count, base.automaton.states + trie.nodes)
   for (let state = 0; state < base.automaton.states; state++) copyState(base.automaton, state, table)
   const start = layTrie(trie, { base, background, objects, accepts, table })
   return { ok: true, dfa: { alphabet, automaton: table.automaton(start), accepts: accepts.list } }
