@@ -13,8 +13,8 @@ import { MAX_INDEX, MAX_PAGES, PAGE } from './table.ts'
 import { dumpTrie } from './trie.ts'
 import type { Finding, Plan } from './types.ts'
 
-/** Well above what real rules need and a table of 16 MiB can hold, and reached within a second or two. */
-const LIMITS: SubsetLimits = { states: 1 << 18, work: 1 << 26 }
+/** Well above what real rules need and a table of 16 MiB can hold, and reached within a second. */
+const LIMITS: SubsetLimits = { states: 1 << 18, work: 1 << 25 }
 
 /** At most so many clauses are named when states multiply. */
 const CULPRITS = 5
