@@ -127,9 +127,11 @@ test('patterns that would multiply are refused, and the worst are named first', 
 test('no pattern makes compile() run for long', () => {
   const patterns = ['/a*a*a*a*a*a*a*a*b', `/${'**a*'.repeat(300)}`, `/${'{a,b}'.repeat(500)}`, `/**{${'?'.repeat(40)},x}**y${'[!q]'.repeat(30)}`, `/**a${'?'.repeat(200)}b`]
   for (const pattern of patterns) {
-    const started = performance.now()
+    // Processor time: the machine may be busy with others.
+    const started = process.cpuUsage()
     compile(planOf(patternRules(pattern), 'audit'))
-    assert.ok(performance.now() - started < 20_000, `${pattern.slice(0, 40)} took ${performance.now() - started} ms`)
+    const { user } = process.cpuUsage(started)
+    assert.ok(user < 10e6, `${pattern.slice(0, 40)} took ${user / 1000} ms`)
   }
 })
 

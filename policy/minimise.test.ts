@@ -46,9 +46,9 @@ test('minimise() merges states whose edges differ only in which equivalent state
 test('minimise() leaves a long chain as it is', () => {
   const length = 20_000
   const rows = Array.from({ length }, (_, i) => [Math.min(i + 1, length - 1), 0])
-  const started = performance.now()
+  const started = process.cpuUsage()
   const { automaton } = minimise(automatonOf(rows, rows.map((_, i) => (i === length - 1 ? 1 : 0))))
   assert.equal(automaton.states, length)
   // Rounds over all states would take minutes.
-  assert.ok(performance.now() - started < 10_000)
+  assert.ok(process.cpuUsage(started).user < 10e6)
 })

@@ -224,7 +224,11 @@ class Construction {
 
   private acceptOf(subset: readonly number[]): number {
     const clauses = new Set<number>()
-    for (const at of subset) for (const clause of this.tree.positions[at]!.clauses) clauses.add(clause)
+    for (const at of subset) {
+      const own = this.tree.positions[at]!.clauses
+      if (own.length > 0) for (const clause of own) clauses.add(clause)
+    }
+    if (clauses.size === 0) return 0
     const sorted = [...clauses].sort((a, b) => a - b)
     const key = sorted.join()
     let id = this.acceptIds.get(key)

@@ -74,15 +74,15 @@ static void take_table(struct host_table *table)
 	take(table->bytes, length);
 }
 
-/* As the kernel's walk does, the path is written to the end of the buffer. */
+/* As the kernel's walk does, the path is written to the end of the first MERLON_PATH_MAX bytes. */
 static int classify(struct host_table *table, const struct text *path, struct merlon_accept *accept)
 {
 	__u8 *text = malloc(MERLON_TEXT_SIZE);
-	__u32 at = MERLON_TEXT_SIZE - path->length;
+	__u32 at = MERLON_PATH_MAX - path->length;
 	int status;
 
 	memcpy(text + at, path->bytes, path->length);
-	status = merlon_classify(table, (struct merlon_table *)table->bytes, text, at, MERLON_TEXT_SIZE, accept);
+	status = merlon_classify(table, (struct merlon_table *)table->bytes, text, at, MERLON_PATH_MAX, accept);
 	free(text);
 	return status;
 }
@@ -95,6 +95,7 @@ static uint32_t decide(struct host_table *table, const __u8 *question, const str
 	__u32 word, index, best = 0;
 	int i;
 
+	/* Sources are executables that ran, so they had a path. */
 	if (path->length >= MERLON_PATH_MAX)
 		return head->undecidable[operation == MERLON_OP_EXEC ? 0 : 1];
 	if (classify(table, path, &accept))
@@ -134,8 +135,13 @@ int main(void)
 			return 1;
 		}
 		take_text(&path);
-		for (i = 0; i < question[2]; i++)
+		for (i = 0; i < question[2]; i++) {
 			take_text(&sources[i]);
+			if (sources[i].length >= MERLON_PATH_MAX) {
+				fprintf(stderr, "A source is longer than a path can be\n");
+				return 1;
+			}
+		}
 		word = decide(&table, question, &path, sources);
 		fwrite(&word, sizeof(word), 1, stdout);
 	}
