@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import fc from 'fast-check'
+import { arbitraryCase, planOf } from '../test/support/generate.ts'
+import { compile, dump, DUMPS, type CompileStats } from './compile.ts'
+import { gatherInputs, makeDfa } from './dfa.ts'
+import { openTable, type Table } from './lookup.ts'
+import { minimise } from './minimise.ts'
+import { makeSubjects, Objects } from './objects.ts'
+import { FLAGS, HEADER, PAGE } from './table.ts'
+import type { Action, Match, Plan } from './types.ts'
+
+type RuleParts = Parameters<typeof planOf>[0][number]
+
+function rule(match: Match, parts: Partial<RuleParts> = {}): RuleParts {
+  return { section: 'file', match, action: 'Block', readOnly: false, ownerOnly: false, sources: [], severity: 1, tags: [], message: '', ...parts }
+}
+
+function patternRules(...patterns: readonly string[]): RuleParts[] {
+  return patterns.map(pattern => rule({ kind: 'pattern', pattern }))
+}
+
+function compiled(plan: Plan): { readonly bytes: Uint8Array; readonly table: Table; readonly stats: CompileStats; readonly hash: string } {
+  const result = compile(plan)
+  assert.ok(result.ok, 'was refused')
+  return { bytes: result.table, table: openTable(result.table), stats: result.stats, hash: result.hash }
+}
+
+function blocked(table: Table, path: string, source?: string): boolean {
+  const sources = source === undefined ? [] : [Buffer.from(source)]
+  return table.decide({ operation: 'read', owner: false, path: Buffer.from(path), sources }).verdict === 'Block'
+}
+
+function flagsOf(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer).getUint32(HEADER.flags, true)
+}
+
+test('compile() makes four pages of a plan without rules', () => {
+  const { bytes, table, stats } = compiled(planOf([], 'audit'))
+  assert.equal(bytes.length, 4 * PAGE)
+  assert.equal(stats.states, 1)
+  assert.equal(flagsOf(bytes), 0)
+  assert.deepEqual(table.decide({ operation: 'exec', owner: true, path: Buffer.from('/bin/sh'), sources: [] }), { verdict: 'Allow', clause: 0 })
+})
+
+test('compile() gives the same bytes for the same plan, and the hash that is in them', () => {
+  fc.assert(
+    fc.property(arbitraryCase(12, 1), ({ plan }) => {
+      const [a, b] = [compiled(plan), compiled(structuredClone(plan))]
+      assert.equal(Buffer.compare(a.bytes, b.bytes), 0)
+      assert.equal(a.hash, Buffer.from(a.bytes.slice(HEADER.hash, HEADER.stamp)).toString('hex'))
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('compile() makes a minimal automaton', () => {
+  fc.assert(
+    fc.property(arbitraryCase(15, 1), ({ plan }) => {
+      const subjects = makeSubjects(plan)
+      const built = makeDfa(gatherInputs(plan, subjects), new Objects(plan, subjects), { states: 1e6, work: 1e9 })
+      assert.ok(built.ok)
+      assert.equal(minimise(built.dfa.automaton).automaton.states, built.dfa.automaton.states)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('compile() folds paths that are decided alike into one object', () => {
+  const rules = Array.from({ length: 20 }, (_, i) => rule({ kind: 'pattern', pattern: `/data/{a${i},b${i},c${i}}` }))
+  // An object for each clause and one for all other paths, though each clause has three paths.
+  assert.equal(compiled(planOf(rules, 'audit')).stats.objects, 21)
+  // A rule that another one always beats adds nothing.
+  const shadowed = [rule({ kind: 'dir', dir: '/data/x/', recursive: true }), rule({ kind: 'path', path: '/data/x/y' }), rule({ kind: 'path', path: '/data/x/y' }, { action: 'Audit' })]
+  assert.equal(compiled(planOf(shadowed, 'audit')).stats.objects, 3)
+})
+
+test('compile() folds executables that the same rules name into one subject', () => {
+  const sources = ['/opt/a', '/opt/b', '/opt/c']
+  const { stats, table } = compiled(planOf([rule({ kind: 'path', path: '/x' }, { sources }), rule({ kind: 'path', path: '/y' }, { sources: ['/opt/c'] })], 'audit'))
+  assert.equal(stats.subjects, 3)
+  const subject = (path: string): number => table.classify(Buffer.from(path)).subject
+  assert.equal(subject('/opt/a'), subject('/opt/b'))
+  assert.notEqual(subject('/opt/a'), subject('/opt/c'))
+  assert.equal(subject('/opt/d'), 0)
+  assert.deepEqual(['/x', '/y'].map(path => ['/opt/a', '/opt/c', '/opt/d', undefined].map(source => blocked(table, path, source))), [
+    [true, true, false, false],
+    [false, true, false, false],
+  ])
+})
+
+test('flags say which decisions there are and which depend on the subject', () => {
+  const path: Match = { kind: 'path', path: '/x' }
+  const cases: readonly (readonly [RuleParts, number])[] = [
+    [rule(path), FLAGS.fileRules],
+    [rule(path, { section: 'process' }), FLAGS.execRules],
+    [rule(path, { sources: ['/a'] }), FLAGS.fileRules | FLAGS.fileSubjects],
+    [rule(path, { section: 'process', sources: ['/a'] }), FLAGS.execRules | FLAGS.execSubjects],
+  ]
+  for (const [parts, flags] of cases) assert.equal(flagsOf(compiled(planOf([parts], 'audit')).bytes), flags)
+})
+
+test('a directory within directories is decided by the longest', () => {
+  const dirs: readonly (readonly [string, boolean, Action])[] = [
+    ['/', true, 'Audit'],
+    ['/a/', false, 'Block'],
+    ['/a/b/', true, 'Allow'],
+    ['/a/b/c/', false, 'Block'],
+  ]
+  const { table } = compiled(planOf(dirs.map(([dir, recursive, action]) => rule({ kind: 'dir', dir, recursive }, { action })), 'block'))
+  const verdicts = ['/', '/x', '/x/y', '/a', '/a/x', '/a/x/y', '/a/b', '/a/b/x/y/z', '/a/b/c', '/a/b/c/d', '/a/b/c/d/e', '/ab'].map(
+    path => table.decide({ operation: 'write', owner: false, path: Buffer.from(path), sources: [] }).verdict,
+  )
+  assert.deepEqual(verdicts, ['Audit', 'Audit', 'Audit', 'Block', 'Block', 'Audit', 'Allow', 'Allow', 'Block', 'Block', 'Allow', 'Audit'])
+})
+
+test('patterns that would multiply are refused, and the worst are named first', () => {
+  const bomb = `/**a${'?'.repeat(24)}`
+  const result = compile(planOf([...patternRules('/tmp/*.sh', bomb, '/etc/x*y'), rule({ kind: 'path', path: '/a' })], 'audit'), { limits: { states: 5000, work: 1 << 24 } })
+  assert.ok(!result.ok)
+  assert.equal(result.findings[0]?.code, 'MERLON_POLICY_TOO_MANY_STATES')
+  assert.equal(result.findings[0]?.text, `file pattern ${bomb}`.slice(0, 80))
+  assert.equal(result.findings[0]?.position.line, 2)
+})
+
+test('no pattern makes compile() run for long', () => {
+  const patterns = ['/a*a*a*a*a*a*a*a*b', `/${'**a*'.repeat(300)}`, `/${'{a,b}'.repeat(500)}`, `/**{${'?'.repeat(40)},x}**y${'[!q]'.repeat(30)}`, `/**a${'?'.repeat(200)}b`]
+  for (const pattern of patterns) {
+    // Processor time: the machine may be busy with others.
+    const started = process.cpuUsage()
+    compile(planOf(patternRules(pattern), 'audit'))
+    const { user } = process.cpuUsage(started)
+    assert.ok(user < 10e6, `${pattern.slice(0, 40)} took ${user / 1000} ms`)
+  }
+})
+
+test('a table that would be too large is refused', () => {
+  const rules = Array.from({ length: 2200 }, (_, i) => rule({ kind: 'path', path: `/${i}` }, { sources: [`/s/${i}`] }))
+  const result = compile(planOf(rules, 'audit'))
+  assert.ok(!result.ok)
+  assert.deepEqual(result.findings.map(finding => finding.code), ['MERLON_POLICY_TABLE_TOO_LARGE'])
+})
+
+test('states grow with the rules, not with their product', () => {
+  const names = Array.from({ length: 200 }, (_, i) => rule({ kind: 'name', name: `tool-${i}` }, { section: 'process' }))
+  const paths = Array.from({ length: 200 }, (_, i) => rule({ kind: 'path', path: `/opt/app-${i}/data` }))
+  const [a, b, both] = [names, paths, [...names, ...paths]].map(rules => compiled(planOf(rules, 'audit')).stats.states) as [number, number, number]
+  assert.ok(both <= a + b + 10, `${both} states for ${a} and ${b}`)
+})
+
+test('dump() shows every step', () => {
+  const plan = planOf([...patternRules('/a/**', '/b*c'), rule({ kind: 'path', path: '/d' }, { sources: ['/s'] })], 'audit')
+  for (const step of DUMPS) assert.ok(dump(plan, step).endsWith('\n'), step)
+  assert.match(dump(plan, 'expression'), /^prefix \/a\/\.\*$/m)
+  assert.match(dump(plan, 'expression'), /^expression \/b\[\^\/\]\*c$/m)
+  assert.match(dump(plan, 'trie'), /^\/s:  ?subject 1$/m)
+  assert.match(dump(plan, 'dfa'), /^0: else->0$/m)
+  assert.match(dump(plan, 'objects'), /^object 0: Allow\/0 Allow\/0 Allow\/0/m)
+  assert.match(dump(plan, 'objects'), /\{1:Block\/1,else:Allow\/0\}/)
+})

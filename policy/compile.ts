@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plan -> table: the steps in order, each in a module of its own with a dump.
+import { dumpAlphabet } from './alphabet.ts'
+import { dumpAutomaton } from './automaton.ts'
+import { dumpComb, makeComb, type Comb } from './comb.ts'
+import { gatherInputs, makeDfa, type Inputs } from './dfa.ts'
+import { encode } from './encode.ts'
+import { dumpShapes, shapesOf } from './expression.ts'
+import { decisionWord, dumpObjects, makeSubjects, Objects, reservedClauses, type DecisionVector, type Subjects } from './objects.ts'
+import { renumber, type Numbered } from './renumber.ts'
+import type { SubsetLimits } from './subset.ts'
+import { MAX_INDEX, MAX_PAGES, PAGE } from './table.ts'
+import { dumpTrie } from './trie.ts'
+import type { Finding, Plan } from './types.ts'
+
+/** Well above what real rules need and a table of 16 MiB can hold, and reached within a second. */
+const LIMITS: SubsetLimits = { states: 1 << 18, work: 1 << 25 }
+
+/** At most so many clauses are named when states multiply. */
+const CULPRITS = 5
+
+export interface CompileOptions {
+  /** For tests: where state growth is refused. */
+  readonly limits?: SubsetLimits
+  /** SHA-256 of some bytes; node:crypto's is several times as fast as the one that needs nothing from Node. */
+  readonly sha256?: (bytes: Uint8Array) => Uint8Array
+}
+
+export interface CompileStats {
+  readonly states: number
+  readonly classes: number
+  readonly cells: number
+  readonly accepts: number
+  readonly objects: number
+  readonly subjects: number
+  readonly bytes: number
+}
+
+export type CompileResult =
+  | {
+      readonly ok: true
+      readonly table: Uint8Array
+      /** SHA-256 of the table, 64 hexadecimal digits: its name. */
+      readonly hash: string
+      readonly stats: CompileStats
+    }
+  | { readonly ok: false; readonly findings: readonly Finding[] }
+
+/** The same plan gives the same bytes on every machine. Fails, with findings, only where the table would be too large. */
+export function compile(plan: Plan, options: CompileOptions = {}): CompileResult {
+  const steps = runSteps(plan, options.limits ?? LIMITS)
+  if (!steps.ok) return steps
+  const { inputs, subjects, numbered, comb, vectors } = steps
+  const reserved = reservedClauses(plan)
+  const parts = {
+    alphabet: inputs.alphabet,
+    comb,
+    start: numbered.automaton.start,
+    accepts: numbered.accepts,
+    vectors,
+    subjects: subjects.count,
+    clauses: plan.clauses.length + 4,
+    undecidable: {
+      exec: decisionWord(reserved.process.undecidable, plan.undecidable.process.verdict),
+      file: decisionWord(reserved.file.undecidable, plan.undecidable.file.verdict),
+    },
+  }
+  const encoded = encode(parts, options.sha256)
+  if ('pages' in encoded) return { ok: false, findings: [tooLarge(plan, encoded.pages)] }
+  const stats = {
+    states: numbered.automaton.states,
+    classes: inputs.alphabet.count,
+    cells: comb.cells,
+    accepts: numbered.accepts.length,
+    objects: vectors.length,
+    subjects: subjects.count,
+    bytes: encoded.table.length,
+  }
+  return { ok: true, ...encoded, stats }
+}
+
+interface Steps {
+  readonly ok: true
+  readonly inputs: Inputs
+  readonly subjects: Subjects
+  readonly numbered: Numbered
+  readonly comb: Comb
+  readonly vectors: readonly DecisionVector[]
+}
+
+function runSteps(plan: Plan, limits: SubsetLimits): Steps | { readonly ok: false; readonly findings: readonly Finding[] } {
+  // The decision word has 24 bits for a clause.
+  if (plan.clauses.length + 4 >= MAX_INDEX) return { ok: false, findings: [tooLarge(plan, MAX_PAGES + 1)] }
+  const subjects = makeSubjects(plan)
+  const inputs = gatherInputs(plan, subjects)
+  const objects = new Objects(plan, subjects)
+  const built = makeDfa(inputs, objects, limits)
+  if (!built.ok) return { ok: false, findings: tooManyStates(plan, built.culprits, limits) }
+  const numbered = renumber(built.dfa)
+  const comb = makeComb(numbered.automaton)
+  return { ok: true, inputs, subjects, numbered, comb, vectors: numbered.objects.map(object => objects.vectors[object]!) }
+}
+
+function tooManyStates(plan: Plan, culprits: readonly number[], limits: SubsetLimits): readonly Finding[] {
+  return culprits.slice(0, CULPRITS).map(index => {
+    const { origin } = plan.clauses[index]!
+    return {
+      code: 'MERLON_POLICY_TOO_MANY_STATES',
+      severity: 'error',
+      message: `Cannot compile the rules of this workload: their patterns multiply to more than ${limits.states} states, and this one is among those that add most`,
+      position: origin.position,
+      text: origin.text.slice(0, 80),
+      hint: 'Use fewer stars and question marks in one pattern, begin the pattern with a directory, or list the paths',
+    }
+  })
+}
+
+function tooLarge(plan: Plan, pages: number): Finding {
+  const origin = plan.clauses.at(-1)?.origin ?? plan.undecidable.process.origin
+  return {
+    code: 'MERLON_POLICY_TABLE_TOO_LARGE',
+    severity: 'error',
+    message: `Cannot compile the ${plan.clauses.length} clauses of this workload: their table would have ${pages * PAGE} bytes, and ${MAX_PAGES * PAGE} is the most that the kernel holds`,
+    position: origin.position,
+    text: origin.text.slice(0, 80),
+    hint: 'Split the policies so that each workload is selected by fewer rules, or use directories and patterns in place of single paths',
+  }
+}
+
+export const DUMPS = ['expression', 'alphabet', 'trie', 'dfa', 'comb', 'objects'] as const
+export type Dump = (typeof DUMPS)[number]
+
+/** One step of the compilation, for people. */
+export function dump(plan: Plan, which: Dump): string {
+  if (which === 'expression') return dumpShapes(plan.clauses.flatMap(clause => clause.matches.flatMap(shapesOf)))
+  const steps = runSteps(plan, LIMITS)
+  if (!steps.ok) return steps.findings.map(finding => `${finding.message}: ${finding.text}\n`).join('')
+  switch (which) {
+    case 'alphabet':
+      return dumpAlphabet(steps.inputs.alphabet)
+    case 'trie':
+      return dumpTrie(steps.inputs.leaves)
+    case 'dfa':
+      return dumpAutomaton(steps.numbered.automaton, steps.inputs.alphabet)
+    case 'comb':
+      return dumpComb(steps.comb)
+    case 'objects':
+      return dumpObjects(steps.vectors)
+  }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import test from 'node:test'
+import fc from 'fast-check'
+import { mutateTable, rehash } from '../test/support/corrupt.ts'
+import { arbitraryCase, planOf } from '../test/support/generate.ts'
+import { compile } from './compile.ts'
+import { openTable } from './lookup.ts'
+import { HEADER, INFO, PAGE, PLANES } from './table.ts'
+import type { Match, Plan } from './types.ts'
+import { verifyTable } from './verify.ts'
+
+function rule(match: Match, sources: readonly string[] = []): Parameters<typeof planOf>[0][number] {
+  return { section: 'file', match, action: 'Block', readOnly: false, ownerOnly: false, sources, severity: 1, tags: [], message: '' }
+}
+
+function tableOf(plan: Plan): Uint8Array {
+  const compiled = compile(plan)
+  assert.ok(compiled.ok)
+  return compiled.table
+}
+
+const TABLE = tableOf(
+  planOf(
+    [
+      rule({ kind: 'path', path: '/a/b' }),
+      rule({ kind: 'path', path: '/etc/x' }, ['/bin/a', '/bin/b']),
+      rule({ kind: 'dir', dir: '/etc/', recursive: true }, ['/bin/b']),
+      rule({ kind: 'pattern', pattern: '/**/*.sh' }),
+    ],
+    'audit',
+  ),
+)
+
+function read(offset: number, table = TABLE): number {
+  return new DataView(table.buffer).getUint32(offset, true)
+}
+
+/** The table with words replaced and a hash that fits. */
+function withWords(...changes: readonly (readonly [offset: number, value: number])[]): Uint8Array {
+  const copy = TABLE.slice()
+  for (const [offset, value] of changes) new DataView(copy.buffer).setUint32(offset, value, true)
+  return rehash(copy)
+}
+
+function problemOf(table: Uint8Array): string {
+  const result = verifyTable(table)
+  assert.equal(result.ok, false, 'was accepted')
+  return result.ok ? '' : result.problem
+}
+
+const CELLS = PAGE
+const ACCEPTS = read(HEADER.acceptsPage) * PAGE
+const DECISIONS = read(HEADER.decisionsPage) * PAGE
+const INDEX = PLANES * read(HEADER.objects)
+
+/** The first cell for which `holds`. */
+function cellWhere(holds: (next: number, check: number, cell: number) => boolean): number {
+  for (let cell = 1; cell < read(HEADER.cells); cell++) if (holds(read(CELLS + cell * 8), read(CELLS + cell * 8 + 4), cell)) return cell
+  throw new Error('No such cell')
+}
+
+const STATE = cellWhere((_, check) => (check & INFO.mark) !== 0)
+const EDGE = cellWhere((_, check) => check !== 0 && (check & INFO.mark) === 0)
+
+test('verifyTable() accepts what compile() makes', () => {
+  assert.deepEqual(verifyTable(TABLE), { ok: true })
+  assert.deepEqual(verifyTable(withWords()), { ok: true })
+})
+
+test('verifyTable() accepts a table at any alignment, and takes another SHA-256', () => {
+  const shifted = new Uint8Array(TABLE.length + 3)
+  shifted.set(TABLE, 3)
+  assert.deepEqual(verifyTable(shifted.subarray(3)), { ok: true })
+  const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
+  assert.deepEqual(verifyTable(TABLE, { sha256 }), { ok: true })
+})
+
+const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, problem: RegExp])[] = [
+  ['nothing', () => new Uint8Array(0), /^Length 0 /],
+  ['one page', () => TABLE.slice(0, PAGE), /^Length 4096 /],
+  ['half a page more', () => new Uint8Array(PAGE * 2.5), /^Length 10240 /],
+  ['more than 4,096 pages', () => new Uint8Array(PAGE * 4097), /^Length /],
+  ['zeros', () => new Uint8Array(PAGE * 4), /^Magic is 0x0/],
+  ['a page less', () => TABLE.slice(0, -PAGE), /^Header says \d+ pages/],
+  ['a page more', () => rehash(new Uint8Array([...TABLE, ...new Uint8Array(PAGE)])), /^Header says/],
+  ['another version', () => withWords([HEADER.version, 2]), /^Version is 2/],
+  ['an unknown flag', () => withWords([HEADER.flags, 16]), /flags is 16/],
+  ['flags that are not so', () => withWords([HEADER.flags, read(HEADER.flags) ^ 2]), /^Flags are/],
+  ['no classes', () => withWords([HEADER.classes, 0]), /classes is 0/],
+  ['too many classes', () => withWords([HEADER.classes, 257]), /classes is 257/],
+  ['no cells', () => withWords([HEADER.cells, 0]), /cells is 0/],
+  ['too many cells', () => withWords([HEADER.cells, 0xffffffff]), /cells is 4294967295/],
+  ['too many objects', () => withWords([HEADER.objects, 0x40000000]), /objects is/],
+  ['no subjects', () => withWords([HEADER.subjects, 0]), /subjects is 0/],
+  ['fewer clauses than it uses', () => withWords([HEADER.clauses, 1]), /has clause \d+, and 1 is the highest/],
+  ['cells elsewhere', () => withWords([HEADER.cellsPage, 2]), /^Cells begin/],
+  ['accepts elsewhere', () => withWords([HEADER.acceptsPage, read(HEADER.acceptsPage) + 1]), /^Accepts begin/],
+  ['decisions elsewhere', () => withWords([HEADER.decisionsPage, 0]), /^Decisions begin/],
+  ['decisions beyond the end', () => withWords([HEADER.decisions, 2000]), /^Sections end/],
+  ['an index beyond the decisions', () => withWords([HEADER.objects, read(HEADER.decisions)]), /^Index of/],
+  ['a reserved word', () => withWords([HEADER.hash - 4, 1]), /in the reserved header words/],
+  ['a stamp', () => withWords([HEADER.stamp, 0], [HEADER.padding, 1]), /in the padding after the stamp/],
+  ['something after class_of', () => withWords([HEADER.end, 1]), /in the rest of page 0/],
+  ['something after the cells', () => withWords([ACCEPTS - 4, 1]), /in the rest of the cells/],
+  ['something after the accepts', () => withWords([DECISIONS - 4, 1]), /in the rest of the accepts/],
+  ['something after the decisions', () => withWords([TABLE.length - 4, 1]), /in the rest of the decisions/],
+  ['a class that is not there', () => withWords([HEADER.classOf + 4, 0xff]), /^Byte 4 has class 255/],
+  ['a start that is no state', () => withWords([HEADER.start, EDGE]), /^Start \d+ is no state/],
+  ['a start outside', () => withWords([HEADER.start, 0xfffffff0]), /^Start 4294967280 is no state/],
+  ['a default that is no state', () => withWords([CELLS + STATE * 8, EDGE]), /leads to \d+, which is no state/],
+  ['an edge outside', () => withWords([CELLS + EDGE * 8, 0x80000000]), /leads to 2147483648/],
+  ['an accept that is not there', () => withWords([CELLS + STATE * 8 + 4, INFO.mark | 0xffffff]), /has accept 16777215/],
+  ['an unknown bit in a state', () => withWords([CELLS + STATE * 8 + 4, INFO.mark | (1 << 28)]), /has unknown bits/],
+  ['an edge of no state', () => withWords([CELLS + EDGE * 8 + 4, EDGE]), /is an edge of/],
+  ['a dead state that lives', () => withWords([CELLS + 4, INFO.mark]), /^State 0 is absorbing and says otherwise/],
+  ['a dead state with an accept', () => withWords([CELLS + 4, INFO.mark + INFO.absorbing + 1]), /^Cell 0 is not the dead state/],
+  ['accept 0 with an object', () => withWords([ACCEPTS, 1]), /^Accept 0 is not/],
+  ['an object that is not there', () => withWords([ACCEPTS + 8, read(HEADER.objects)]), /^Accept 1 is object/],
+  ['a subject that is not there', () => withWords([ACCEPTS + 12, read(HEADER.subjects)]), /^Accept 1 is object/],
+  ['a row in the index', () => withWords([DECISIONS, 0x80000000 + INDEX - 1]), /names a row/],
+  ['a row beyond the end', () => withWords([DECISIONS, 0x80000000 + read(HEADER.decisions) - read(HEADER.subjects) + 1]), /names a row/],
+  ['a row within a row', () => withWords([DECISIONS + INDEX * 4, 0x80000000 + INDEX]), /has unknown bits/],
+  ['a verdict that is none', () => withWords([DECISIONS + INDEX * 4, 0x03000001]), /has verdict 3/],
+  ['a verdict of no clause', () => withWords([DECISIONS + INDEX * 4, 0x01000000]), /has a verdict and no clause/],
+  ['a bad undecidable word', () => withWords([HEADER.undecidableFile, 0x08000001]), /^Undecidable word at 64/],
+]
+
+for (const [what, table, problem] of REFUSED) {
+  test(`verifyTable() refuses ${what}`, () => assert.match(problemOf(table()), problem))
+}
+
+test('verifyTable() refuses a stamped table', () => {
+  const copy = TABLE.slice()
+  copy[HEADER.stamp] = 1
+  assert.match(problemOf(copy), /in the stamp/)
+})
+
+test('verifyTable() refuses a state whose edges would lie outside the cells', () => {
+  const last = cellWhere((_, check, cell) => (check & INFO.mark) !== 0 && cell + read(HEADER.classes) + 1 >= read(HEADER.cells))
+  assert.match(problemOf(withWords([HEADER.cells, last + read(HEADER.classes)])), /edges outside the cells|is not zero|no state/)
+})
+
+test('verifyTable() refuses every single flipped bit by the hash', () => {
+  fc.assert(
+    fc.property(fc.nat(TABLE.length * 8 - 1), bit => {
+      const copy = TABLE.slice()
+      copy[bit >> 3]! ^= 1 << (bit & 7)
+      assert.equal(verifyTable(copy).ok, false)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('a spoilt table with a fitting hash is refused, or decides without leaving itself', () => {
+  let accepted = 0
+  const changes = fc.array(fc.tuple(fc.nat(), fc.nat()), { minLength: 1, maxLength: 4 })
+  fc.assert(
+    fc.property(arbitraryCase(8, 10), changes, ({ plan, questions }, list) => {
+      const spoilt = rehash(list.reduce(mutateTable, tableOf(plan)))
+      if (!verifyTable(spoilt).ok) return
+      accepted++
+      const table = openTable(spoilt)
+      for (const question of questions) {
+        const { verdict, clause } = table.decide(question)
+        assert.ok(['Allow', 'Audit', 'Block'].includes(verdict))
+        assert.ok(clause <= read(HEADER.clauses, spoilt))
+      }
+    }),
+    { numRuns: 500, seed: 4 },
+  )
+  assert.ok(accepted > 0, 'no change left a valid table: the test tests nothing')
+})
+
+test('verifyTable() gives an answer to any bytes', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 3 }), fc.uint8Array({ minLength: 0, maxLength: 600 }), fc.nat(), (pages, noise, at) => {
+      const bytes = TABLE.slice(0, pages * PAGE + (at % 7 === 0 ? at % PAGE : 0))
+      for (const [i, byte] of noise.entries()) if (bytes.length > 0) bytes[(at + i) % bytes.length] = byte
+      assert.equal(typeof verifyTable(bytes).ok, 'boolean')
+      assert.equal(typeof verifyTable(rehash(bytes.length >= 256 ? bytes : TABLE)).ok, 'boolean')
+    }),
+    { numRuns: 1000 },
+  )
+})

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// Complete verification of a table (docs/table.md, "Verification"): after it a reader needs no check but its page mask.
+// Linear in the table's size, and nothing that it reads is trusted before it is checked.
+import { sha256 } from '@noble/hashes/sha2.js'
+import { DECISION, FLAGS, HASH_BYTES, HEADER, INFO, MAGIC, MAX_CLASSES, MAX_INDEX, MAX_PAGES, MIN_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, STAMP_BYTES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
+
+export type Verification = { readonly ok: true } | { readonly ok: false; readonly problem: string }
+
+export interface VerifyOptions {
+  /** SHA-256 of some bytes; node:crypto's is several times as fast as the one that needs nothing from Node. */
+  readonly sha256?: (bytes: Uint8Array) => Uint8Array
+}
+
+/** Never throws, whatever the bytes. A table at rest: one whose stamp is not zero is refused. */
+export function verifyTable(bytes: Uint8Array, options: VerifyOptions = {}): Verification {
+  const problem = lengthProblem(bytes) ?? new Checker(bytes, options.sha256 ?? sha256).problem()
+  return problem === undefined ? { ok: true } : { ok: false, problem }
+}
+
+function lengthProblem(bytes: Uint8Array): string | undefined {
+  const pages = bytes.length / PAGE
+  if (!Number.isInteger(pages) || pages < MIN_PAGES || pages > MAX_PAGES) return `Length ${bytes.length} is not ${MIN_PAGES} to ${MAX_PAGES} pages of ${PAGE} bytes`
+  return undefined
+}
+
+type Problem = string | undefined
+
+const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
+
+/** The bytes as little-endian words, aligned; a copy only where needed. */
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  const copy = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
+  if (LITTLE_ENDIAN) return new Uint32Array(copy.buffer, copy.byteOffset, copy.length / 4)
+  const view = new DataView(copy.buffer, copy.byteOffset, copy.length)
+  return Uint32Array.from({ length: copy.length / 4 }, (_, i) => view.getUint32(i * 4, true))
+}
+
+class Checker {
+  private readonly bytes: Uint8Array
+  private readonly words: Uint32Array
+  private readonly sha256: (bytes: Uint8Array) => Uint8Array
+
+  constructor(bytes: Uint8Array, hash: (bytes: Uint8Array) => Uint8Array) {
+    this.bytes = bytes
+    this.words = wordsOf(bytes)
+    this.sha256 = hash
+  }
+
+  /** Each check relies on those before it. The hash comes after the cheap ones. */
+  problem(): Problem {
+    return (
+      this.identity() ??
+      this.bounds() ??
+      this.zeros() ??
+      this.hash() ??
+      this.classes() ??
+      this.cells() ??
+      this.accepts() ??
+      this.decisions()
+    )
+  }
+
+  private header(offset: number): number {
+    return this.words[offset / 4]!
+  }
+
+  private identity(): Problem {
+    if (this.header(HEADER.magic) !== MAGIC) return `Magic is 0x${this.header(HEADER.magic).toString(16)}: this is no table`
+    if (this.header(HEADER.version) !== VERSION) return `Version is ${this.header(HEADER.version)}, and ${VERSION} is the only one known here`
+    if (this.header(HEADER.pages) * PAGE !== this.bytes.length) return `Header says ${this.header(HEADER.pages)} pages, and there are ${this.bytes.length / PAGE}`
+    return undefined
+  }
+
+  private bounds(): Problem {
+    const limits: readonly (readonly [name: keyof typeof HEADER, low: number, high: number])[] = [
+      ['flags', 0, FLAGS.all],
+      ['classes', 1, MAX_CLASSES],
+      ['cells', 1, MAX_INDEX],
+      ['accepts', 1, MAX_INDEX],
+      ['objects', 1, MAX_INDEX],
+      ['subjects', 1, MAX_INDEX],
+      ['clauses', 0, MAX_INDEX - 1],
+      ['decisions', PLANES, this.words.length],
+    ]
+    for (const [name, low, high] of limits) {
+      const value = this.header(HEADER[name])
+      if (value < low || value > high) return `Header word ${name} is ${value}, not ${low} to ${high}`
+    }
+    return this.layout()
+  }
+
+  private layout(): Problem {
+    const acceptsPage = 1 + pagesFor(this.header(HEADER.cells), PAIRS_PER_PAGE)
+    const decisionsPage = acceptsPage + pagesFor(this.header(HEADER.accepts), PAIRS_PER_PAGE)
+    const end = decisionsPage + pagesFor(this.header(HEADER.decisions), WORDS_PER_PAGE)
+    if (this.header(HEADER.cellsPage) !== 1) return `Cells begin at page ${this.header(HEADER.cellsPage)}, not 1`
+    if (this.header(HEADER.acceptsPage) !== acceptsPage) return `Accepts begin at page ${this.header(HEADER.acceptsPage)}, not ${acceptsPage}`
+    if (this.header(HEADER.decisionsPage) !== decisionsPage) return `Decisions begin at page ${this.header(HEADER.decisionsPage)}, not ${decisionsPage}`
+    if (this.header(HEADER.pages) !== end) return `Sections end at page ${end}, and there are ${this.header(HEADER.pages)}`
+    const index = PLANES * this.header(HEADER.objects)
+    if (index > this.header(HEADER.decisions)) return `Index of ${index} words does not fit into ${this.header(HEADER.decisions)} decision words`
+    return undefined
+  }
+
+  private zeros(): Problem {
+    const { words } = this
+    const page = WORDS_PER_PAGE
+    const ranges: readonly (readonly [name: string, from: number, to: number])[] = [
+      ['reserved header words', HEADER.reserved / 4, HEADER.hash / 4],
+      ['stamp', HEADER.stamp / 4, HEADER.padding / 4],
+      ['padding after the stamp', HEADER.padding / 4, HEADER.classOf / 4],
+      ['rest of page 0', HEADER.end / 4, page],
+      ['rest of the cells', page + this.header(HEADER.cells) * 2, this.header(HEADER.acceptsPage) * page],
+      ['rest of the accepts', this.header(HEADER.acceptsPage) * page + this.header(HEADER.accepts) * 2, this.header(HEADER.decisionsPage) * page],
+      ['rest of the decisions', this.header(HEADER.decisionsPage) * page + this.header(HEADER.decisions), words.length],
+    ]
+    for (const [name, from, to] of ranges) {
+      for (let i = from; i < to; i++) if (words[i] !== 0) return `Word ${i} in the ${name} is not zero`
+    }
+    return undefined
+  }
+
+  private hash(): Problem {
+    const stored = this.bytes.slice(HEADER.hash, HEADER.hash + HASH_BYTES)
+    const copy = this.bytes.slice()
+    copy.fill(0, HEADER.hash, HEADER.stamp + STAMP_BYTES)
+    const actual = this.sha256(copy)
+    return stored.every((byte, i) => byte === actual[i]) ? undefined : 'Hash does not fit the content'
+  }
+
+  private classes(): Problem {
+    const count = this.header(HEADER.classes)
+    for (let byte = 0; byte < 256; byte++) {
+      const c = this.bytes[HEADER.classOf + byte]!
+      if (c >= count) return `Byte ${byte} has class ${c}, and there are ${count}`
+    }
+    return undefined
+  }
+
+  /**
+   * Stricter than reachability and linear: every cell is an info cell, an edge of one, or empty, and every target is an info cell. Then whatever
+   * state a reader gets to is a state.
+   */
+  private cells(): Problem {
+    const { words } = this
+    const cells = this.header(HEADER.cells)
+    const classes = this.header(HEADER.classes)
+    const accepts = this.header(HEADER.accepts)
+    const isState = (cell: number): boolean => cell < cells && (words[WORDS_PER_PAGE + cell * 2 + 1]! & INFO.mark) !== 0
+    const hasEdges = new Uint8Array(cells)
+    for (let cell = 0; cell < cells; cell++) {
+      const next = words[WORDS_PER_PAGE + cell * 2]!
+      const check = words[WORDS_PER_PAGE + cell * 2 + 1]!
+      if (check === 0) {
+        if (next !== 0) return `Cell ${cell} belongs to nobody and is not zero`
+        continue
+      }
+      if (!isState(next)) return `Cell ${cell} leads to ${next}, which is no state`
+      if ((check & INFO.mark) !== 0) {
+        if ((check & ~(INFO.absorbing | INFO.mark | INFO.accept)) !== 0) return `State ${cell} has unknown bits`
+        if ((check & INFO.accept) >= accepts) return `State ${cell} has accept ${check & INFO.accept}, and there are ${accepts}`
+        if (cell + classes >= cells) return `State ${cell} has edges outside the cells`
+      } else {
+        if (check >= cell || cell - check > classes || !isState(check)) return `Cell ${cell} is an edge of ${check}, which cannot be`
+        hasEdges[check] = 1
+      }
+    }
+    return this.states(hasEdges)
+  }
+
+  private states(hasEdges: Uint8Array): Problem {
+    const { words } = this
+    const cells = hasEdges.length
+    for (let cell = 0; cell < cells; cell++) {
+      const check = words[WORDS_PER_PAGE + cell * 2 + 1]!
+      if ((check & INFO.mark) === 0) continue
+      const absorbing = words[WORDS_PER_PAGE + cell * 2] === cell && hasEdges[cell] === 0
+      if (absorbing !== check >= INFO.absorbing) return `State ${cell} is ${absorbing ? '' : 'not '}absorbing and says otherwise`
+    }
+    const dead = INFO.absorbing + INFO.mark
+    if (words[WORDS_PER_PAGE] !== 0 || words[WORDS_PER_PAGE + 1] !== dead) return 'Cell 0 is not the dead state'
+    const start = this.header(HEADER.start)
+    if (start >= cells || (words[WORDS_PER_PAGE + start * 2 + 1]! & INFO.mark) === 0) return `Start ${start} is no state`
+    return undefined
+  }
+
+  private accepts(): Problem {
+    const { words } = this
+    const base = this.header(HEADER.acceptsPage) * WORDS_PER_PAGE
+    const objects = this.header(HEADER.objects)
+    const subjects = this.header(HEADER.subjects)
+    if (words[base] !== 0 || words[base + 1] !== 0) return 'Accept 0 is not object 0, subject 0'
+    for (let i = 0; i < this.header(HEADER.accepts); i++) {
+      const [object, subject] = [words[base + i * 2]!, words[base + i * 2 + 1]!]
+      if (object >= objects || subject >= subjects) return `Accept ${i} is object ${object}, subject ${subject}, and there are ${objects} and ${subjects}`
+    }
+    return undefined
+  }
+
+  private decisions(): Problem {
+    const { words } = this
+    const base = this.header(HEADER.decisionsPage) * WORDS_PER_PAGE
+    const objects = this.header(HEADER.objects)
+    const index = PLANES * objects
+    const lastRow = this.header(HEADER.decisions) - this.header(HEADER.subjects)
+    let flags = 0
+    for (let i = 0; i < index; i++) {
+      const word = words[base + i]!
+      const exec = i < 2 * objects
+      if (word !== 0) flags |= exec ? FLAGS.execRules : FLAGS.fileRules
+      if (word < DECISION.bySubject) continue
+      flags |= exec ? FLAGS.execSubjects : FLAGS.fileSubjects
+      const row = word - DECISION.bySubject
+      if (row < index || row > lastRow) return `Index word ${i} names a row at ${row}, which is not within the rows`
+    }
+    if (flags !== this.header(HEADER.flags)) return `Flags are ${this.header(HEADER.flags)}, and the decisions say ${flags}`
+    for (let i = 0; i < this.header(HEADER.decisions); i++) {
+      const word = words[base + i]!
+      if (i < index && word >= DECISION.bySubject) continue
+      const problem = this.direct(word)
+      if (problem !== undefined) return `Decision word ${i} ${problem}`
+    }
+    for (const offset of [HEADER.undecidableExec, HEADER.undecidableFile]) {
+      const problem = this.direct(this.header(offset))
+      if (problem !== undefined) return `Undecidable word at ${offset} ${problem}`
+    }
+    return undefined
+  }
+
+  private direct(word: number): Problem {
+    if (word > DECISION.all) return 'has unknown bits'
+    const clause = word & DECISION.clause
+    const verdict = (word >>> DECISION.verdictShift) & DECISION.verdictMask
+    if (verdict > 2) return `has verdict ${verdict}`
+    if (clause > this.header(HEADER.clauses)) return `has clause ${clause}, and ${this.header(HEADER.clauses)} is the highest`
+    if (clause === 0 && word !== 0) return 'has a verdict and no clause'
+    return undefined
+  }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// bpf/match.h decides what the evaluator and the matcher in TypeScript decide, and stays in its table whatever the table holds.
+// MERLON_CASES sets how many questions are put (100,000).
+import assert from 'node:assert/strict'
+import test, { before } from 'node:test'
+import fc from 'fast-check'
+import { compile } from '../../policy/compile.ts'
+import { evaluate } from '../../policy/evaluate.ts'
+import { openTable } from '../../policy/lookup.ts'
+import { verifyTable } from '../../policy/verify.ts'
+import type { Question } from '../../policy/types.ts'
+import { mutateTable, rehash } from '../support/corrupt.ts'
+import { arbitraryCase, type Case } from '../support/generate.ts'
+import { askHost, buildHost, type Batch } from './host.ts'
+
+const CASES = Number(process.env['MERLON_CASES'] ?? 100_000)
+const SEED = Number(process.env['MERLON_SEED'] ?? 2)
+const QUESTIONS = 50
+
+before(buildHost)
+
+function batchOf({ plan, questions }: Case): Batch {
+  const compiled = compile(plan)
+  assert.ok(compiled.ok)
+  return { table: compiled.table, questions }
+}
+
+/** Index of the first case in which somebody disagrees, or -1. */
+function firstDifference(cases: readonly Case[]): number {
+  const batches = cases.map(batchOf)
+  const answers = askHost(batches)
+  let at = 0
+  return cases.findIndex(({ plan, questions }, i) => {
+    const table = openTable(batches[i]!.table)
+    return questions.some(question => {
+      const answer = JSON.stringify(answers[at++])
+      return answer !== JSON.stringify(evaluate(plan, question)) || answer !== JSON.stringify(table.decide(question))
+    })
+  })
+}
+
+test('match.h agrees with evaluate() and decide()', () => {
+  const cases = arbitraryCase(20, QUESTIONS)
+  const parameters = { seed: SEED, numRuns: Math.ceil(CASES / QUESTIONS) }
+  if (firstDifference(fc.sample(cases, parameters)) < 0) return
+  // One process for each case is slow, and shrinks.
+  fc.assert(fc.property(cases, value => assert.equal(firstDifference([value]), -1)), parameters)
+  assert.fail('A batch of cases disagrees, and none of them does alone')
+})
+
+test('match.h agrees on paths up to the kernel\'s limit and beyond', () => {
+  const [{ plan }] = fc.sample(arbitraryCase(20, 1), { seed: SEED, numRuns: 1 }) as [Case]
+  const questions = [1, 23, 24, 25, 2000, 4094, 4095, 4096].flatMap((length): Question[] => {
+    const path = new Uint8Array(length).fill(0x61)
+    for (let i = 0; i < length; i += 7) path[i] = 0x2f
+    return [
+      { operation: 'exec', owner: true, path, sources: [path.subarray(0, 4000)] },
+      { operation: 'write', owner: false, path, sources: [] },
+    ]
+  })
+  const answers = askHost([{ table: batchOf({ plan, questions }).table, questions }])
+  assert.deepEqual(answers, questions.map(question => evaluate(plan, question)))
+})
+
+test('match.h stays in its table whatever is in it', () => {
+  const numRuns = Math.ceil(CASES / 100)
+  const seeds = fc.sample(fc.tuple(arbitraryCase(12, 20), fc.array(fc.tuple(fc.nat(), fc.nat()), { minLength: 1, maxLength: 6 })), { seed: SEED, numRuns })
+  const batches = seeds.map(([value, changes]): Batch => {
+    const { table, questions } = batchOf(value)
+    return { table: rehash(changes.reduce(mutateTable, table)), questions }
+  })
+  const answers = askHost(batches)
+  let accepted = 0
+  for (const [i, { table, questions }] of batches.entries()) {
+    if (!verifyTable(table).ok) continue
+    accepted++
+    const opened = openTable(table)
+    assert.deepEqual(answers.slice(i * 20, i * 20 + 20), questions.map(opened.decide, opened))
+  }
+  assert.ok(accepted < batches.length, 'no change was refused')
+})
