@@ -48,10 +48,10 @@ export type Compiled =
 export interface PolicyLibrary {
   /** The version of the table format that compile() writes. */
   readonly tableVersion: number
-  read(text: string, file: string): Manifests
-  selects(policy: Policy, workload: Workload): boolean
-  makePlan(policies: readonly Policy[], workload: Workload, options: { readonly filePosture: Posture }): Plan
-  compile(plan: Plan): Compiled
+  readonly read: (text: string, file: string) => Manifests
+  readonly selects: (policy: Policy, workload: Workload) => boolean
+  readonly makePlan: (policies: readonly Policy[], workload: Workload, options: { readonly filePosture: Posture }) => Plan
+  readonly compile: (plan: Plan) => Compiled
 }
 
 export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, selects, makePlan, compile }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each node must hold, kept up with the directory and with what the agents report. Level-based: a change only names the workloads to decide
 // again; what is decided depends on nothing but the state then.
-import type { Finding, Policy, Posture } from '../policy/types.ts'
+import type { Finding, Policy, Posture, Workload } from '../policy/types.ts'
 import type { Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
-import { Decider, inputsOf, type DesiredProfile } from './decide.ts'
-import type { Snapshot } from './files.ts'
+import { Decider, inputsOf, type Decision, type DecisionInputs, type DesiredProfile } from './decide.ts'
+import { fileFinding, type Snapshot } from './files.ts'
 import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
 
@@ -157,20 +157,31 @@ export class Reconciler {
     if (!reported) return
     const identified = identify(reported, this.#snapshot.pods, state.facts)
     const inputs = inputsOf(identified.workload, this.#snapshot, this.#options.defaultPosture, this.#options.library.selects)
-    const decision = this.decider.decide(this.decider.key(inputs), inputs, identified.workload)
+    const decision = this.#decide(inputs, identified.workload)
     const before = state.desired.get(id)
     const profile = decision.ok ? decision.profile : before?.profile
     const failure = decision.ok ? [] : decision.findings
-    if (!decision.ok) this.#report(state.facts.node, id, decision.findings, before)
+    if (!decision.ok) this.#report(state, id, decision.findings)
     if (profile) {
       state.failed.delete(id)
       state.desired.set(id, { workload: id, profile, identity: identityOf(identified), waiting: reported.waiting, policies: inputs.policies, failure })
     } else state.failed.set(id, { policies: inputs.policies, failure })
   }
 
-  #report(node: string, workload: string, findings: readonly Finding[], before: DesiredBinding | undefined): void {
-    const said = before?.failure === findings
-    if (said) return
+  /** A defect of ours in one plan must not stop the others. */
+  #decide(inputs: DecisionInputs, workload: Workload): Decision {
+    try {
+      return this.decider.decide(this.decider.key(inputs), inputs, workload)
+    } catch (error) {
+      this.#options.logger.error('Failed to decide a workload', { pod: workload.pod, container: workload.container, error })
+      return { ok: false, findings: [fileFinding('MERLON_OPERATOR_INTERNAL', '', `cannot decide the workload: ${(error as Error).message}`, 'report this defect, with the policies that select the workload')] }
+    }
+  }
+
+  #report(state: NodeState, workload: string, findings: readonly Finding[]): void {
+    const before = state.desired.get(workload)
+    if ((before ?? state.failed.get(workload))?.failure === findings) return
+    const { node } = state.facts
     const kept = before ? 'its last good table stays in force' : 'it has no table yet and runs without one'
     this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
     for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })

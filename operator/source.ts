@@ -26,6 +26,8 @@ export interface SourceOptions {
 }
 
 const BYTES_MAX = 8 * 1024 * 1024
+/** In a directory that never rests something is said nevertheless. */
+const LOOKS_MAX = 5
 
 export class DirectorySource {
   readonly #options: Required<Omit<SourceOptions, 'onFinding'>> & Pick<SourceOptions, 'onFinding'>
@@ -35,7 +37,7 @@ export class DirectorySource {
   #looking: Promise<void> | undefined
   #again = false
   #closed = false
-  #first = true
+  #changed = true
   #rootFinding: Finding | undefined
   #said = new Set<string>()
 
@@ -68,12 +70,16 @@ export class DirectorySource {
 
   async #run(): Promise<void> {
     let waitMs = this.#options.rescanMs
+    let looks = 0
     do {
       this.#again = false
       waitMs = await this.#once()
-    } while (this.#again && !this.#closed)
+      looks += 1
+      // What moved while we looked may be a mixture of before and after (a ConfigMap's swap): look again before saying anything.
+    } while (this.#again && !this.#closed && looks < LOOKS_MAX)
+    this.#publish()
     this.#looking = undefined
-    this.#lookIn(waitMs)
+    this.#lookIn(this.#again ? this.#options.quietMs : waitMs)
   }
 
   #lookIn(ms: number): void {
@@ -98,18 +104,15 @@ export class DirectorySource {
       watcher.close()
       this.#watches.delete(path)
     }
-    let changed = this.#forget(found) || back
+    if (this.#forget(found) || back) this.#changed = true
     let waitMs = rescanMs
     for (const file of found.files.values()) {
       if (this.#known.get(file.path)?.fingerprint === file.fingerprint) continue
       const restless = this.#restlessMs(file)
       if (restless > 0) waitMs = Math.min(waitMs, restless)
-      else if (await this.#take(file)) changed = true
+      else if (await this.#take(file)) this.#changed = true
       else waitMs = Math.min(waitMs, quietMs)
     }
-    if (this.#closed) return rescanMs
-    if (changed || this.#first) this.#publish()
-    this.#first = false
     return waitMs
   }
 
@@ -146,10 +149,12 @@ export class DirectorySource {
   #loseRoot(error: Error): void {
     if (this.#rootFinding !== undefined) return
     this.#rootFinding = fileFinding('MERLON_OPERATOR_DIRECTORY_UNREADABLE', this.#options.directory, `cannot read the directory: ${error.message}`, 'make it readable again; the policies that were read last stay in force')
-    this.#publish()
+    this.#changed = true
   }
 
   #publish(): void {
+    if (!this.#changed || this.#closed) return
+    this.#changed = false
     const combined = combine([...this.#known.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1)))
     const snapshot = this.#rootFinding === undefined ? combined : { ...combined, findings: [this.#rootFinding, ...combined.findings] }
     const said = this.#said
@@ -168,7 +173,10 @@ export class DirectorySource {
   #watch(path: string): void {
     if (this.#watches.has(path) || this.#closed) return
     try {
-      const watcher = watch(path, { persistent: false }, () => this.#lookIn(1))
+      const watcher = watch(path, { persistent: false }, () => {
+        if (this.#looking) this.#again = true
+        else this.#lookIn(1)
+      })
       watcher.on('error', () => this.#watches.delete(path))
       this.#watches.set(path, watcher)
     } catch (error) {
@@ -196,5 +204,9 @@ async function readManifests(file: FoundFile, library: Pick<PolicyLibrary, 'read
   } catch {
     return refused('MERLON_OPERATOR_FILE_NOT_TEXT', 'the file is not UTF-8 text', 'save it as UTF-8')
   }
-  return library.read(text, file.path)
+  try {
+    return library.read(text, file.path)
+  } catch (error) {
+    return refused('MERLON_OPERATOR_INTERNAL', `cannot read the manifests: ${(error as Error).message}`, 'report this defect, with the file')
+  }
 }

@@ -118,7 +118,8 @@ function tally({ reconciler, sessions }: StatusInput, policies: readonly Policy[
     for (const binding of reconciler.desired(node).values()) {
       const said = errorsOf(session, node).filter((error) => error.workload === '' || error.workload === binding.workload)
       const compile = samplesOf(binding.failure, node, binding.workload)
-      const programmed = session.isOpen && binding.failure.length === 0 && session.view?.isProgrammed(binding) === true
+      // Of a node that is away the last word counts: its kernel goes on enforcing.
+      const programmed = binding.failure.length === 0 && session.view?.isProgrammed(binding) === true
       for (const policy of binding.policies) count(policy, node, programmed, [...compile, ...said])
     }
     for (const [workload, { policies: selecting, failure }] of reconciler.failed(node)) {

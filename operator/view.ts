@@ -92,9 +92,10 @@ export class AgentView {
     let bytes = 0
     let count = 0
     for (const { profile } of bindings) {
-      if (!tables.has(profile.tableHash)) bytes += profile.table.length
+      const more = tables.has(profile.tableHash) ? 0 : profile.table.length
+      if (more > 0 && count > 0 && bytes + more > this.#chunkBytes) break
       tables.add(profile.tableHash)
-      if (bytes > this.#chunkBytes && count > 0) break
+      bytes += more
       count += 1
     }
     return bindings.slice(0, count)
