@@ -26,6 +26,8 @@ const WAITING_MAX = 1000
 export class Messages {
   readonly #options: MessagesOptions
   readonly #queue = new BoundedQueue<EventBatch>({ capacity: WAITING_MAX, drop: 'oldest' })
+  /** Sent, or about to be, and not acknowledged yet. */
+  #current: EventBatch | undefined
   #sequence = 0
 
   constructor(options: MessagesOptions) {
@@ -58,21 +60,38 @@ export class Messages {
     const client = openClient(EventSink, address)
     const stream = clientDuplex(client.Push())
     const over = new AbortController()
-    const stop = (): void => over.abort()
+    const stop = (): void => {
+      over.abort()
+      stream.cancel()
+    }
     signal.addEventListener('abort', stop, { once: true })
     void stream.ended.then(stop)
-    const acks = (async () => { for await (const _ of stream.messages()) established() })()
-    while (await this.#queue.ready(over.signal)) {
-      const batch = this.#queue.shift()
-      const dropped = this.#queue.takeDropped()
-      const losses = dropped > 0 ? [{ where: 'agent_buffer', count: dropped }] : []
-      await stream.send({ ...batch, sequence: ++this.#sequence, losses })
+    // One at a time: findings are few, and none is given up before the relay has acknowledged it.
+    this.#sequence = 0
+    let acknowledged = (): void => {}
+    const acks = (async () => {
+      for await (const _ of stream.messages()) {
+        established()
+        acknowledged()
+      }
+    })()
+    while (this.#current || (await this.#queue.ready(over.signal))) {
+      this.#current ??= this.#queue.shift()
+      const done = new Promise<boolean>((resolve) => { acknowledged = () => resolve(true) })
+      await stream.send({ ...this.#current, sequence: ++this.#sequence, losses: this.#losses() })
+      if (!(await Promise.race([done, stream.ended.then(() => false)])) || signal.aborted) break
+      this.#current = undefined
     }
     stream.cancel()
     await acks
     signal.removeEventListener('abort', stop)
     client.close()
     return stream.ended
+  }
+
+  #losses(): { where: string; count: number }[] {
+    const count = this.#queue.takeDropped()
+    return count > 0 ? [{ where: 'operator_buffer', count }] : []
   }
 }
 
