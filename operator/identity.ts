@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who a workload is: what the agent found on the node, completed by the Pod manifests. Pure.
+import type { Workload } from '../policy/types.ts'
+import type { PodManifest } from './library.ts'
+
+/** As an agent reports it; empty strings are unknown. */
+export interface ReportedWorkload {
+  readonly id: string
+  readonly namespace: string
+  readonly pod: string
+  readonly pod_uid: string
+  readonly container: string
+  readonly image: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly waiting: boolean
+}
+
+export interface NodeFacts {
+  readonly node: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** A workload that policies can select, with what events say about it. */
+export interface Identified {
+  readonly workload: Workload
+  readonly image: string
+}
+
+const DEFAULT_NAMESPACE = 'default'
+/** Labels of every host, set to the node's name: KubeArmor's and Kubernetes's. */
+const HOST_NAMES: readonly string[] = ['kubearmor.io/hostname', 'kubernetes.io/hostname']
+
+export function identify(reported: ReportedWorkload, pods: readonly PodManifest[], facts: NodeFacts): Identified {
+  if (reported.id === 'host') return { workload: hostOf(facts), image: '' }
+  const found = podOf(reported, pods)
+  const container = found?.container ?? reported.container
+  return {
+    workload: {
+      host: false,
+      namespace: found?.pod.namespace || reported.namespace || DEFAULT_NAMESPACE,
+      pod: found?.pod.name ?? reported.pod,
+      container,
+      labels: { ...reported.labels, ...found?.pod.labels },
+    },
+    image: reported.image || (found?.pod.containers.find((entry) => entry.name === container)?.image ?? ''),
+  }
+}
+
+function hostOf({ node, labels }: NodeFacts): Workload {
+  return { host: true, namespace: '', pod: '', container: '', labels: { ...labels, ...Object.fromEntries(HOST_NAMES.map((key) => [key, node])) } }
+}
+
+interface FoundPod {
+  readonly pod: PodManifest
+  /** The container's name in the pod, where the reported one is not that. */
+  readonly container?: string
+}
+
+function podOf(reported: ReportedWorkload, pods: readonly PodManifest[]): FoundPod | undefined {
+  const byUid = reported.pod_uid === '' ? undefined : pods.find((pod) => pod.uid === reported.pod_uid)
+  if (byUid) return { pod: byUid }
+  const namespace = reported.namespace || DEFAULT_NAMESPACE
+  if (reported.pod !== '') {
+    const pod = pods.find((candidate) => candidate.name === reported.pod && candidate.namespace === namespace)
+    return pod && { pod }
+  }
+  // A container that somebody started by hand has a name and nothing else: it plays the pod that is called so. In its own namespace first.
+  const near = pods.filter((pod) => pod.namespace === namespace)
+  const far = reported.namespace === '' ? pods.filter((pod) => pod.namespace !== namespace) : []
+  for (const pod of [...near, ...far]) {
+    const found = playedBy(pod, [reported.container, reported.id])
+    if (found) return found
+  }
+  return undefined
+}
+
+function playedBy(pod: PodManifest, names: readonly string[]): FoundPod | undefined {
+  const only = pod.containers.length === 1 ? pod.containers[0] : undefined
+  if (names.includes(pod.name)) return only ? { pod, container: only.name } : { pod }
+  const container = pod.containers.find(({ name }) => names.includes(`${pod.name}-${name}`) || names.includes(`${pod.name}_${name}`))
+  return container && { pod, container: container.name }
+}
+
+/** `k=v,k=v` in the order of keys, as events have it. */
+export function labelText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels).map(([key, value]) => `${key}=${value}`).toSorted().join(',')
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import type { Finding } from '../policy/types.ts'
+import type { BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
+import type { EventBatch__Output } from '../proto/gen/merlon/v1/EventBatch.ts'
+import type { Message__Output } from '../proto/gen/feeder/Message.ts'
+import { decodeFeederMessage, EventSink } from '../proto/load.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { serve, type RunningServer } from '../runtime/grpc.ts'
+import { silentLogger } from '../runtime/log.ts'
+import { serverDuplex } from '../runtime/stream.ts'
+import { Messages } from './messages.ts'
+
+const FINDING: Finding = { code: 'MERLON_POLICY_YAML_SYNTAX', severity: 'error', message: 'not readable as YAML', position: { file: '/etc/p.yaml', line: 3, column: 12 }, text: 'name: [', hint: 'close the bracket' }
+
+describe('Messages', { timeout: 20_000 }, () => {
+  const directory = mkdtempSync(join(tmpdir(), 'merlon-messages-'))
+  const address = `unix:${directory}/relay.sock`
+  const received: Message__Output[] = []
+  let abort: AbortController
+  let running: Promise<void>
+  let messages: Messages
+  let notify: (() => void) | undefined
+
+  const relay = (): Promise<RunningServer> => serve({
+    address,
+    services: [{ definition: EventSink.service, implementation: { Push: (call: ServerDuplexStream<EventBatch__Output, BatchAck>) => void take(call) } }],
+  })
+  async function take(call: ServerDuplexStream<EventBatch__Output, BatchAck>): Promise<void> {
+    const stream = serverDuplex(call)
+    for await (const batch of stream.messages()) {
+      received.push(...batch.events.map((event) => decodeFeederMessage(event.payload)))
+      await stream.send({ sequence: batch.sequence })
+      notify?.()
+    }
+  }
+  const until = async (count: number): Promise<void> => {
+    while (received.length < count) await new Promise<void>((resolve) => { notify = resolve })
+  }
+
+  beforeEach(() => {
+    received.length = 0
+    abort = new AbortController()
+    messages = new Messages({ address, clock: systemClock, logger: silentLogger, random: () => 0.01, signal: abort.signal })
+    running = messages.run()
+  })
+  afterEach(async () => {
+    abort.abort()
+    await running
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  it('waits for a relay, tells it the whole finding, and finds it again', async () => {
+    messages.add(FINDING)
+    const first = await relay()
+    await until(1)
+    assert.equal(received[0]?.Level, 'ERROR')
+    assert.equal(received[0]?.Message, '/etc/p.yaml:3:12: not readable as YAML ("name: [") [MERLON_POLICY_YAML_SYNTAX]: close the bracket')
+    await first.stop(0)
+    const second = await relay()
+    messages.add({ ...FINDING, severity: 'warning', position: { file: '', line: 0, column: 0 }, text: '' })
+    await until(2)
+    assert.equal(received[1]?.Level, 'WARN')
+    assert.equal(received[1]?.Message, 'not readable as YAML [MERLON_POLICY_YAML_SYNTAX]: close the bracket')
+    abort.abort()
+    await running
+    await second.stop(0)
+  })
+})

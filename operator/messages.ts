@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Findings, as messages to people who follow the relay (feeder.LogService/WatchMessages). What the relay does not take in time is dropped: the status
+// and the log have it all.
+import { hostname } from 'node:os'
+import type { Finding } from '../policy/types.ts'
+import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
+import { encodeFeederMessage, EventSink } from '../proto/load.ts'
+import { Backoff } from '../runtime/backoff.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { keepConnected, openClient } from '../runtime/grpc.ts'
+import type { Logger } from '../runtime/log.ts'
+import { BoundedQueue } from '../runtime/queue.ts'
+import { clientDuplex, type StreamEnd } from '../runtime/stream.ts'
+
+export interface MessagesOptions {
+  /** Of the relay's EventSink. */
+  readonly address: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: () => number
+  readonly signal: AbortSignal
+}
+
+const WAITING_MAX = 1000
+
+export class Messages {
+  readonly #options: MessagesOptions
+  readonly #queue = new BoundedQueue<EventBatch>({ capacity: WAITING_MAX, drop: 'oldest' })
+  /** Sent, or about to be, and not acknowledged yet. */
+  #current: EventBatch | undefined
+  #sequence = 0
+
+  constructor(options: MessagesOptions) {
+    this.#options = options
+  }
+
+  add(finding: Finding): void {
+    const now = this.#options.clock.now()
+    const payload = encodeFeederMessage({
+      Timestamp: Math.floor(now / 1000),
+      UpdatedTime: new Date(now).toISOString(),
+      HostName: hostname(),
+      Type: 'Policy',
+      Level: finding.severity === 'error' ? 'ERROR' : 'WARN',
+      Message: sentenceOf(finding),
+    })
+    this.#queue.push({ node: hostname(), events: [{ type: 'MESSAGE', payload, time_unix_ns: `${now}000000` }] })
+  }
+
+  /** Lives until `signal` aborts. */
+  async run(): Promise<void> {
+    const { clock, random, signal, logger } = this.#options
+    const backoff = new Backoff({ baseMs: 200, capMs: 10_000, clock, random })
+    const onLost = (end: StreamEnd, delayMs: number): void => logger.debug('Lost the relay', { ...end, delayMs })
+    await keepConnected((established) => this.#session(established), { backoff, signal, onLost })
+  }
+
+  async #session(established: () => void): Promise<StreamEnd> {
+    const { address, signal } = this.#options
+    const client = openClient(EventSink, address)
+    const stream = clientDuplex(client.Push())
+    const over = new AbortController()
+    const stop = (): void => {
+      over.abort()
+      stream.cancel()
+    }
+    signal.addEventListener('abort', stop, { once: true })
+    void stream.ended.then(stop)
+    // One at a time: findings are few, and none is given up before the relay has acknowledged it.
+    this.#sequence = 0
+    let acknowledged = (): void => {}
+    const acks = (async () => {
+      for await (const _ of stream.messages()) {
+        established()
+        acknowledged()
+      }
+    })()
+    while (this.#current || (await this.#queue.ready(over.signal))) {
+      this.#current ??= this.#queue.shift()
+      const done = new Promise<boolean>((resolve) => { acknowledged = () => resolve(true) })
+      await stream.send({ ...this.#current, sequence: ++this.#sequence, losses: this.#losses() })
+      if (!(await Promise.race([done, stream.ended.then(() => false)])) || signal.aborted) break
+      this.#current = undefined
+    }
+    stream.cancel()
+    await acks
+    signal.removeEventListener('abort', stop)
+    client.close()
+    return stream.ended
+  }
+
+  #losses(): { where: string; count: number }[] {
+    const count = this.#queue.takeDropped()
+    return count > 0 ? [{ where: 'operator_buffer', count }] : []
+  }
+}
+
+function sentenceOf({ code, message, position, text, hint }: Finding): string {
+  const place = position.file === '' ? '' : position.line === 0 ? `${position.file}: ` : `${position.file}:${position.line}:${position.column}: `
+  return `${place}${message}${text === '' ? '' : ` ("${text}")`} [${code}]: ${hint}`
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { status } from '@grpc/grpc-js'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { silentLogger } from '../runtime/log.ts'
+import { combine } from './files.ts'
+import { policyLibrary } from './library.ts'
+import { Reconciler } from './reconcile.ts'
+import { NodeSyncServer } from './serve.ts'
+import { StatusBoard, type OperatorStatus } from './status.ts'
+import { TestAgent, type TestAgentOptions } from './testing/agent.ts'
+import { hostPolicyText, policyText } from './testing/manifests.ts'
+
+const app = (id: string, name: string, parts: Partial<Workload> = {}): Workload => ({ id, labels: { app: name }, ...parts })
+
+class Bench {
+  readonly directory = mkdtempSync(join(tmpdir(), 'merlon-serve-'))
+  readonly address = `unix:${this.directory}/s.sock`
+  readonly reconciler: Reconciler
+  readonly server: NodeSyncServer
+  readonly board: StatusBoard
+  readonly #agents: TestAgent[] = []
+  #notify: (() => void) | undefined
+
+  constructor() {
+    const base = { clock: systemClock, logger: silentLogger }
+    this.reconciler = new Reconciler({ ...base, library: policyLibrary, defaultPosture: 'audit', onNodes: (nodes) => this.server.notify(nodes) })
+    this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: 1, nodeLabels: { site: 'lab' }, onChange: () => this.#notify?.() })
+    this.board = new StatusBoard({ ...base, reconciler: this.reconciler, sessions: this.server.sessions, directory: '/policies', address: () => this.server.address, file: join(this.directory, 'status.json') })
+  }
+
+  policies(...texts: string[]): void {
+    this.reconciler.setSnapshot(combine(texts.map((text, index) => ({ path: `f${index}`, fingerprint: '', good: true, stale: false, ...policyLibrary.read(text, `f${index}`) }))))
+  }
+
+  agent(workloads: readonly Workload[], options?: TestAgentOptions): Promise<TestAgent> {
+    return this.raw(options).start(workloads)
+  }
+
+  raw(options?: TestAgentOptions): TestAgent {
+    const agent = new TestAgent(this.address, options)
+    this.#agents.push(agent)
+    return agent
+  }
+
+  /** Resolves once the status holds, looked at after each change. */
+  async status(holds: (status: OperatorStatus) => boolean): Promise<OperatorStatus> {
+    for (;;) {
+      const current = this.board.current()
+      if (holds(current)) return current
+      await new Promise<void>((resolve) => { this.#notify = resolve })
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const agent of this.#agents) agent.close()
+    this.board.close()
+    await this.server.stop()
+    rmSync(this.directory, { recursive: true })
+  }
+}
+
+describe('NodeSyncServer', { timeout: 20_000 }, () => {
+  let bench: Bench
+  beforeEach(async () => {
+    bench = new Bench()
+    await bench.server.start()
+  })
+  afterEach(() => bench.close())
+
+  it('answers a report with one snapshot, and an edit with what changed', async () => {
+    bench.policies(policyText({ name: 'p' }), policyText({ name: 'q', app: 'db', path: '/bin/q' }))
+    const agent = await bench.agent([app('a', 'web'), app('b', 'db'), app('c', 'none')])
+    await agent.until(({ messages }) => messages.length === 1)
+    assert.equal(agent.messages[0]?.full, true)
+    assert.deepEqual(['a', 'b', 'c'].map((id) => agent.policiesOf(id)), [['p'], ['q'], []])
+    bench.policies(policyText({ name: 'p', path: '/bin/new' }), policyText({ name: 'q', app: 'db', path: '/bin/q' }))
+    await agent.until(({ messages }) => messages.length === 2)
+    const [, delta] = agent.messages
+    assert.equal(delta?.full, false)
+    assert.equal(delta?.tables.length, 1)
+    // The policies were all read again: profiles say the same but for what was edited, so only that workload is sent.
+    assert.deepEqual(delta?.bindings.map((binding) => binding.workload), ['a'])
+  })
+
+  it('binds new workloads, the waiting ones in a message of their own, and forgets those that are gone', async () => {
+    bench.policies(policyText({ name: 'p' }))
+    const agent = await bench.agent([])
+    await agent.until(({ messages }) => messages.length === 1)
+    await agent.report([app('slow', 'web'), app('held', 'web', { waiting: true })])
+    await agent.until(({ bindings }) => bindings.has('held') && bindings.has('slow'))
+    assert.deepEqual(agent.messages[1]?.bindings.map((binding) => binding.workload), ['held'])
+    const seen = agent.messages.length
+    await agent.report([], false, ['held'])
+    await agent.report([app('next', 'web')])
+    await agent.until(({ bindings }) => bindings.has('next'))
+    assert.deepEqual(agent.messages.slice(seen).flatMap((message) => message.unbound), [])
+  })
+
+  it('gives the host its node labels, and those of the settings', async () => {
+    bench.policies(hostPolicyText('by-site', 'site: lab'), hostPolicyText('by-name', 'kubernetes.io/hostname: n1'), hostPolicyText('by-agent', 'zone: z1'), hostPolicyText('other', 'zone: z2'))
+    const agent = await bench.agent([{ id: 'host' }], { hello: { node_labels: { zone: 'z1' } } })
+    await agent.until(({ bindings }) => bindings.has('host'))
+    assert.deepEqual(agent.policiesOf('host')?.toSorted(), ['by-agent', 'by-name', 'by-site'])
+  })
+
+  it('respects what a returning agent holds: generation and tables', async () => {
+    bench.policies(policyText({ name: 'p' }))
+    const first = await (await bench.agent([app('a', 'web')])).until(({ messages }) => messages.length === 1)
+    const held = [...first.tables.keys()].map((hash) => Buffer.from(hash, 'hex'))
+    first.close()
+    const second = await bench.agent([app('a', 'web')], { hello: { generation: 70, held_tables: held } })
+    await second.until(({ messages }) => messages.length === 1)
+    const [snapshot] = second.messages
+    assert.deepEqual([snapshot?.generation, snapshot?.full, snapshot?.tables.length, snapshot?.profiles.length], [71, true, 0, 1])
+  })
+
+  it('ends the older of two streams of one node', async () => {
+    const first = await bench.agent([])
+    await first.until(({ messages }) => messages.length === 1)
+    const second = await bench.agent([])
+    await second.until(({ messages }) => messages.length === 1)
+    const end = await first.ended
+    assert.equal(!end.ok && end.code, status.ABORTED)
+    assert.equal(bench.server.sessions.get('n1')?.isOpen, true)
+  })
+
+  it('lets no slow agent delay another, and gives it the latest state when it reads', async () => {
+    const stuck = bench.raw()
+    await stuck.send({ hello: { node: 'stuck', table_versions: [1] } })
+    await stuck.report([app('a', 'web')], true)
+    const quick = await bench.agent([app('a', 'web')])
+    const wide = (round: number): string => policyText({ name: `r${round}` }) + Array.from({ length: 40 }, (_, index) => policyText({ name: `p${index}`, path: `/opt/${round}/${'long/'.repeat(30)}${index}` })).join('')
+    for (let round = 1; round <= 30; round++) {
+      bench.policies(wide(round))
+      await quick.until((agent) => agent.policiesOf('a')?.includes(`r${round}`) === true)
+    }
+    const sentToStuck = (await bench.status(({ nodes }) => nodes.length === 2)).nodes.find((node) => node.node === 'stuck')?.generation.sent ?? 0
+    assert.ok(sentToStuck < 25, `${sentToStuck} messages were made for an agent that does not read`)
+  })
+})
+
+describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
+  let bench: Bench
+  beforeEach(async () => {
+    bench = new Bench()
+    await bench.server.start()
+  })
+  afterEach(() => bench.close())
+
+  it('refuses an agent that cannot read its tables, and says what to do', async () => {
+    for (const [versions, advice] of [[[2, 3], 'reads 2, 3: upgrade the operator'], [[], 'reads none: upgrade the agent']] as const) {
+      const agent = bench.raw()
+      await agent.send({ hello: { node: 'n1', table_versions: [...versions] } })
+      const end = await agent.drain()
+      assert.equal(!end.ok && end.code, status.FAILED_PRECONDITION)
+      assert.ok(!end.ok && end.message.startsWith('MERLON_OPERATOR_TABLE_VERSION') && end.message.includes(advice))
+    }
+    assert.equal(bench.server.sessions.size, 0)
+  })
+
+  it('refuses streams that do not begin as they must', async () => {
+    const cases = [
+      [[{ ack: { generation: 1 } }], 'MERLON_OPERATOR_NO_HELLO'],
+      [[{ hello: { table_versions: [1] } }], 'MERLON_OPERATOR_NO_NODE'],
+      [[{ hello: { node: 'x', table_versions: [1] } }, { hello: { node: 'x', table_versions: [1] } }], 'MERLON_OPERATOR_SECOND_HELLO'],
+      [[{ hello: { node: 'x', table_versions: [1] } }, { workloads: { full: false } }], 'MERLON_OPERATOR_NOT_FULL'],
+    ] as const
+    for (const [messages, code] of cases) {
+      const agent = bench.raw()
+      for (const message of messages) await agent.send(message as Parameters<TestAgent['send']>[0])
+      const end = await agent.drain()
+      assert.ok(!end.ok && end.message.startsWith(code), `${code}: ${JSON.stringify(end)}`)
+    }
+  })
+})
+
+describe('StatusBoard', { timeout: 20_000 }, () => {
+  let bench: Bench
+  beforeEach(async () => {
+    bench = new Bench()
+    await bench.server.start()
+  })
+  afterEach(() => bench.close())
+
+  const stateOf = (current: OperatorStatus, name: string): string | undefined => current.policies.find((policy) => policy.name === name)?.state
+
+  it('calls a policy programmed when every workload that it selects is acknowledged', async () => {
+    bench.policies(policyText({ name: 'p' }), policyText({ name: 'unused', app: 'nobody' }))
+    const silent = await bench.agent([app('a', 'web')], { hello: { node: 'n2' }, ack: () => undefined })
+    await silent.until(({ messages }) => messages.length === 1)
+    await bench.agent([app('a', 'web'), app('b', 'web')])
+    const half = await bench.status((current) => current.policies.find(({ name }) => name === 'p')?.workloads.programmed === 2)
+    assert.deepEqual([stateOf(half, 'p'), stateOf(half, 'unused')], ['pending', 'idle'])
+    assert.deepEqual(half.policies[0]?.nodes, { selected: 2, programmed: 1 })
+    await silent.send({ ack: { generation: silent.generation, tables: [...silent.tables.keys()].map((hash) => Buffer.from(hash, 'hex')) } })
+    const whole = await bench.status((current) => stateOf(current, 'p') === 'programmed')
+    assert.deepEqual(whole.nodes.find((node) => node.node === 'n1')?.canary, { ran: true, refused: true, message: '' })
+  })
+
+  it('shows what an agent could not do', async () => {
+    bench.policies(policyText({ name: 'p' }))
+    await bench.agent([app('a', 'web')], { ack: (_, { tables }) => ({ tables: [...tables.keys()].map((hash) => Buffer.from(hash, 'hex')), errors: [{ code: 'MERLON_AGENT_X', message: 'no room', workload: 'a' }] }) })
+    const failed = await bench.status((current) => stateOf(current, 'p') === 'failed')
+    assert.deepEqual(failed.policies[0]?.failures, [{ node: 'n1', workload: 'a', code: 'MERLON_AGENT_X', message: 'no room' }])
+  })
+
+  it('lists refused policies with their findings, and writes all of it to its file', async () => {
+    bench.policies(policyText({ name: 'bad', action: 'Explode' }))
+    await bench.reconciler.settled()
+    await bench.board.flush()
+    const written = JSON.parse(readFileSync(join(bench.directory, 'status.json'), 'utf8')) as OperatorStatus
+    assert.deepEqual([written.version, stateOf(written, 'bad'), written.address], [1, 'refused', bench.address])
+    assert.equal(written.policies[0]?.findings.some((finding) => finding.severity === 'error' && finding.position.line > 0), true)
+  })
+})

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The NodeSync service: one session for each agent, the newest where a node has two.
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { AgentMessage__Output } from '../proto/gen/merlon/v1/AgentMessage.ts'
+import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
+import { NodeSync } from '../proto/load.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { serve, type RunningServer } from '../runtime/grpc.ts'
+import type { Logger } from '../runtime/log.ts'
+import { serverDuplex } from '../runtime/stream.ts'
+import type { Reconciler } from './reconcile.ts'
+import { Session } from './session.ts'
+
+export interface NodeSyncOptions {
+  readonly address: string
+  readonly reconciler: Reconciler
+  readonly tableVersion: number
+  /** For every node, beneath what its agent says. */
+  readonly nodeLabels: Readonly<Record<string, string>>
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Something that a status shows has changed. */
+  readonly onChange: () => void
+}
+
+export class NodeSyncServer {
+  /** By node; a session stays here after its end, so that a status can say what was last known. */
+  readonly sessions = new Map<string, Session>()
+  readonly #options: NodeSyncOptions
+  #server: RunningServer | undefined
+
+  constructor(options: NodeSyncOptions) {
+    this.#options = options
+  }
+
+  get address(): string {
+    return this.#server?.address ?? ''
+  }
+
+  /** Throws where the address cannot be used. */
+  async start(): Promise<void> {
+    const Sync = (call: ServerDuplexStream<AgentMessage__Output, OperatorMessage>): void => void this.#open(call)
+    this.#server = await serve({ address: this.#options.address, services: [{ definition: NodeSync.service, implementation: { Sync } }] })
+  }
+
+  /** For the reconciler's onNodes. */
+  notify(nodes: ReadonlySet<string>): void {
+    for (const node of nodes) this.sessions.get(node)?.notify()
+    this.#options.onChange()
+  }
+
+  async stop(): Promise<void> {
+    // Streams of agents do not end by themselves; they come back to the next operator.
+    await this.#server?.stop(0)
+  }
+
+  async #open(call: ServerDuplexStream<AgentMessage__Output, OperatorMessage>): Promise<void> {
+    const { reconciler, tableVersion, nodeLabels, clock, logger, onChange } = this.#options
+    const onHello = (session: Session): void => {
+      const before = this.sessions.get(session.node)
+      this.sessions.set(session.node, session)
+      if (before?.isOpen) before.replace()
+    }
+    try {
+      await new Session({ stream: serverDuplex(call), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange }).run()
+    } catch (error) {
+      logger.error('Failed a session', { error })
+      call.destroy(error as Error)
+    }
+  }
+}

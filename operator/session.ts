@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// One agent's stream: what it says goes to the reconciler, what it must hold goes to it. An agent that reads slowly gets the latest state when it
+// reads again, and delays nobody else.
+import { status } from '@grpc/grpc-js'
+import type { Ack__Output } from '../proto/gen/merlon/v1/Ack.ts'
+import type { AgentMessage__Output } from '../proto/gen/merlon/v1/AgentMessage.ts'
+import type { Hello__Output } from '../proto/gen/merlon/v1/Hello.ts'
+import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
+import type { Workloads__Output } from '../proto/gen/merlon/v1/Workloads.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { ServerDuplex } from '../runtime/stream.ts'
+import type { Reconciler } from './reconcile.ts'
+import { AgentView } from './view.ts'
+
+export type AgentStream = ServerDuplex<OperatorMessage, AgentMessage__Output>
+
+export interface SessionOptions {
+  readonly stream: AgentStream
+  readonly reconciler: Reconciler
+  readonly tableVersion: number
+  readonly nodeLabels: Readonly<Record<string, string>>
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The agent said who it is. */
+  readonly onHello: (session: Session) => void
+  /** Acks, counters, ends: what a status shows. */
+  readonly onChange: () => void
+}
+
+/** How long a stream may be silent before its Hello. */
+const HELLO_MS = 10_000
+
+type Refused = { readonly code: number; readonly message: string }
+
+export class Session {
+  hello: Hello__Output | undefined
+  view: AgentView | undefined
+  /** When the last ack came, milliseconds since 1970; 0: none yet. */
+  ackedAtMs = 0
+  readonly #options: SessionOptions
+  #logger: Logger
+  #reported = false
+  #wake: (() => void) | undefined
+  #dirty = false
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    this.#logger = options.logger
+  }
+
+  get node(): string {
+    return this.hello?.node ?? ''
+  }
+
+  get isOpen(): boolean {
+    return this.#options.stream.isOpen
+  }
+
+  /** Lives as long as the stream. */
+  async run(): Promise<void> {
+    const { stream, clock } = this.#options
+    const silence = clock.after(HELLO_MS, () => {
+      if (!this.hello) stream.fail(status.DEADLINE_EXCEEDED, 'MERLON_OPERATOR_NO_HELLO: the first message did not come in time')
+    })
+    const sending = this.#send()
+    for await (const message of stream.messages()) {
+      const refused = this.#take(message)
+      if (refused) {
+        this.#logger.warn('Refused an agent', { reason: refused.message })
+        stream.fail(refused.code, refused.message)
+        break
+      }
+    }
+    silence.cancel()
+    if (stream.isOpen) stream.finish()
+    this.notify()
+    await sending
+    const end = await stream.ended
+    if (this.hello) this.#logger.info('Lost an agent', end.ok ? {} : { code: end.code, reason: end.message })
+    this.#options.onChange()
+  }
+
+  /** The desired state may be another: looks again. */
+  notify(): void {
+    this.#dirty = true
+    this.#wake?.()
+  }
+
+  /** A newer stream of the same node takes over. */
+  replace(): void {
+    this.#options.stream.fail(status.ABORTED, 'MERLON_OPERATOR_REPLACED: a newer stream of this node took over')
+  }
+
+  async #send(): Promise<void> {
+    const { stream, reconciler } = this.#options
+    while (stream.isOpen) {
+      this.#dirty = false
+      const message = this.#reported ? this.view?.next(reconciler.desired(this.node), reconciler.isSettled(this.node)) : undefined
+      if (message) {
+        await stream.sendThrough(message)
+        this.#logger.debug('Sent a message', { generation: message.generation, full: message.full, tables: message.tables?.length, bindings: message.bindings?.length, unbound: message.unbound?.length })
+      } else if (!this.#dirty) await new Promise<void>((resolve) => { this.#wake = resolve })
+    }
+  }
+
+  #take(message: AgentMessage__Output): Refused | undefined {
+    if (message.hello) return this.#hello(message.hello)
+    if (!this.hello) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_NO_HELLO: the first message must be Hello' }
+    if (message.workloads) return this.#workloads(message.workloads)
+    if (message.ack) this.#ack(message.ack)
+    return undefined
+  }
+
+  #hello(hello: Hello__Output): Refused | undefined {
+    const { tableVersion, reconciler, nodeLabels, logger, onHello } = this.#options
+    if (this.hello) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_SECOND_HELLO: Hello comes once in a stream' }
+    if (hello.node === '') return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_NO_NODE: Hello must name the node' }
+    if (!hello.table_versions.includes(tableVersion)) {
+      const reads = hello.table_versions.length === 0 ? 'none' : hello.table_versions.join(', ')
+      const advice = hello.table_versions.some((version) => version > tableVersion) ? 'upgrade the operator' : 'upgrade the agent'
+      return { code: status.FAILED_PRECONDITION, message: `MERLON_OPERATOR_TABLE_VERSION: this operator writes tables of version ${tableVersion}, the agent on "${hello.node}" reads ${reads}: ${advice}; until then the agent keeps the tables that it has` }
+    }
+    this.hello = hello
+    this.view = new AgentView({ generation: hello.generation, heldTables: hello.held_tables.map((hash) => hash.toString('hex')) })
+    this.#logger = logger.with({ node: hello.node })
+    this.#logger.info('Met an agent', { version: hello.agent_version, kernel: hello.kernel, generation: hello.generation, heldTables: hello.held_tables.length })
+    reconciler.setNode({ node: hello.node, labels: { ...nodeLabels, ...hello.node_labels } })
+    onHello(this)
+    return undefined
+  }
+
+  #workloads({ full, upserted, removed }: Workloads__Output): Refused | undefined {
+    if (!this.#reported && !full) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_NOT_FULL: the first Workloads after Hello must be complete (full = true)' }
+    this.#reported = true
+    for (const id of removed) this.view?.forget(id)
+    this.#options.reconciler.setWorkloads(this.node, full, upserted, removed)
+    this.notify()
+    this.#options.onChange()
+    return undefined
+  }
+
+  #ack(ack: Ack__Output): void {
+    this.view?.acknowledge(ack)
+    this.ackedAtMs = this.#options.clock.now()
+    for (const { code, message, workload } of ack.errors) this.#logger.warn('Heard of a failure', { code, problem: message, workload })
+    this.#logger.debug('Heard an acknowledgement', { generation: ack.generation, latencyUs: ack.latency_us, tables: ack.tables.length, errors: ack.errors.length })
+    this.#options.onChange()
+  }
+}

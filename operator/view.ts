@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one agent has been sent and what it has acknowledged, and so which message it needs next. No I/O.
+import type { Ack__Output } from '../proto/gen/merlon/v1/Ack.ts'
+import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
+import type { DesiredBinding } from './reconcile.ts'
+
+export interface ViewOptions {
+  /** The last generation that the agent applied: ours begin after it. */
+  readonly generation: number
+  /** Hex hashes of tables that it says it has. */
+  readonly heldTables: readonly string[]
+  /** Tables of one message, in bytes; one table always fits. Default 4 MiB. */
+  readonly chunkBytes?: number
+}
+
+interface Sent {
+  readonly binding: string
+  readonly profile: string
+  readonly table: string
+  readonly generation: number
+}
+
+/**
+ * Tables go to an agent once. From its snapshot on, an agent may forget a table or a profile as soon as a message leaves it without a
+ * binding; this side assumes that it does, and sends it again when it is needed again.
+ */
+export class AgentView {
+  readonly #chunkBytes: number
+  readonly #sent = new Map<string, Sent>()
+  #tables: Set<string>
+  #profiles = new Set<string>()
+  #generation: number
+  #snapshotSent = false
+  #ack: Ack__Output | undefined
+
+  constructor(options: ViewOptions) {
+    this.#generation = options.generation
+    this.#tables = new Set(options.heldTables)
+    this.#chunkBytes = options.chunkBytes ?? 4 * 1024 * 1024
+  }
+
+  /** Of the last message. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  get lastAck(): Ack__Output | undefined {
+    return this.#ack
+  }
+
+  /** The workload is gone from the node: the agent knows. */
+  forget(workload: string): void {
+    this.#sent.delete(workload)
+  }
+
+  /** Acks of one stream come in order; one for a generation that was never sent counts as the latest. */
+  acknowledge(ack: Ack__Output): void {
+    this.#ack = { ...ack, generation: Math.min(ack.generation, this.#generation) }
+  }
+
+  /**
+   * The next message, undefined when the agent has all that there is. Waiting workloads come first; then, when all is decided
+   * (`settled`), the rest in pieces; the snapshot (full) comes when everything that it names has been sent, so that it is never partial.
+   */
+  next(desired: ReadonlyMap<string, DesiredBinding>, settled: boolean): OperatorMessage | undefined {
+    const changed = [...desired.values()].filter((binding) => this.#sent.get(binding.workload)?.binding !== bindingKey(binding))
+    const waiting = changed.filter((binding) => binding.waiting)
+    if (waiting.length > 0) return this.#message(waiting, [], false)
+    if (!settled) return undefined
+    const piece = this.#piece(changed)
+    if (piece.length < changed.length) return this.#message(piece, [], false)
+    const unbound = [...this.#sent.keys()].filter((workload) => !desired.has(workload))
+    if (!this.#snapshotSent) {
+      for (const workload of unbound) this.#sent.delete(workload)
+      this.#snapshotSent = true
+      return this.#message([...desired.values()], [], true)
+    }
+    return changed.length > 0 || unbound.length > 0 ? this.#message(changed, unbound, false) : undefined
+  }
+
+  /** Whether the node has confirmed that this is in force. */
+  isProgrammed(binding: DesiredBinding): boolean {
+    const sent = this.#sent.get(binding.workload)
+    const ack = this.#ack
+    if (!sent || !ack || sent.binding !== bindingKey(binding) || ack.generation < sent.generation) return false
+    if (ack.errors.some((error) => error.workload === '' || error.workload === binding.workload)) return false
+    return sent.table === '' || ack.tables.some((hash) => hash.toString('hex') === sent.table)
+  }
+
+  #piece(bindings: readonly DesiredBinding[]): readonly DesiredBinding[] {
+    const tables = new Set(this.#tables)
+    let bytes = 0
+    let count = 0
+    for (const { profile } of bindings) {
+      const more = tables.has(profile.tableHash) ? 0 : profile.table.length
+      if (more > 0 && count > 0 && bytes + more > this.#chunkBytes) break
+      tables.add(profile.tableHash)
+      bytes += more
+      count += 1
+    }
+    return bindings.slice(0, count)
+  }
+
+  #message(bindings: readonly DesiredBinding[], unbound: readonly string[], full: boolean): OperatorMessage {
+    const generation = ++this.#generation
+    const tables = new Map<string, NonNullable<OperatorMessage['tables']>[number]>()
+    const profiles = new Map<string, NonNullable<OperatorMessage['profiles']>[number]>()
+    for (const { profile } of bindings) {
+      const hash = Buffer.from(profile.tableHash, 'hex')
+      if (profile.tableHash !== '' && !this.#tables.has(profile.tableHash)) tables.set(profile.tableHash, { hash, content: profile.table })
+      if (!this.#profiles.has(profile.id)) profiles.set(profile.id, { id: profile.id, table: hash, clauses: [...profile.clauses] })
+    }
+    this.#record(bindings, unbound, generation)
+    return {
+      generation,
+      full,
+      tables: [...tables.values()],
+      profiles: [...profiles.values()],
+      bindings: bindings.map(({ workload, profile, identity }) => ({ workload, profile: profile.id, identity })),
+      unbound: [...unbound],
+    }
+  }
+
+  #record(bindings: readonly DesiredBinding[], unbound: readonly string[], generation: number): void {
+    for (const workload of unbound) this.#sent.delete(workload)
+    for (const binding of bindings) {
+      const { workload, profile } = binding
+      this.#sent.set(workload, { binding: bindingKey(binding), profile: profile.id, table: profile.tableHash, generation })
+      if (profile.tableHash !== '') this.#tables.add(profile.tableHash)
+      this.#profiles.add(profile.id)
+    }
+    if (!this.#snapshotSent) return
+    this.#tables = new Set([...this.#sent.values()].map((sent) => sent.table))
+    this.#profiles = new Set([...this.#sent.values()].map((sent) => sent.profile))
+  }
+}
+
+function bindingKey({ profile, identity }: DesiredBinding): string {
+  return JSON.stringify([profile.id, identity])
+}
