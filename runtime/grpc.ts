@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Servers and channels of gRPC with the settings that the defaults get wrong for long streams.
+import { credentials, Server, ServerCredentials, type ChannelOptions, type Client, type ServiceClientConstructor, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import { clearSocket, formatAddress, parseAddress, protectSocket, type Address } from './address.ts'
+import type { Backoff } from './backoff.ts'
+import type { StreamEnd } from './stream.ts'
+
+/** Larger than any message: a table has at most 16 MiB, and a snapshot carries several. grpc-js's default is 4 MiB. */
+const MESSAGE_BYTES_MAX = 256 * 1024 * 1024
+
+const KEEPALIVE: ChannelOptions = {
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+}
+
+const CLIENT_OPTIONS: ChannelOptions = {
+  ...KEEPALIVE,
+  'grpc.keepalive_permit_without_calls': 1,
+  // Channels to one address otherwise share connections, and with them the delays after failures: ours is the only backoff.
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  // An http_proxy in the environment is for other things.
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_retries': 0,
+}
+
+export interface Service {
+  readonly definition: ServiceDefinition
+  readonly implementation: UntypedServiceImplementation
+}
+
+export interface ServeOptions {
+  /** unix:/path or host:port; port 0 takes a free one. */
+  readonly address: string
+  readonly services: readonly Service[]
+  /** Default: plaintext, which is for sockets of one owner and loopback. */
+  readonly credentials?: ServerCredentials
+}
+
+export interface RunningServer {
+  /** With the port that was taken. */
+  readonly address: string
+  readonly port: number
+  /** Refuses new calls, waits for running ones up to `graceMs`, then cancels them. */
+  stop(graceMs: number): Promise<void>
+}
+
+/** Throws where the address cannot be used. */
+export async function serve(options: ServeOptions): Promise<RunningServer> {
+  const address = addressOf(options.address)
+  const server = new Server(KEEPALIVE)
+  for (const { definition, implementation } of options.services) server.addService(definition, implementation)
+  if (address.kind === 'unix') await clearSocket(address.path)
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(formatAddress(address), options.credentials ?? ServerCredentials.createInsecure(), (error, bound) => {
+      if (error) reject(new Error(`Cannot listen on "${options.address}": ${error.message}`, { cause: error }))
+      else resolve(bound)
+    })
+  })
+  if (address.kind === 'unix') await protectSocket(address.path)
+  return { address: formatAddress(address.kind === 'tcp' ? { ...address, port } : address), port, stop: (graceMs) => stop(server, graceMs) }
+}
+
+function stop(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => server.forceShutdown(), graceMs)
+    server.tryShutdown(() => {
+      clearTimeout(force)
+      resolve()
+    })
+  })
+}
+
+/** A client of one service on its own connection. It connects at its first call; close() it. Throws on a malformed address. */
+export function openClient<C extends Client>(constructor: new (...args: ConstructorParameters<ServiceClientConstructor>) => C, address: string): C {
+  return new constructor(formatAddress(addressOf(address)), credentials.createInsecure(), CLIENT_OPTIONS)
+}
+
+/** Whether the client is connected within `ms`. */
+export function isReady(client: Client, ms: number): Promise<boolean> {
+  return new Promise((resolve) => client.waitForReady(Date.now() + ms, (error) => resolve(error === undefined)))
+}
+
+function addressOf(text: string): Address {
+  const parsed = parseAddress(text)
+  if (!parsed.ok) throw new Error(parsed.message)
+  return parsed.value
+}
+
+export interface KeepConnectedOptions {
+  readonly backoff: Backoff
+  readonly signal: AbortSignal
+  /** After each end, with the wait before the next attempt. */
+  readonly onLost?: (end: StreamEnd, delayMs: number) => void
+}
+
+/**
+ * Runs one session after another until `signal` aborts. A session opens its own client, lives on it, and returns how it ended; it
+ * calls `established` once it works, which makes the next wait short again. It must end soon after `signal` aborts.
+ */
+export async function keepConnected(session: (established: () => void) => Promise<StreamEnd>, options: KeepConnectedOptions): Promise<void> {
+  const { backoff, signal, onLost } = options
+  while (!signal.aborted) {
+    const end = await session(() => backoff.reset())
+    if (signal.aborted) return
+    const delay = backoff.next()
+    onLost?.(end, delay)
+    await backoff.wait(signal, delay)
+  }
+}
