@@ -31,8 +31,8 @@ export const LogService = root.feeder.LogService
 
 /** One message of a service method, to bytes and back. Encoding throws on a value of the wrong type. */
 interface Codec<In, Out> {
-  encode(value: In): Buffer
-  decode(bytes: Uint8Array): Out
+  readonly encode: (value: In) => Buffer
+  readonly decode: (bytes: Uint8Array) => Out
 }
 
 type Direction = 'request' | 'response'
