@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fan-out: every event to every subscriber of its feed, without looking into it.
+import type { Clock } from '../runtime/clock.ts'
+import { encodeFeederMessage } from '../proto/load.ts'
+import type { Logger } from '../runtime/log.ts'
 import { Subscriber, type Outlet } from './subscriber.ts'
-import { encodeMessage, type FeedName, type Message, type Payload } from './wire.ts'
+import type { FeedName, MessageLevel, Payload } from './wire.ts'
 
 export interface HubOptions {
   /** Events that wait for one slow subscriber at most. KubeArmor's bound is 1000. */
   readonly capacity: number
   readonly hostName: string
-  /** Milliseconds since 1970. */
-  readonly now: () => number
-  readonly log: (level: Message['Level'], text: string) => void
+  readonly clock: Clock
+  readonly logger: Logger
 }
 
 export interface HubCounts {
   readonly published: Readonly<Record<FeedName, number>>
   readonly lost: Readonly<Record<FeedName, number>>
 }
+
+const LOG_LEVEL = { INFO: 'info', WARN: 'warn', ERROR: 'error' } as const satisfies Record<MessageLevel, string>
 
 export class Hub {
   readonly #options: HubOptions
@@ -45,14 +49,15 @@ export class Hub {
   }
 
   /** Says something to everyone who watches messages, and to the log. */
-  announce(level: Message['Level'], text: string, node: string = this.#options.hostName): void {
-    this.#options.log(level, text)
+  announce(level: MessageLevel, text: string, node: string = this.#options.hostName): void {
+    // The sentence is the message here: the log and the stream are to say the same.
+    this.#options.logger[LOG_LEVEL[level]](text, { node })
     this.publish('messages', this.message(level, text, node))
   }
 
-  message(level: Message['Level'], text: string, node: string = this.#options.hostName): Payload {
-    const now = this.#options.now()
-    return encodeMessage({
+  message(level: MessageLevel, text: string, node: string = this.#options.hostName): Payload {
+    const now = this.#options.clock.now()
+    return encodeFeederMessage({
       Timestamp: Math.floor(now / 1000),
       // KubeArmor writes microseconds; a clock of milliseconds has zeros there.
       UpdatedTime: new Date(now).toISOString().replace('Z', '000Z'),

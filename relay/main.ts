@@ -2,8 +2,11 @@
 // node relay/main.ts --listen 127.0.0.1:32767 --agents unix:/run/merlon/relay.sock
 import { hostname } from 'node:os'
 import { parseArgs } from 'node:util'
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js'
+import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
+import { createLogger } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
-import { startRelay, type Relay, type RelayOptions } from './server.ts'
+import { startRelay, type RelayOptions } from './server.ts'
 
 const USAGE = `Usage: node relay/main.ts [--listen ADDRESS]... [--agents ADDRESS] [--queue EVENTS]
 
@@ -14,9 +17,7 @@ Takes event batches from agents and serves them to clients of KubeArmor's feeder
   --queue EVENTS     events that wait for a slow client at most (default 1000)
 `
 
-function log(level: string, text: string, fields: Readonly<Record<string, unknown>> = {}): void {
-  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, room: 'relay', message: text, ...fields })}\n`)
-}
+const logger = createLogger('relay')
 
 function readOptions(args: readonly string[]): RelayOptions | 'help' {
   const { values } = parseArgs({
@@ -33,41 +34,35 @@ function readOptions(args: readonly string[]): RelayOptions | 'help' {
   if (!Number.isSafeInteger(capacity) || capacity < 1) {
     throw new MerlonError('MERLON_RELAY_USAGE', `Cannot use --queue ${JSON.stringify(values.queue)}: a positive whole number is needed`)
   }
-  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), log }
+  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), logger }
 }
 
-async function stop(relay: Relay, signal: string): Promise<void> {
-  log('INFO', 'Stopping', { signal, ...relay.counts })
-  await relay.close()
-  log('INFO', 'Stopped')
-}
-
-async function main(): Promise<number> {
+async function main(life: Life): Promise<number | void> {
   let options: RelayOptions | 'help'
   try {
     options = readOptions(process.argv.slice(2))
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`)
-    return 2
+    return EXIT_USAGE
   }
   if (options === 'help') {
     process.stdout.write(USAGE)
-    return 0
+    return EXIT_OK
   }
+  // What it would print about a port in use comes back as an error anyway.
+  setLogVerbosity(logVerbosity.NONE)
   try {
     const relay = await startRelay(options)
-    log('INFO', 'Listening', { clients: relay.addresses, agents: relay.agentsAddress })
-    const signal = await new Promise<string>((resolve) => {
-      process.once('SIGTERM', resolve)
-      process.once('SIGINT', resolve)
+    life.onShutdown('relay', async () => {
+      logger.info('Stopped', { ...relay.counts })
+      await relay.close()
     })
-    await stop(relay, signal)
-    return 0
+    logger.info('Listening', { clients: relay.addresses, agents: relay.agentsAddress })
   } catch (error) {
     if (!(error instanceof MerlonError)) throw error
-    log('ERROR', error.message, { code: error.code })
-    return 2
+    logger.error(error.message, { code: error.code })
+    return EXIT_USAGE
   }
 }
 
-process.exitCode = await main()
+await runMain(main, { name: 'relay' })

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { Client } from '@grpc/grpc-js'
+import { SimulatedClock } from '../runtime/clock.ts'
+import { createLogger } from '../runtime/log.ts'
 import { startRelay, type Relay, type RelayOptions } from './server.ts'
 import { alert, connect, method, Pusher, Watcher } from './testing.ts'
 
@@ -13,17 +15,19 @@ interface Setup {
   readonly client: Client
   readonly agent: Client
   readonly logged: string[]
+  readonly clock: SimulatedClock
 }
 
 async function setUp(context: TestContext, changes: Partial<RelayOptions> = {}): Promise<Setup> {
   const directory = await mkdtemp(join(tmpdir(), 'merlon-relay-'))
   const logged: string[] = []
+  const clock = new SimulatedClock(1_790_000_000_000)
   const relay = await startRelay({
     listen: ['127.0.0.1:0'],
     agents: `unix:${directory}/relay.sock`,
     hostName: 'relay-host',
-    log: (level, text) => logged.push(`${level} ${text}`),
-    reportInterval: 0,
+    logger: createLogger('relay', ({ level, message }) => logged.push(`${level} ${message}`)),
+    clock,
     ...changes,
   })
   const client = connect(relay.addresses[0] as string)
@@ -34,7 +38,7 @@ async function setUp(context: TestContext, changes: Partial<RelayOptions> = {}):
     await relay.close()
     await rm(directory, { recursive: true })
   })
-  return { relay, client, agent, logged }
+  return { relay, client, agent, logged, clock }
 }
 
 /** Resolves when the relay knows of this many subscribers: a HealthCheck on the same connection is answered after them. */
@@ -101,7 +105,7 @@ for (const [feed, filter] of [['alerts', 'system'], ['alerts', ''], ['logs', 'po
 }
 
 test('a slow subscriber loses its own events only and is told how many', async (context) => {
-  const { client, agent, relay, logged } = await setUp(context, { capacity: 1000 })
+  const { client, agent, relay, logged, clock } = await setUp(context, { capacity: 1000 })
   const quickClient = connect(relay.addresses[0] as string)
   context.after(() => quickClient.close())
   const slow = new Watcher(client, 'alerts', 'policy')
@@ -120,13 +124,14 @@ test('a slow subscriber loses its own events only and is told how many', async (
   }
   assert.equal(quick.received.length, total)
 
-  relay.reportLosses()
+  clock.advance(1000)
   const lost = relay.counts.lost.alerts
   assert.ok(lost > 0 && lost <= total - 1000, `lost ${lost}`)
   const message = await messages.message('Lost')
   assert.match(String(message['Message']), new RegExp(`^Lost ${lost} alerts of the subscriber at 127\\.0\\.0\\.1:\\d+: `))
   assert.deepEqual([message['Type'], message['Level'], message['HostName']], ['Message', 'WARN', 'relay-host'])
-  assert.ok(logged.some((line) => line.startsWith(`WARN Lost ${lost} alerts`)))
+  assert.deepEqual([message['Timestamp'], message['UpdatedTime']], [1_790_000_001, '2026-09-21T14:13:21.000000Z'])
+  assert.ok(logged.some((line) => line.startsWith(`warn Lost ${lost} alerts`)))
 
   // What it was not told to be lost does arrive once it reads again.
   slow.stream.resume()
@@ -134,7 +139,7 @@ test('a slow subscriber loses its own events only and is told how many', async (
   await pusher.push({ events: [{ type: 0, payload: Buffer.from('last') }] })
   await slow.count(total - lost + 1)
   assert.equal(slow.received.at(-1)?.toString(), 'last')
-  relay.reportLosses()
+  clock.advance(1000)
   assert.equal(relay.counts.lost.alerts, lost)
 })
 
@@ -180,7 +185,7 @@ test('an agent with two streams for a moment is not missing when the old one end
   await old.ended
   await fresh.push({})
   assert.deepEqual(relay.nodes.present, ['node-1'])
-  assert.deepEqual(logged, ['INFO Node node-1 sends events'])
+  assert.deepEqual(logged, ['info Node node-1 sends events'])
 })
 
 test('a batch out of sequence or without a node is refused with a code', async (context) => {
@@ -197,7 +202,7 @@ test('a batch out of sequence or without a node is refused with a code', async (
 test('events of a type that the relay does not know are counted aloud', async (context) => {
   const { agent, logged } = await setUp(context)
   await new Pusher(agent).push({ events: [{ type: 77, payload: Buffer.from('?') }] })
-  assert.ok(logged.some((line) => /^ERROR Lost 1 events of node node-1: of a type/.test(line)), logged.join('\n'))
+  assert.ok(logged.some((line) => /^error Lost 1 events of node node-1: of a type/.test(line)), logged.join('\n'))
 })
 
 test('a subscriber that leaves is forgotten', async (context) => {
@@ -223,7 +228,7 @@ test('a port in use is refused with what to do', async (context) => {
   const { relay } = await setUp(context)
   const directory = await mkdtemp(join(tmpdir(), 'merlon-relay-'))
   context.after(() => rm(directory, { recursive: true }))
-  const again = startRelay({ listen: relay.addresses, agents: `unix:${directory}/r.sock`, hostName: 'h', log: () => {} })
+  const again = startRelay({ listen: relay.addresses, agents: `unix:${directory}/r.sock`, hostName: 'h' })
   await assert.rejects(again, (error: Error & { code: string }) => {
     assert.equal(error.code, 'MERLON_RELAY_CANNOT_LISTEN')
     assert.equal(error.message, `Cannot listen on ${relay.addresses[0]}: another process listens there: stop it or choose another address`)

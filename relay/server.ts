@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The relay as a whole: one server for clients, one for agents (clients must not be able to push events), one hub.
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { UntypedServiceImplementation } from '@grpc/grpc-js'
+import { EventSink, logServiceOfBytes } from '../proto/load.ts'
+import { systemClock, type Clock, type Timer } from '../runtime/clock.ts'
+import { serve, type RunningServer, type Service } from '../runtime/grpc.ts'
+import { silentLogger, type Logger } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
 import { feederImplementation } from './feeder.ts'
 import { health, healthService } from './health.ts'
 import { Hub, type HubCounts } from './hub.ts'
 import { Nodes } from './nodes.ts'
 import { eventSink } from './sink.ts'
-import { eventSinkService, logService, type Message } from './wire.ts'
 
 export interface RelayOptions {
   /** Where clients connect: `127.0.0.1:32767`, `[::1]:32767`, `unix:/path`. Port 0 takes a free one. */
@@ -15,13 +18,11 @@ export interface RelayOptions {
   /** Where agents connect, in the same forms. */
   readonly agents: string
   readonly hostName: string
-  readonly log: (level: Message['Level'], text: string) => void
   /** Events that wait for one slow subscriber at most; default 1000. */
   readonly capacity?: number
-  /** Milliseconds since 1970; default: the machine's clock. */
-  readonly now?: () => number
-  /** Milliseconds between reports of losses; default 1000. 0: only when reportLosses is called. */
-  readonly reportInterval?: number
+  readonly logger?: Logger
+  /** Default: the machine's. Losses are reported once a second by it. */
+  readonly clock?: Clock
 }
 
 export interface Relay {
@@ -31,45 +32,39 @@ export interface Relay {
   readonly counts: HubCounts
   readonly subscribers: number
   readonly nodes: { readonly present: readonly string[]; readonly missing: readonly string[] }
-  reportLosses(): void
   /** Ends every stream with status OK, then closes; connections that linger are cut after two seconds. */
   close(): Promise<void>
 }
 
-const MAX_BATCH_BYTES = 16 * 1024 * 1024
+const REPORT_MS = 1000
 const CLOSE_MS = 2000
 
 /** Rejects with MERLON_RELAY_CANNOT_LISTEN where an address cannot be bound. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const hub = new Hub({
-    capacity: options.capacity ?? 1000,
-    hostName: options.hostName,
-    now: options.now ?? Date.now,
-    log: options.log,
-  })
+  const clock = options.clock ?? systemClock
+  const hub = new Hub({ capacity: options.capacity ?? 1000, hostName: options.hostName, clock, logger: options.logger ?? silentLogger })
   const nodes = new Nodes(hub)
   const sink = eventSink(hub, nodes)
-  const clients = withHealth(logService, feederImplementation(hub, nodes), 'feeder.LogService')
-  const agents = withHealth(eventSinkService, sink.implementation, 'merlon.v1.EventSink')
-
-  const endAll = (): void => {
-    hub.end()
-    sink.end()
-    clients.end()
-    agents.end()
-  }
+  const clientHealth = health(['feeder.LogService'])
+  const agentHealth = health(['merlon.v1.EventSink'])
+  const servers: RunningServer[] = []
+  let timer: Timer | undefined
   const close = async (): Promise<void> => {
-    endAll()
-    await Promise.all([closeServer(clients.server), closeServer(agents.server)])
+    timer?.cancel()
+    for (const part of [hub, sink, clientHealth, agentHealth]) part.end()
+    await Promise.all(servers.map((server) => server.stop(CLOSE_MS)))
   }
   try {
-    const agentsAddress = await bind(agents.server, options.agents)
-    const addresses: string[] = []
-    for (const address of options.listen) addresses.push(await bind(clients.server, address))
-    const timer = reportEvery(hub, options.reportInterval ?? 1000)
+    const agents = await listen(options.agents, [{ definition: EventSink.service, implementation: sink.implementation }, healthOf(agentHealth)])
+    servers.push(agents)
+    const clients: UntypedServiceImplementation = feederImplementation(hub, nodes)
+    for (const address of options.listen) {
+      servers.push(await listen(address, [{ definition: logServiceOfBytes, implementation: clients }, healthOf(clientHealth)]))
+    }
+    timer = every(clock, REPORT_MS, () => hub.reportLosses())
     return {
-      addresses,
-      agentsAddress,
+      addresses: servers.slice(1).map(({ address }) => address),
+      agentsAddress: agents.address,
       get counts() {
         return hub.counts
       },
@@ -77,11 +72,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
         return hub.subscribers
       },
       nodes,
-      reportLosses: () => hub.reportLosses(),
-      close: () => {
-        clearInterval(timer)
-        return close()
-      },
+      close,
     }
   } catch (error) {
     await close()
@@ -89,36 +80,26 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
 }
 
-interface Endpoint {
-  readonly server: Server
-  end(): void
+function healthOf({ implementation }: { readonly implementation: UntypedServiceImplementation }): Service {
+  return { definition: healthService, implementation }
 }
 
-function withHealth(service: ServiceDefinition, implementation: UntypedServiceImplementation, name: string): Endpoint {
-  // Pings find clients whose machine has gone without closing: their queues would fill and be reported for ever.
-  const server = new Server({
-    'grpc.max_receive_message_length': MAX_BATCH_BYTES,
-    'grpc.keepalive_time_ms': 10_000,
-    'grpc.keepalive_timeout_ms': 5_000,
-  })
-  const { implementation: healthImplementation, end } = health([name])
-  server.addService(service, implementation)
-  server.addService(healthService, healthImplementation)
-  return { server, end }
+/** A clock that repeats: `tick` every `interval` milliseconds until cancelled. */
+function every(clock: Clock, interval: number, tick: () => void): Timer {
+  let timer = clock.after(interval, again)
+  function again(): void {
+    tick()
+    timer = clock.after(interval, again)
+  }
+  return { cancel: () => timer.cancel() }
 }
 
-function reportEvery(hub: Hub, interval: number): NodeJS.Timeout | undefined {
-  if (interval === 0) return undefined
-  return setInterval(() => hub.reportLosses(), interval).unref()
-}
-
-async function bind(server: Server, address: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(address.startsWith('unix:') ? address : address.replace(/:\d+$/, `:${port}`))
-      else reject(cannotListen(address, error))
-    })
-  })
+async function listen(address: string, services: readonly Service[]): Promise<RunningServer> {
+  try {
+    return await serve({ address, services })
+  } catch (error) {
+    throw cannotListen(address, error as Error)
+  }
 }
 
 function cannotListen(address: string, cause: Error): MerlonError {
@@ -128,14 +109,4 @@ function cannotListen(address: string, cause: Error): MerlonError {
       ? 'this user may not listen there'
       : cause.message
   return new MerlonError('MERLON_RELAY_CANNOT_LISTEN', `Cannot listen on ${address}: ${why}`, { cause })
-}
-
-async function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.forceShutdown(), CLOSE_MS)
-    server.tryShutdown(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // merlon.v1.EventSink: agents push batches, each is acknowledged once its events are with the subscribers' queues.
 import { status, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
+import type { EventBatch__Output as EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import type { Hub } from './hub.ts'
 import type { Nodes } from './nodes.ts'
-import { FEED_OF_TYPE, type EventBatch } from './wire.ts'
+import { FEED_OF_TYPE } from './wire.ts'
 
-type Stream = ServerDuplexStream<EventBatch, { readonly sequence: number }>
+type Stream = ServerDuplexStream<EventBatch, BatchAck>
 
 /** Streams that are open, so that a shutdown can end them. */
 export interface Sink {

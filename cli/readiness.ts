@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// When a child works, seen from outside: it answers, and what it is to bring about has come about. Its word for it is not asked.
+import { LogService } from '../proto/load.ts'
+import { openClient } from '../runtime/grpc.ts'
+import { sleep, systemClock } from '../runtime/clock.ts'
+import { connect } from 'node:net'
+import { parseAddress } from '../runtime/address.ts'
+import { readStatus } from './status-file.ts'
+
+const POLL_MS = 50
+const START_MS = 20_000
+/** Loading programs takes seconds where the verifier runs under software emulation. */
+const AGENT_MS = 60_000
+
+/** It listens, and it has written its first status. */
+export async function operatorReady(address: string, statusFile: string, signal: AbortSignal): Promise<boolean> {
+  const since = systemClock.now()
+  return poll(START_MS, signal, async () => (await answers(address)) && ((await readStatus(statusFile))?.writtenMs ?? 0) >= since - 1000)
+}
+
+/** It answers a HealthCheck as KubeArmor's clients send it. */
+export async function relayReady(address: string, signal: AbortSignal): Promise<boolean> {
+  return poll(START_MS, signal, async () => {
+    const client = openClient(LogService, reachable(address))
+    try {
+      return await new Promise<boolean>((resolve) => {
+        client.HealthCheck({ nonce: 7 }, { deadline: Date.now() + 1000 }, (error, reply) => resolve(error === null && reply?.Retval === 7))
+      })
+    } finally {
+      client.close()
+    }
+  })
+}
+
+/** The operator has an acknowledgement from it: what is to be in force is in force. */
+export async function agentReady(statusFile: string, signal: AbortSignal): Promise<boolean> {
+  const since = systemClock.now()
+  return poll(AGENT_MS, signal, async () => {
+    const status = await readStatus(statusFile)
+    return status !== undefined && status.writtenMs >= since && status.nodes.some((node) => node.acknowledged)
+  })
+}
+
+async function poll(limitMs: number, signal: AbortSignal, isReady: () => Promise<boolean>): Promise<boolean> {
+  const end = systemClock.monotonic() + limitMs
+  while (!signal.aborted && systemClock.monotonic() < end) {
+    if (await isReady()) return true
+    await sleep(systemClock, POLL_MS, signal)
+  }
+  return false
+}
+
+async function answers(address: string): Promise<boolean> {
+  const parsed = parseAddress(address)
+  if (!parsed.ok) return false
+  const target = parsed.value.kind === 'unix' ? { path: parsed.value.path } : { host: parsed.value.host, port: parsed.value.port }
+  return new Promise((resolve) => {
+    const socket = connect(target)
+    const settle = (answer: boolean) => (): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('connect', settle(true))
+    socket.once('error', settle(false))
+  })
+}
+
+/** A wildcard address is for listening only. */
+function reachable(address: string): string {
+  return address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
+}
