@@ -10,17 +10,22 @@ export interface ProcessName {
   readonly start: string
 }
 
+export interface ChildName extends ProcessName {
+  /** operator, relay, agent */
+  readonly name: string
+}
+
 interface ClaimFile extends ProcessName {
-  readonly children: readonly ProcessName[]
+  readonly children: readonly ChildName[]
 }
 
 export type ClaimResult = { readonly ok: true; readonly value: Claim } | { readonly ok: false; readonly pid: number }
 
 export interface Claim {
   /** Children that an earlier `up` left behind when it was killed, alive now. */
-  readonly leftovers: readonly ProcessName[]
+  readonly leftovers: readonly ChildName[]
   /** Replaces the list of children. */
-  record(children: readonly number[]): Promise<void>
+  record(children: readonly { readonly name: string; readonly pid: number }[]): Promise<void>
   release(): Promise<void>
 }
 
@@ -45,8 +50,9 @@ export async function claim(stateDir: string): Promise<ClaimResult> {
     ok: true,
     value: {
       leftovers: (before?.children ?? []).filter((_, index) => alive[index]),
-      record: async (pids) => {
-        const children = (await Promise.all(pids.map(nameProcess))).filter((child) => child !== undefined)
+      record: async (running) => {
+        const found = await Promise.all(running.map(async ({ name, pid }) => ({ name, process: await nameProcess(pid) })))
+        const children = found.flatMap(({ name, process }) => (process === undefined ? [] : [{ name, ...process }]))
         await writeFile(`${path}.new`, JSON.stringify({ ...own, children }), { mode: 0o600 })
         await rename(`${path}.new`, path)
       },

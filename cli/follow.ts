@@ -39,8 +39,6 @@ async function session(options: FollowOptions, established: () => void): Promise
   const client = openClient(LogService, address)
   try {
     if (!(await isReady(client, CONNECT_MS))) return { ok: false, code: 14, message: 'nothing answers there: is merlon up running?' }
-    established()
-    onNotice(`Connected to ${address}`)
     const streams: Promise<StreamEnd>[] = []
     const cancels: (() => void)[] = []
     const open = <T>(call: ClientReadableStream<T>, each: (message: T) => void): void => {
@@ -57,6 +55,11 @@ async function session(options: FollowOptions, established: () => void): Promise
     }
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
+    // As KubeArmor's clients do it: when the answer comes, the relay has seen the streams that were opened before it.
+    if (await echoes(client)) {
+      established()
+      onNotice(`Connected to ${address}`)
+    } else stop()
     const end = await Promise.race(streams)
     signal.removeEventListener('abort', stop)
     stop()
@@ -64,6 +67,13 @@ async function session(options: FollowOptions, established: () => void): Promise
   } finally {
     client.close()
   }
+}
+
+/** Whether a HealthCheck comes back as it went. */
+function echoes(client: InstanceType<typeof LogService>): Promise<boolean> {
+  return new Promise((resolve) => {
+    client.HealthCheck({ nonce: 32_767 }, { deadline: Date.now() + CONNECT_MS }, (error, reply) => resolve(error === null && reply?.Retval === 32_767))
+  })
 }
 
 async function readAll<T>(reader: { messages(): AsyncGenerator<T>; readonly ended: Promise<StreamEnd> }, each: (message: T) => void): Promise<StreamEnd> {

@@ -5,7 +5,7 @@ import { openClient } from '../runtime/grpc.ts'
 import { sleep, systemClock } from '../runtime/clock.ts'
 import { connect } from 'node:net'
 import { parseAddress } from '../runtime/address.ts'
-import { readStatus } from './status-file.ts'
+import { isCurrent, readStatus, type Status } from './status-file.ts'
 
 const POLL_MS = 50
 const START_MS = 20_000
@@ -15,7 +15,7 @@ const AGENT_MS = 60_000
 /** It listens, and it has written its first status. */
 export async function operatorReady(address: string, statusFile: string, signal: AbortSignal): Promise<boolean> {
   const since = systemClock.now()
-  return poll(START_MS, signal, async () => (await answers(address)) && ((await readStatus(statusFile))?.writtenMs ?? 0) >= since - 1000)
+  return poll(START_MS, signal, async () => (await answers(address)) && (await freshStatus(statusFile, since)) !== undefined)
 }
 
 /** It answers a HealthCheck as KubeArmor's clients send it. */
@@ -35,10 +35,13 @@ export async function relayReady(address: string, signal: AbortSignal): Promise<
 /** The operator has an acknowledgement from it: what is to be in force is in force. */
 export async function agentReady(statusFile: string, signal: AbortSignal): Promise<boolean> {
   const since = systemClock.now()
-  return poll(AGENT_MS, signal, async () => {
-    const status = await readStatus(statusFile)
-    return status !== undefined && status.writtenMs >= since && status.nodes.some((node) => node.acknowledged)
-  })
+  return poll(AGENT_MS, signal, async () => (await freshStatus(statusFile, since))?.nodes.some(isCurrent) === true)
+}
+
+/** The status, unless it is one that an earlier run left. */
+async function freshStatus(file: string, since: number): Promise<Status | undefined> {
+  const read = await readStatus(file)
+  return read.ok && Date.parse(read.value.time) >= since ? read.value : undefined
 }
 
 async function poll(limitMs: number, signal: AbortSignal, isReady: () => Promise<boolean>): Promise<boolean> {

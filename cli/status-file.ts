@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator's status file, as far as people and `merlon up` need it. What is missing in it reads as nothing, so that an older or newer
-// operator's file can still be shown.
-import { readFile, stat } from 'node:fs/promises'
+// The operator's status file, as far as people and `merlon up` need it. Must match OperatorStatus in operator/status.ts.
+import { readFile } from 'node:fs/promises'
+
+const VERSION = 1
 
 export interface StatusFinding {
   readonly code: string
   readonly severity: string
   readonly message: string
-  readonly file: string
-  readonly line: number
-  readonly column: number
+  readonly position: { readonly file: string; readonly line: number; readonly column: number }
   readonly text: string
   readonly hint: string
+}
+
+export interface StatusFailure {
+  readonly node: string
+  readonly workload: string
+  readonly code: string
+  readonly message: string
 }
 
 export interface StatusPolicy {
@@ -19,128 +25,90 @@ export interface StatusPolicy {
   readonly namespace: string
   readonly name: string
   readonly file: string
-  readonly workloads: number
+  readonly line: number
+  readonly state: 'refused' | 'pending' | 'failed' | 'programmed' | 'idle'
+  /** An earlier version of its file is in force. */
+  readonly stale: boolean
+  readonly workloads: { readonly selected: number; readonly programmed: number }
+  readonly failures: readonly StatusFailure[]
 }
 
 export interface StatusNode {
-  readonly name: string
+  readonly node: string
   readonly connected: boolean
-  /** Of the last message that the node has acknowledged; 0: none yet. */
-  readonly generation: number
-  readonly acknowledged: boolean
-  readonly errors: readonly string[]
-  /** undefined: it did not run. */
-  readonly canaryRefused: boolean | undefined
+  readonly bpfLsm: boolean
+  /** What the node lacks, in sentences. */
   readonly reasons: readonly string[]
+  readonly workloads: number
+  readonly generation: { readonly sent: number; readonly acknowledged: number }
+  readonly errors: readonly StatusFailure[]
+  readonly canary: { readonly ran: boolean; readonly refused: boolean; readonly message: string } | null
+  /** RFC 3339; empty: never. */
+  readonly acknowledgedAt: string
 }
 
 export interface Status {
-  /** When the file was written, milliseconds since 1970. */
-  readonly writtenMs: number
-  readonly generation: number
-  readonly workloads: number
+  readonly version: number
+  /** RFC 3339, when the file was written. */
+  readonly time: string
+  readonly directory: string
   readonly policies: readonly StatusPolicy[]
-  readonly findings: readonly StatusFinding[]
   readonly nodes: readonly StatusNode[]
-  /** The file's content as it is. */
-  readonly raw: unknown
+  readonly findings: readonly StatusFinding[]
 }
 
-/** undefined where there is no status file, or not a whole one. */
-export async function readStatus(path: string): Promise<Status | undefined> {
+export type StatusRead =
+  | { readonly ok: true; readonly value: Status }
+  | { readonly ok: false; readonly why: 'absent' | 'unreadable'; readonly message: string }
+
+export async function readStatus(path: string): Promise<StatusRead> {
+  let text
   try {
-    const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)])
-    return parseStatus(JSON.parse(text), mtimeMs)
+    text = await readFile(path, 'utf8')
   } catch (error) {
-    if (error instanceof SyntaxError || ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
-    throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    return { ok: false, why: code === 'ENOENT' || code === 'ENOTDIR' ? 'absent' : 'unreadable', message }
+  }
+  try {
+    const status = JSON.parse(text) as Status
+    if (status.version === VERSION) return { ok: true, value: status }
+    return { ok: false, why: 'unreadable', message: `it has version ${JSON.stringify(status.version)}, this merlon reads version ${VERSION}` }
+  } catch (error) {
+    return { ok: false, why: 'unreadable', message: (error as Error).message }
   }
 }
 
-type Json = Readonly<Record<string, unknown>>
-
-export function parseStatus(raw: unknown, writtenMs: number): Status {
-  const top = object(raw)
-  const generation = number(top['generation'])
-  return {
-    writtenMs,
-    generation,
-    workloads: Array.isArray(top['workloads']) ? top['workloads'].length : number(top['workloads']),
-    policies: list(top['policies']).map(policy),
-    findings: list(top['findings']).map(finding),
-    nodes: list(top['nodes']).map((node) => nodeStatus(node, generation)),
-    raw,
-  }
+/** Whether the node has confirmed everything that it was sent. */
+export function isCurrent({ connected, acknowledgedAt, generation }: StatusNode): boolean {
+  return connected && acknowledgedAt !== '' && generation.acknowledged >= generation.sent
 }
 
-function policy(from: Json): StatusPolicy {
-  const workloads = from['workloads']
-  return {
-    kind: text(from['kind']),
-    namespace: text(from['namespace']),
-    name: text(from['name']),
-    file: text(from['file'] ?? object(from['position'])['file']),
-    workloads: Array.isArray(workloads) ? workloads.length : number(workloads),
-  }
-}
-
-function finding(from: Json): StatusFinding {
-  const position = object(from['position'])
-  return {
-    code: text(from['code']),
-    severity: text(from['severity']),
-    message: text(from['message']),
-    file: text(from['file'] ?? position['file']),
-    line: number(from['line'] ?? position['line']),
-    column: number(from['column'] ?? position['column']),
-    text: text(from['text']),
-    hint: text(from['hint']),
-  }
-}
-
-function nodeStatus(from: Json, current: number): StatusNode {
-  const generation = number(from['acknowledged'] ?? from['generation'])
-  const canary = object(from['canary'])
-  return {
-    name: text(from['name'] ?? from['node']),
-    connected: from['connected'] !== false,
-    generation,
-    acknowledged: generation > 0 && generation >= current,
-    errors: list(from['errors']).map((error) => [text(error['code']), text(error['message'])].filter((part) => part !== '').join(': ')),
-    canaryRefused: canary['ran'] === true ? canary['refused'] === true : undefined,
-    reasons: strings(from['reasons'] ?? object(from['abilities'])['reasons']),
-  }
+/** undefined: it did not run. */
+export function isProbeRefused({ canary }: StatusNode): boolean | undefined {
+  return canary?.ran === true ? canary.refused : undefined
 }
 
 /** In half a sentence: what is enforced. */
-export function summarise(status: Status | undefined): string {
-  if (status === undefined) return 'no status yet'
+export function summarise(status: Status): string {
+  const states = Map.groupBy(status.policies, ({ state }) => state)
+  const policies = [...states].map(([state, { length }]) => `${length} ${state}`).join(', ')
+  const workloads = status.nodes.reduce((sum, node) => sum + node.workloads, 0)
   const errors = status.findings.filter(({ severity }) => severity === 'error').length
-  const parts = [count(status.policies.length, 'policy', 'policies'), count(status.workloads, 'workload', 'workloads'), count(errors, 'error', 'errors')]
-  const refused = status.nodes.some((node) => node.canaryRefused === true)
-  return `${parts.join(', ')}${refused ? ', a forbidden probe was refused by the kernel' : ''}`
+  const parts = [
+    `${count(status.policies.length, 'policy', 'policies')}${policies === '' ? '' : ` (${policies})`}`,
+    count(workloads, 'workload', 'workloads'),
+    count(errors, 'error', 'errors'),
+    probe(status.nodes),
+  ]
+  return parts.join(', ')
+}
+
+function probe(nodes: readonly StatusNode[]): string {
+  const answers = nodes.map(isProbeRefused)
+  if (answers.includes(false)) return 'the probe was NOT refused: nothing is enforced'
+  return answers.includes(true) ? 'a forbidden probe was refused' : 'no probe was run: enforcement is not proven'
 }
 
 export function count(number: number, one: string, many: string): string {
   return `${number} ${number === 1 ? one : many}`
-}
-
-function object(value: unknown): Json {
-  return typeof value === 'object' && value !== null ? (value as Json) : {}
-}
-
-function list(value: unknown): readonly Json[] {
-  return Array.isArray(value) ? value.map(object) : []
-}
-
-function strings(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.map(text) : []
-}
-
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : ''
-}
-
-function number(value: unknown): number {
-  return typeof value === 'number' ? value : 0
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { harmless, paint, quote } from './terminal.ts'
-import { count, readStatus, type Status, type StatusFinding, type StatusNode } from './status-file.ts'
+import { harmless, paint, quote, type Colour } from './terminal.ts'
+import { isCurrent, isProbeRefused, readStatus, summarise, type Status, type StatusFinding, type StatusNode, type StatusPolicy } from './status-file.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, type Io, type Verb } from './verb.ts'
 
 const HELP = `Usage: merlon status [OPTION]...
@@ -21,46 +21,58 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     output: { type: 'string', short: 'o', default: 'text' },
   })
   const output = readChoice('output', values.output, ['text', 'json'])
-  const status = await readStatus(`${values['state-dir']}/status.json`).catch((error: NodeJS.ErrnoException) => {
-    throw new TroubleError('MERLON_CLI_NO_STATUS', `Cannot read the status in ${values['state-dir']}: ${error.message}`, { cause: error })
-  })
-  if (status === undefined) {
-    throw new TroubleError('MERLON_CLI_NO_STATUS', `There is no status in ${values['state-dir']}: is merlon up running, with this --state-dir?`)
+  const stateDir = values['state-dir']
+  const read = await readStatus(`${stateDir}/status.json`)
+  if (!read.ok) {
+    const message = read.why === 'absent' ? `There is no status in ${stateDir}: is merlon up running, with this --state-dir?` : `Cannot read the status in ${stateDir}: ${read.message}`
+    throw new TroubleError('MERLON_CLI_NO_STATUS', message)
   }
-  io.stdout.write(output === 'json' ? `${JSON.stringify(status.raw, null, 2)}\n` : describe(status, io.colour))
-  return isWell(status) ? EXIT_OK : EXIT_NEGATIVE
+  io.stdout.write(output === 'json' ? `${JSON.stringify(read.value, null, 2)}\n` : describe(read.value, io.colour))
+  return isWell(read.value) ? EXIT_OK : EXIT_NEGATIVE
 }
 
 export function isWell(status: Status): boolean {
-  return status.findings.every(({ severity }) => severity !== 'error') && status.nodes.every((node) => node.connected && node.acknowledged && node.errors.length === 0 && node.canaryRefused !== false)
+  const policies = status.policies.every(({ state, stale }) => (state === 'programmed' || state === 'idle') && !stale)
+  const nodes = status.nodes.length > 0 && status.nodes.every((node) => isCurrent(node) && node.errors.length === 0 && isProbeRefused(node) !== false)
+  return policies && nodes && status.findings.every(({ severity }) => severity !== 'error')
 }
 
 export function describe(status: Status, colour: boolean): string {
-  const lines = [`Generation ${status.generation}: ${count(status.policies.length, 'policy', 'policies')}, ${count(status.workloads, 'workload', 'workloads')}`]
-  for (const policy of status.policies) {
-    const name = [policy.namespace, policy.name].filter((part) => part !== '').map(harmless).join('/')
-    lines.push(`  ${harmless(policy.kind)} ${name}: ${count(policy.workloads, 'workload', 'workloads')}${policy.file === '' ? '' : `, ${quote(policy.file)}`}`)
-  }
+  const lines = [`${harmless(status.directory)}: ${summarise(status)}`]
+  for (const policy of status.policies) lines.push(...describePolicy(policy, colour))
   for (const node of status.nodes) lines.push(...describeNode(node, colour))
   if (status.nodes.length === 0) lines.push(paint('No agent is connected: what was loaded before stays in force, changes wait', 'red', colour))
   for (const finding of status.findings) lines.push(...describeFinding(finding, colour))
   return `${lines.join('\n')}\n`
 }
 
+const STATE_COLOUR = { programmed: 'green', idle: 'dim', pending: 'yellow', failed: 'red', refused: 'red' } as const satisfies Record<StatusPolicy['state'], Colour>
+
+function describePolicy(policy: StatusPolicy, colour: boolean): string[] {
+  const name = [policy.namespace, policy.name].filter((part) => part !== '').map(harmless).join('/')
+  const { selected, programmed } = policy.workloads
+  const stale = policy.stale ? '; its file has errors, the version before them is in force' : ''
+  const head = `${paint(policy.state.padEnd(10), STATE_COLOUR[policy.state] ?? 'red', colour)} ${harmless(policy.kind)} ${name}: ${programmed} of ${selected} workloads${stale} (${quote(policy.file)}:${policy.line})`
+  return [head, ...policy.failures.map(({ node, workload, code, message }) => `  ${harmless([node, workload].filter((part) => part !== '').join(' '))}: ${harmless(message)} (${harmless(code)})`)]
+}
+
 function describeNode(node: StatusNode, colour: boolean): string[] {
-  const canary = node.canaryRefused === undefined ? 'probe not run' : node.canaryRefused ? 'probe refused, as it must be' : 'PROBE NOT REFUSED: the kernel does not enforce'
-  const state = node.connected ? (node.acknowledged ? `enforces generation ${node.generation}` : `behind: holds generation ${node.generation}`) : 'not connected'
-  const well = node.connected && node.acknowledged && node.canaryRefused !== false
+  const refused = isProbeRefused(node)
+  const probe = refused === undefined ? 'probe not run' : refused ? 'probe refused, as it must be' : 'PROBE NOT REFUSED: the kernel does not enforce'
+  const { sent, acknowledged } = node.generation
+  const state = !node.connected ? 'not connected' : isCurrent(node) ? `holds generation ${acknowledged}` : `behind: holds generation ${acknowledged} of ${sent}`
+  const well = isCurrent(node) && refused !== false
   return [
-    `Node ${harmless(node.name)}: ${paint(`${state}; ${canary}`, well ? 'green' : 'red', colour)}`,
-    ...node.errors.map((error) => `  ${paint(harmless(error), 'red', colour)}`),
+    `node ${harmless(node.node)}: ${paint(`${state}; ${probe}`, well ? 'green' : 'red', colour)}`,
+    ...node.errors.map(({ workload, code, message }) => `  ${workload === '' ? '' : `${harmless(workload)}: `}${harmless(message)} (${harmless(code)})`),
     ...node.reasons.map((reason) => `  ${harmless(reason)}`),
   ]
 }
 
 /** file:line:column first, as editors and terminals know it. */
 function describeFinding(finding: StatusFinding, colour: boolean): string[] {
-  const place = finding.line === 0 ? quote(finding.file) : `${quote(finding.file)}:${finding.line}:${finding.column}`
+  const { file, line, column } = finding.position
+  const place = line === 0 ? quote(file) : `${quote(file)}:${line}:${column}`
   const head = `${place}: ${paint(harmless(finding.severity), finding.severity === 'error' ? 'red' : 'yellow', colour)}: ${harmless(finding.message)} (${harmless(finding.code)})`
   const text = finding.text === '' ? [] : [`    ${harmless(finding.text)}`]
   const hint = finding.hint === '' ? [] : [`  ${harmless(finding.hint)}`]

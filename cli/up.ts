@@ -98,7 +98,7 @@ async function takeStateDirectory(stateDir: string, say: Say): Promise<Claim> {
     throw new TroubleError('MERLON_CLI_ALREADY_UP', `merlon up already runs with state directory ${stateDir} (pid ${claimed.pid}): stop it, or choose another --state-dir`)
   }
   for (const leftover of claimed.value.leftovers) {
-    say('warn', `Stopping process ${leftover.pid}, left behind by a merlon up that was killed`)
+    say('warn', `Stopping the ${leftover.name} (pid ${leftover.pid}), left behind by a merlon up that was killed`)
     process.kill(leftover.pid, 'SIGTERM')
     for (let waits = 0; (await isAlive(leftover)) && waits < SECONDS_TO_STOP * 10; waits += 1) await sleep(systemClock, 100)
     if (await isAlive(leftover)) process.kill(leftover.pid, 'SIGKILL')
@@ -139,9 +139,12 @@ interface Context {
 async function superviseAll(settings: Settings, { io, say, claimed }: Context): Promise<number> {
   const started = performance.now()
   const children: Child[] = []
-  const record = (): void => void claimed.record(children.flatMap((child) => child.pid ?? [])).catch((error: Error) => say('warn', `Cannot write the list of processes: ${error.message}`))
+  const record = (): void => void claimed.record(children.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]))).catch((error: Error) => say('warn', `Cannot write the list of processes: ${error.message}`))
   const options: Omit<SuperviseOptions, 'backoff'> = {
-    onLine: (name, line) => io.stderr.write(`${settings.json ? line : readable(name, line)}\n`),
+    onLine: (name, line) => {
+      // The operator's word for being ready is for scripts that start it alone.
+      if (!/^ready \S+$/.test(line)) io.stderr.write(`${settings.json ? line : readable(name, line)}\n`)
+    },
     onNotice: (text) => say('warn', text),
     onChange: record,
   }
@@ -157,11 +160,16 @@ async function superviseAll(settings: Settings, { io, say, claimed }: Context): 
     break
   }
   if (code === EXIT_OK && !io.signal.aborted) {
-    say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${summarise(await readStatus(`${settings.stateDir}/status.json`))}; events on ${settings.listen}`)
+    say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${await enforced(settings)}; events on ${settings.listen}`)
     await new Promise((resolveWait) => io.signal.addEventListener('abort', resolveWait, { once: true }))
   }
   await stopAll(children, say)
   return code
+}
+
+async function enforced({ stateDir }: Settings): Promise<string> {
+  const read = await readStatus(`${stateDir}/status.json`)
+  return read.ok ? summarise(read.value) : read.message
 }
 
 /** The agent first, so that its last events reach the relay; the operator last. */
