@@ -46,18 +46,41 @@ export async function claim(stateDir: string): Promise<ClaimResult> {
   await file.writeFile(JSON.stringify({ ...own, children: [] }))
   await file.close()
   const alive = await Promise.all((before?.children ?? []).map(isAlive))
-  return {
-    ok: true,
-    value: {
-      leftovers: (before?.children ?? []).filter((_, index) => alive[index]),
-      record: async (running) => {
-        const found = await Promise.all(running.map(async ({ name, pid }) => ({ name, process: await nameProcess(pid) })))
-        const children = found.flatMap(({ name, process }) => (process === undefined ? [] : [{ name, ...process }]))
-        await writeFile(`${path}.new`, JSON.stringify({ ...own, children }), { mode: 0o600 })
-        await rename(`${path}.new`, path)
-      },
-      release: () => rm(path, { force: true }),
-    },
+  return { ok: true, value: new ClaimedFile(path, own, (before?.children ?? []).filter((_, index) => alive[index])) }
+}
+
+class ClaimedFile implements Claim {
+  readonly leftovers: readonly ChildName[]
+  readonly #path: string
+  readonly #own: ProcessName
+  #released = false
+  /** One write after the other: the last list is the one that stays. */
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(path: string, own: ProcessName, leftovers: readonly ChildName[]) {
+    this.#path = path
+    this.#own = own
+    this.leftovers = leftovers
+  }
+
+  record(children: readonly { readonly name: string; readonly pid: number }[]): Promise<void> {
+    const written = this.#writing.then(() => this.#write(children))
+    this.#writing = written.catch(() => {})
+    return written
+  }
+
+  async release(): Promise<void> {
+    this.#released = true
+    await this.#writing
+    await rm(this.#path, { force: true })
+  }
+
+  async #write(running: readonly { readonly name: string; readonly pid: number }[]): Promise<void> {
+    if (this.#released) return
+    const found = await Promise.all(running.map(async ({ name, pid }) => ({ name, process: await nameProcess(pid) })))
+    const children = found.flatMap(({ name, process }) => (process === undefined ? [] : [{ name, ...process }]))
+    await writeFile(`${this.#path}.new`, JSON.stringify({ ...this.#own, children }), { mode: 0o600 })
+    await rename(`${this.#path}.new`, this.#path)
   }
 }
 

@@ -22,7 +22,8 @@ export async function readHostFacts(root = '/'): Promise<HostFacts> {
     root: process.getuid?.() === 0,
     lsm: lsm?.trim().split(','),
     btf: await exists(`${root}sys/kernel/btf/vmlinux`),
-    cgroup2: await exists(`${root}sys/fs/cgroup/cgroup.controllers`),
+    // Mounted alone, or beside v1 in a directory of its own.
+    cgroup2: (await exists(`${root}sys/fs/cgroup/cgroup.controllers`)) || (await exists(`${root}sys/fs/cgroup/unified/cgroup.controllers`)),
   }
 }
 

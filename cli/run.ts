@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dispatcher: finds the verb, runs it, turns errors into sentences and exit codes.
 import { suggest } from './suggest.ts'
+import { quote } from './terminal.ts'
 import { EXIT_OK, EXIT_TROUBLE, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
 import { VERBS } from './verbs.ts'
 
@@ -13,7 +14,9 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   }
   if (name === '--help' || name === '-h') return print(io, overview())
   if (name === 'help') return run(rest.length === 0 ? ['--help'] : [...rest, '--help'], io)
-  const entry = VERBS[name === '--version' ? 'version' : name]
+  const wanted = name === '--version' ? 'version' : name
+  // Own names only: every object has a `constructor`.
+  const entry = Object.hasOwn(VERBS, wanted) ? VERBS[wanted] : undefined
   if (entry === undefined) return unknown(name, io)
   const { verb } = await entry.load()
   if (asksForHelp(rest)) return print(io, verb.help)
@@ -39,7 +42,7 @@ async function runVerb(verb: Verb, command: { readonly name: string; readonly ar
 function unknown(name: string, io: Io): number {
   const near = suggest(name, Object.keys(VERBS))
   const hint = near === undefined ? 'merlon --help lists the verbs' : `did you mean merlon ${near}?`
-  io.stderr.write(`merlon: unknown verb ${JSON.stringify(name)}: ${hint}\n`)
+  io.stderr.write(`merlon: unknown verb ${quote(name)}: ${hint}\n`)
   return EXIT_TROUBLE
 }
 
