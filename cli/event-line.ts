@@ -87,17 +87,18 @@ export function eventJson(event: object): string {
 }
 
 function withoutEmpty(object: object): object {
-  const kept: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(object)) {
-    if (ALWAYS.has(key)) kept[key] = value
-    else if (value instanceof Uint8Array) {
-      if (value.length > 0) kept[key] = Buffer.from(value).toString('base64')
-    } else if (Array.isArray(value)) {
-      if (value.length > 0) kept[key] = value
-    } else if (typeof value === 'object' && value !== null) {
-      const inner = withoutEmpty(value)
-      if (Object.keys(inner).length > 0) kept[key] = inner
-    } else if (value !== null && value !== undefined && value !== '' && value !== 0 && value !== false) kept[key] = value
-  }
-  return kept
+  const kept = Object.entries(object)
+    .map(([key, value]): [string, unknown] => [key, plain(value)])
+    .filter(([key, value]) => ALWAYS.has(key) || !isEmpty(value))
+  return Object.fromEntries(kept)
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? withoutEmpty(value) : value
+}
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0
+  return value === undefined || value === null || value === '' || value === 0 || value === false
 }

@@ -11,7 +11,7 @@ interface Watched {
   readonly lines: string[]
   readonly notices: string[]
   /** Resolves when this many lines have come. */
-  lineCount(count: number): Promise<void>
+  readonly lineCount: (count: number) => Promise<void>
 }
 
 /** A child that runs this script with our own Node; pauses between restarts are short. */

@@ -43,22 +43,31 @@ export async function runSteps(): Promise<number> {
   const stage: Stage = { directory, policies: join(directory, 'policies'), stateDir: join(directory, 'state'), up: undefined, events: undefined, container: undefined }
   const began = performance.now()
   try {
-    for (const [index, [name, step]] of STEPS.entries()) {
-      const started = performance.now()
-      try {
-        const outcome = await step(stage)
-        console.log(`${index + 1}/${STEPS.length} ${name}: ${outcome} (${((performance.now() - started) / 1000).toFixed(1)} s)`)
-      } catch (error) {
-        console.log(`${index + 1}/${STEPS.length} ${name}: FAILED: ${(error as Error).message}`)
-        if (stage.up !== undefined) console.log(`merlon up had said:\n${stage.up.tail(40)}`)
-        return 1
-      }
+    for (const [index, step] of STEPS.entries()) {
+      if (!(await take(step, `${index + 1}/${STEPS.length}`, stage))) return 1
     }
-    console.log(`All of it came about, in ${((performance.now() - began) / 1000).toFixed(0)} s`)
+    console.log(`All of it came about, in ${seconds(began)} s`)
     return 0
   } finally {
     await cleanUp(stage)
   }
+}
+
+async function take([name, step]: Step, place: string, stage: Stage): Promise<boolean> {
+  const began = performance.now()
+  try {
+    const outcome = await step(stage)
+    console.log(`${place} ${name}: ${outcome} (${seconds(began)} s)`)
+    return true
+  } catch (error) {
+    console.log(`${place} ${name}: FAILED: ${(error as Error).message}`)
+    if (stage.up !== undefined) console.log(`merlon up had said:\n${stage.up.tail(40)}`)
+    return false
+  }
+}
+
+function seconds(since: number): string {
+  return ((performance.now() - since) / 1000).toFixed(1)
 }
 
 async function cleanUp(stage: Stage): Promise<void> {
