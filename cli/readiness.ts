@@ -8,9 +8,8 @@ import { parseAddress } from '../runtime/address.ts'
 import { isCurrent, readStatus, type Status } from './status-file.ts'
 
 const POLL_MS = 50
-const START_MS = 20_000
-/** Loading programs takes seconds where the verifier runs under software emulation. */
-const AGENT_MS = 60_000
+/** Under software emulation a process takes many seconds to start, and the verifier as many to load the programs. */
+const START_MS = 90_000
 
 /** It listens, and it has written its first status. */
 export async function operatorReady(address: string, statusFile: string, signal: AbortSignal): Promise<boolean> {
@@ -35,7 +34,7 @@ export async function relayReady(address: string, signal: AbortSignal): Promise<
 /** The operator has an acknowledgement from it: what is to be in force is in force. */
 export async function agentReady(statusFile: string, signal: AbortSignal): Promise<boolean> {
   const since = systemClock.now()
-  return poll(AGENT_MS, signal, async () => (await freshStatus(statusFile, since))?.nodes.some(isCurrent) === true)
+  return poll(START_MS, signal, async () => (await freshStatus(statusFile, since))?.nodes.some(isCurrent) === true)
 }
 
 /** The status, unless it is one that an earlier run left. */

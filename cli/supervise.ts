@@ -21,6 +21,8 @@ export interface SuperviseOptions {
   readonly onChange: () => void
 }
 
+export type Started = { readonly ok: true } | { readonly ok: false; readonly end: string }
+
 /** A process that lived this long had started: the next pause is short again. */
 const SETTLED_MS = 10_000
 
@@ -48,7 +50,7 @@ export class Child {
    * Starts the process and waits for `ready`, which gets a signal that aborts when the process ends first. Then, and only then, it is kept
    * alive: what cannot start at all is for the caller. Resolves with how it ended where it did not become ready.
    */
-  async start(ready: (signal: AbortSignal) => Promise<boolean>): Promise<{ readonly ok: true } | { readonly ok: false; readonly end: string }> {
+  async start(ready: (signal: AbortSignal) => Promise<boolean>): Promise<Started> {
     this.#spawn()
     const died = new AbortController()
     const ended = this.#ended.then((end) => {

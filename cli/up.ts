@@ -28,6 +28,8 @@ SIGTERM or Ctrl-C stops the three processes. Enforcement goes on without them: m
 `
 
 const SECONDS_TO_STOP = 10
+/** How an agent ends that finds nothing to enforce with (agent --help). */
+const CANNOT_ENFORCE = 'exit code 4'
 
 interface Settings {
   readonly directory: string
@@ -124,7 +126,7 @@ function plan(settings: Settings): readonly { readonly spec: ChildSpec; readonly
     },
     { spec: child('relay', ['--listen', listen, '--agents', relay]), ready: (signal) => relayReady(listen, signal) },
     {
-      spec: child('agent', ['--operator', operator, '--relay', relay, '--unbound', settings.unbound]),
+      spec: child('agent', ['--operator', operator, '--relay', relay, '--unbound', settings.unbound, '--run-directory', stateDir]),
       ready: (signal) => agentReady(status, signal),
     },
   ]
@@ -138,8 +140,11 @@ interface Context {
 
 async function superviseAll(settings: Settings, { io, say, claimed }: Context): Promise<number> {
   const started = performance.now()
-  const children: Child[] = []
-  const record = (): void => void claimed.record(children.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]))).catch((error: Error) => say('warn', `Cannot write the list of processes: ${error.message}`))
+  const parts: Part[] = []
+  const record = (): void => {
+    const running = parts.flatMap(({ child: { name, pid } }) => (pid === undefined ? [] : [{ name, pid }]))
+    claimed.record(running).catch((error: Error) => say('warn', `Cannot write the list of processes: ${error.message}`))
+  }
   const options: Omit<SuperviseOptions, 'backoff'> = {
     onLine: (name, line) => {
       // The operator's word for being ready is for scripts that start it alone.
@@ -148,23 +153,42 @@ async function superviseAll(settings: Settings, { io, say, claimed }: Context): 
     onNotice: (text) => say('warn', text),
     onChange: record,
   }
-  let code = EXIT_OK
   for (const { spec, ready } of plan(settings)) {
-    if (io.signal.aborted) break
-    const child = new Child(spec, { ...options, backoff: new Backoff({ baseMs: 500, capMs: 30_000, clock: systemClock, random: Math.random }) })
-    children.push(child)
-    const outcome = await child.start((died) => ready(AbortSignal.any([died, io.signal])))
-    if (outcome.ok || io.signal.aborted) continue
-    say('error', `The ${spec.name} did not start: ${outcome.end}. Its reasons are in the lines above`)
-    code = EXIT_TROUBLE
-    break
+    const backoff = new Backoff({ baseMs: 500, capMs: 30_000, clock: systemClock, random: Math.random })
+    parts.push({ child: new Child(spec, { ...options, backoff }), ready })
   }
-  if (code === EXIT_OK && !io.signal.aborted) {
+  const failure = await startAll(parts, io.signal, say)
+  if (failure !== undefined) say('error', failure)
+  else if (!io.signal.aborted) {
     say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${await enforced(settings)}; events on ${settings.listen}`)
     await new Promise((resolveWait) => io.signal.addEventListener('abort', resolveWait, { once: true }))
   }
-  await stopAll(children, say)
-  return code
+  await stopAll(parts.map(({ child }) => child))
+  if (failure === undefined) say('info', 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
+  return failure === undefined ? EXIT_OK : EXIT_TROUBLE
+}
+
+interface Part {
+  readonly child: Child
+  readonly ready: (signal: AbortSignal) => Promise<boolean>
+}
+
+/** All at once: they wait for each other as they do after any restart. Returns what failed first, undefined when nothing did. */
+async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say): Promise<string | undefined> {
+  const giveUp = new AbortController()
+  let failure: string | undefined
+  const start = async ({ child, ready }: Part): Promise<void> => {
+    const outcome = await child.start((died) => ready(AbortSignal.any([died, stopping, giveUp.signal])))
+    if (outcome.ok || stopping.aborted || giveUp.signal.aborted) return
+    if (child.name === 'agent' && outcome.end === CANNOT_ENFORCE) {
+      say('error', 'Nothing is enforced on this host: the agent says above what is missing. Policies are still read and checked, and merlon status shows them')
+      return
+    }
+    failure = `The ${child.name} did not start: ${outcome.end}. Its reasons are in the lines above`
+    giveUp.abort()
+  }
+  await Promise.all(parts.map(start))
+  return failure
 }
 
 async function enforced({ stateDir }: Settings): Promise<string> {
@@ -173,8 +197,6 @@ async function enforced({ stateDir }: Settings): Promise<string> {
 }
 
 /** The agent first, so that its last events reach the relay; the operator last. */
-async function stopAll(children: readonly Child[], say: Say): Promise<void> {
-  const agentRan = children.some((child) => child.name === 'agent')
+async function stopAll(children: readonly Child[]): Promise<void> {
   for (const child of children.toReversed()) await child.stop(SECONDS_TO_STOP * 1000)
-  if (agentRan) say('info', 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
 }
