@@ -9,6 +9,8 @@ export interface ChildSpec {
   readonly name: string
   readonly command: string
   readonly args: readonly string[]
+  /** Default: our own. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
 export interface SuperviseOptions {
@@ -80,7 +82,9 @@ export class Child {
   }
 
   #spawn(): void {
+    const { environment } = this.#spec
     const child = spawn(this.#spec.command, [...this.#spec.args], {
+      ...(environment === undefined ? {} : { env: environment }),
       stdio: ['ignore', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C in a terminal must reach us alone, so that we stop them in order.
       detached: true,

@@ -12,7 +12,7 @@ export interface Captured {
 export async function captured(args: readonly string[], signal: AbortSignal = new AbortController().signal): Promise<Captured> {
   const stdout = new PassThrough()
   const stderr = new PassThrough()
-  const code = await run(args, { stdout, stderr, colour: false, signal })
+  const code = await run(args, { stdout, stderr, colour: false, environment: {}, signal })
   return { code, stdout: text(stdout), stderr: text(stderr) }
 }
 

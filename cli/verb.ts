@@ -14,6 +14,8 @@ export interface Io {
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
   /** Whether to colour what goes to stdout. */
   readonly colour: boolean
+  /** For processes that a verb starts. */
+  readonly environment: Readonly<Record<string, string | undefined>>
   /** Aborted by SIGINT, SIGTERM, and by a reader of stdout that has gone. */
   readonly signal: AbortSignal
 }
