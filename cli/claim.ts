@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// One `merlon up` for each state directory. The claim file names the process and its children by pid and start time: a pid alone may
+// belong to somebody else by now.
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export interface ProcessName {
+  readonly pid: number
+  /** Clock ticks between boot and the process's start: field 22 of /proc/PID/stat. */
+  readonly start: string
+}
+
+export interface ChildName extends ProcessName {
+  /** operator, relay, agent */
+  readonly name: string
+}
+
+interface ClaimFile extends ProcessName {
+  readonly children: readonly ChildName[]
+}
+
+export type ClaimResult = { readonly ok: true; readonly value: Claim } | { readonly ok: false; readonly pid: number }
+
+export interface Claim {
+  /** Children that an earlier `up` left behind when it was killed, alive now. */
+  readonly leftovers: readonly ChildName[]
+  /** Replaces the list of children. */
+  record(children: readonly { readonly name: string; readonly pid: number }[]): Promise<void>
+  release(): Promise<void>
+}
+
+/** Takes the state directory, unless a live `up` has it. */
+export async function claim(stateDir: string): Promise<ClaimResult> {
+  const path = join(stateDir, 'up.json')
+  const own = await nameProcess(process.pid)
+  if (own === undefined) throw new Error('Cannot read /proc/self/stat: is /proc mounted?')
+  const before = await readClaim(path)
+  if (before !== undefined && (await isAlive(before))) return { ok: false, pid: before.pid }
+  if (before !== undefined) await rm(path, { force: true })
+  // Exclusive creation: of two that start at once and both found the file stale, one wins.
+  const file = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return undefined
+    throw error
+  })
+  if (file === undefined) return { ok: false, pid: (await readClaim(path))?.pid ?? 0 }
+  await file.writeFile(JSON.stringify({ ...own, children: [] }))
+  await file.close()
+  const alive = await Promise.all((before?.children ?? []).map(isAlive))
+  return { ok: true, value: new ClaimedFile(path, own, (before?.children ?? []).filter((_, index) => alive[index])) }
+}
+
+class ClaimedFile implements Claim {
+  readonly leftovers: readonly ChildName[]
+  readonly #path: string
+  readonly #own: ProcessName
+  #released = false
+  /** One write after the other: the last list is the one that stays. */
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(path: string, own: ProcessName, leftovers: readonly ChildName[]) {
+    this.#path = path
+    this.#own = own
+    this.leftovers = leftovers
+  }
+
+  record(children: readonly { readonly name: string; readonly pid: number }[]): Promise<void> {
+    const written = this.#writing.then(() => this.#write(children))
+    this.#writing = written.catch(() => {})
+    return written
+  }
+
+  async release(): Promise<void> {
+    this.#released = true
+    await this.#writing
+    await rm(this.#path, { force: true })
+  }
+
+  async #write(running: readonly { readonly name: string; readonly pid: number }[]): Promise<void> {
+    if (this.#released) return
+    const found = await Promise.all(running.map(async ({ name, pid }) => ({ name, process: await nameProcess(pid) })))
+    const children = found.flatMap(({ name, process }) => (process === undefined ? [] : [{ name, ...process }]))
+    await writeFile(`${this.#path}.new`, JSON.stringify({ ...this.#own, children }), { mode: 0o600 })
+    await rename(`${this.#path}.new`, this.#path)
+  }
+}
+
+async function readClaim(path: string): Promise<ClaimFile | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  try {
+    const read = JSON.parse(text) as Partial<ClaimFile>
+    if (typeof read.pid === 'number' && typeof read.start === 'string') return { pid: read.pid, start: read.start, children: read.children ?? [] }
+  } catch {
+    // Half a file is what a crash leaves: nobody's claim.
+  }
+  return { pid: 0, start: '', children: [] }
+}
+
+export async function isAlive(name: ProcessName): Promise<boolean> {
+  return (await nameProcess(name.pid))?.start === name.start
+}
+
+export async function nameProcess(pid: number): Promise<ProcessName | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  // The second field is the command in parentheses and may contain anything: count from the last closing one.
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const start = fields?.[19]
+  if (start === undefined || fields?.[0] === 'Z') return undefined
+  return { pid, start }
+}

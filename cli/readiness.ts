@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// When a child works, seen from outside: it answers, and what it is to bring about has come about. Its word for it is not asked.
+import { LogService } from '../proto/load.ts'
+import { openClient } from '../runtime/grpc.ts'
+import { sleep, systemClock } from '../runtime/clock.ts'
+import { connect } from 'node:net'
+import { parseAddress } from '../runtime/address.ts'
+import { isCurrent, readStatus, type Status } from './status-file.ts'
+
+const POLL_MS = 50
+/** Under software emulation a process takes many seconds to start, and the verifier as many to load the programs. */
+const START_MS = 90_000
+
+/** It listens, and it has written its first status. */
+export async function operatorReady(address: string, statusFile: string, signal: AbortSignal): Promise<boolean> {
+  const since = systemClock.now()
+  return poll(START_MS, signal, async () => (await answers(address)) && (await freshStatus(statusFile, since)) !== undefined)
+}
+
+/** It answers a HealthCheck as KubeArmor's clients send it. */
+export async function relayReady(address: string, signal: AbortSignal): Promise<boolean> {
+  return poll(START_MS, signal, async () => {
+    const client = openClient(LogService, reachable(address))
+    try {
+      return await new Promise<boolean>((resolve) => {
+        client.HealthCheck({ nonce: 7 }, { deadline: Date.now() + 1000 }, (error, reply) => resolve(error === null && reply?.Retval === 7))
+      })
+    } finally {
+      client.close()
+    }
+  })
+}
+
+/** The operator has an acknowledgement from it: what is to be in force is in force. */
+export async function agentReady(statusFile: string, signal: AbortSignal): Promise<boolean> {
+  const since = systemClock.now()
+  return poll(START_MS, signal, async () => (await freshStatus(statusFile, since))?.nodes.some(isCurrent) === true)
+}
+
+/** The status, unless it is one that an earlier run left. */
+async function freshStatus(file: string, since: number): Promise<Status | undefined> {
+  const read = await readStatus(file)
+  return read.ok && Date.parse(read.value.time) >= since ? read.value : undefined
+}
+
+async function poll(limitMs: number, signal: AbortSignal, isReady: () => Promise<boolean>): Promise<boolean> {
+  const end = systemClock.monotonic() + limitMs
+  while (!signal.aborted && systemClock.monotonic() < end) {
+    if (await isReady()) return true
+    await sleep(systemClock, POLL_MS, signal)
+  }
+  return false
+}
+
+async function answers(address: string): Promise<boolean> {
+  const parsed = parseAddress(address)
+  if (!parsed.ok) return false
+  const target = parsed.value.kind === 'unix' ? { path: parsed.value.path } : { host: parsed.value.host, port: parsed.value.port }
+  return new Promise((resolve) => {
+    const socket = connect(target)
+    const settle = (answer: boolean) => (): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('connect', settle(true))
+    socket.once('error', settle(false))
+  })
+}
+
+/** A wildcard address is for listening only. */
+function reachable(address: string): string {
+  return address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
+}

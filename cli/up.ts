@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir } from 'node:fs/promises'
+import { isAbsolute, resolve } from 'node:path'
+import { parseAddress } from '../runtime/address.ts'
+import { Backoff } from '../runtime/backoff.ts'
+import { sleep, systemClock } from '../runtime/clock.ts'
+import { formatText } from '../runtime/log.ts'
+import { readable } from './child-output.ts'
+import { claim, isAlive, type Claim } from './claim.ts'
+import { checkDirectory, readHostFacts, shortcomings } from './preflight.ts'
+import { agentReady, operatorReady, relayReady } from './readiness.ts'
+import { readStatus, summarise } from './status-file.ts'
+import { Child, type ChildSpec, type SuperviseOptions } from './supervise.ts'
+import { EXIT_OK, EXIT_TROUBLE, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
+
+const HELP = `Usage: merlon up DIR [OPTION]...
+
+Enforces the policies of DIR on this host: starts the operator, the relay and the agent, each a process of its own, and keeps them
+running. DIR is watched: what is changed there is in force moments later. Needs root.
+
+  --listen HOST:PORT       where clients get events (default 127.0.0.1:32767)
+  --default-posture WORD   what allow-lists do with what no rule names: audit or block (default audit)
+  --unbound WORD           what containers may do that no profile is bound to yet: allow, audit or block (default allow)
+  --state-dir PATH         sockets and status (default /run/merlon)
+  --json                   logs as JSON lines
+
+SIGTERM or Ctrl-C stops the three processes. Enforcement goes on without them: merlon rescue ends it.
+`
+
+const SECONDS_TO_STOP = 10
+/** How an agent ends that finds nothing to enforce with (agent --help). */
+const CANNOT_ENFORCE = 'exit code 4'
+
+interface Settings {
+  readonly directory: string
+  readonly listen: string
+  readonly defaultPosture: string
+  readonly unbound: string
+  readonly stateDir: string
+  readonly json: boolean
+}
+
+export const verb: Verb = { help: HELP, run }
+
+async function run(args: readonly string[], io: Io): Promise<number> {
+  const settings = readSettings(args)
+  const say = sayer(settings, io)
+  const directory = await checkDirectory(settings.directory)
+  if (!directory.ok) throw new TroubleError('MERLON_CLI_NO_DIRECTORY', directory.message)
+  for (const { sentence, fatal } of shortcomings(await readHostFacts())) {
+    if (fatal) throw new TroubleError('MERLON_CLI_CANNOT_ENFORCE', sentence)
+    say('warn', sentence)
+  }
+  if (directory.manifests === 0) say('warn', `There is no manifest in ${settings.directory} yet: nothing is enforced until there is one`)
+  const claimed = await takeStateDirectory(settings.stateDir, say)
+  try {
+    return await superviseAll(settings, { io, say, claimed })
+  } finally {
+    await claimed.release()
+  }
+}
+
+function readSettings(args: readonly string[]): Settings {
+  const { values, positionals } = readArgs(args, {
+    listen: { type: 'string', default: '127.0.0.1:32767' },
+    'default-posture': { type: 'string', default: 'audit' },
+    unbound: { type: 'string', default: 'allow' },
+    'state-dir': { type: 'string', default: '/run/merlon' },
+    json: { type: 'boolean', default: false },
+  }, 1)
+  const directory = positionals[0]
+  if (directory === undefined) throw new UsageError('Name the directory that holds the policies')
+  const listen = parseAddress(values.listen)
+  if (!listen.ok) throw new UsageError(listen.message)
+  if (!isAbsolute(values['state-dir'])) throw new UsageError(`Cannot use --state-dir ${JSON.stringify(values['state-dir'])}: an absolute path is needed`)
+  return {
+    directory: resolve(directory),
+    listen: values.listen,
+    defaultPosture: readChoice('default-posture', values['default-posture'], ['audit', 'block']),
+    unbound: readChoice('unbound', values.unbound, ['allow', 'audit', 'block']),
+    stateDir: values['state-dir'],
+    json: values.json,
+  }
+}
+
+type Say = (level: 'info' | 'warn' | 'error', message: string) => void
+
+function sayer(settings: Settings, io: Io): Say {
+  return (level, message) => {
+    const record = { time: new Date().toISOString(), level, name: 'merlon', message, fields: {} }
+    const { fields: _, ...plain } = record
+    io.stderr.write(`${settings.json ? JSON.stringify(plain) : formatText(record)}\n`)
+  }
+}
+
+async function takeStateDirectory(stateDir: string, say: Say): Promise<Claim> {
+  await mkdir(stateDir, { recursive: true, mode: 0o700 })
+  const claimed = await claim(stateDir)
+  if (!claimed.ok) {
+    throw new TroubleError('MERLON_CLI_ALREADY_UP', `merlon up already runs with state directory ${stateDir} (pid ${claimed.pid}): stop it, or choose another --state-dir`)
+  }
+  for (const leftover of claimed.value.leftovers) {
+    say('warn', `Stopping the ${leftover.name} (pid ${leftover.pid}), left behind by a merlon up that was killed`)
+    process.kill(leftover.pid, 'SIGTERM')
+    for (let waits = 0; (await isAlive(leftover)) && waits < SECONDS_TO_STOP * 10; waits += 1) await sleep(systemClock, 100)
+    if (await isAlive(leftover)) process.kill(leftover.pid, 'SIGKILL')
+  }
+  return claimed.value
+}
+
+/** What to start, in order, and how to tell that it works. */
+function plan(settings: Settings, io: Io): readonly { readonly spec: ChildSpec; readonly ready: (signal: AbortSignal) => Promise<boolean> }[] {
+  const { stateDir, listen } = settings
+  const operator = `unix:${stateDir}/operator.sock`
+  const relay = `unix:${stateDir}/relay.sock`
+  const status = `${stateDir}/status.json`
+  // Compiled code is kept between starts: a process that is started again is up in a third of the time.
+  const environment = { NODE_COMPILE_CACHE: `${stateDir}/compile-cache`, ...io.environment }
+  const child = (name: string, args: readonly string[]): ChildSpec => ({
+    name,
+    command: process.execPath,
+    args: [new URL(`../${name}/main.ts`, import.meta.url).pathname, ...args],
+    environment,
+  })
+  return [
+    {
+      spec: child('operator', ['--directory', settings.directory, '--listen', operator, '--status-file', status, '--default-posture', settings.defaultPosture]),
+      ready: (signal) => operatorReady(operator, status, signal),
+    },
+    { spec: child('relay', ['--listen', listen, '--agents', relay]), ready: (signal) => relayReady(listen, signal) },
+    {
+      spec: child('agent', ['--operator', operator, '--relay', relay, '--unbound', settings.unbound, '--run-directory', stateDir]),
+      ready: (signal) => agentReady(status, signal),
+    },
+  ]
+}
+
+interface Context {
+  readonly io: Io
+  readonly say: Say
+  readonly claimed: Claim
+}
+
+async function superviseAll(settings: Settings, { io, say, claimed }: Context): Promise<number> {
+  const started = performance.now()
+  const parts: Part[] = []
+  const record = (): void => {
+    const running = parts.flatMap(({ child: { name, pid } }) => (pid === undefined ? [] : [{ name, pid }]))
+    claimed.record(running).catch((error: Error) => say('warn', `Cannot write the list of processes: ${error.message}`))
+  }
+  const options: Omit<SuperviseOptions, 'backoff'> = {
+    onLine: (name, line) => {
+      // The operator's word for being ready is for scripts that start it alone.
+      if (!/^ready \S+$/.test(line)) io.stderr.write(`${settings.json ? line : readable(name, line)}\n`)
+    },
+    onNotice: (text) => say('warn', text),
+    onChange: record,
+  }
+  for (const { spec, ready } of plan(settings, io)) {
+    const backoff = new Backoff({ baseMs: 500, capMs: 30_000, clock: systemClock, random: Math.random })
+    parts.push({ child: new Child(spec, { ...options, backoff }), ready })
+  }
+  const failure = await startAll(parts, io.signal, say)
+  if (failure !== undefined) say('error', failure)
+  else if (!io.signal.aborted) {
+    say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${await enforced(settings)}; events on ${settings.listen}`)
+    await new Promise((resolveWait) => io.signal.addEventListener('abort', resolveWait, { once: true }))
+  }
+  await stopAll(parts.map(({ child }) => child))
+  if (failure === undefined) say('info', 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
+  return failure === undefined ? EXIT_OK : EXIT_TROUBLE
+}
+
+interface Part {
+  readonly child: Child
+  readonly ready: (signal: AbortSignal) => Promise<boolean>
+}
+
+/** All at once: they wait for each other as they do after any restart. Returns what failed first, undefined when nothing did. */
+async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say): Promise<string | undefined> {
+  const giveUp = new AbortController()
+  let failure: string | undefined
+  const start = async ({ child, ready }: Part): Promise<void> => {
+    const outcome = await child.start((died) => ready(AbortSignal.any([died, stopping, giveUp.signal])))
+    if (outcome.ok || stopping.aborted || giveUp.signal.aborted) return
+    if (child.name === 'agent' && outcome.end === CANNOT_ENFORCE) {
+      say('error', 'Nothing is enforced on this host: the agent says above what is missing. Policies are still read and checked, and merlon status shows them')
+      return
+    }
+    failure = `The ${child.name} did not start: ${outcome.end}. Its reasons are in the lines above`
+    giveUp.abort()
+  }
+  await Promise.all(parts.map(start))
+  return failure
+}
+
+async function enforced({ stateDir }: Settings): Promise<string> {
+  const read = await readStatus(`${stateDir}/status.json`)
+  return read.ok ? summarise(read.value) : read.message
+}
+
+/** The agent first, so that its last events reach the relay; the operator last. */
+async function stopAll(children: readonly Child[]): Promise<void> {
+  for (const child of children.toReversed()) await child.stop(SECONDS_TO_STOP * 1000)
+}

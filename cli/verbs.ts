@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Verb } from './verb.ts'
+
+export interface VerbEntry {
+  readonly summary: string
+  /** Loaded when it is called: `merlon --help` needs no gRPC. */
+  readonly load: () => Promise<{ readonly verb: Verb }>
+}
+
+/** Every verb, in the order of `merlon --help`. */
+export const VERBS: Readonly<Record<string, VerbEntry>> = {
+  up: { summary: 'Enforce the policies of a directory on this host', load: () => import('./up.ts') },
+  events: { summary: 'Follow what was blocked and audited', load: () => import('./events.ts') },
+  status: { summary: 'Show what is enforced, and what is wrong with it', load: () => import('./status.ts') },
+  rescue: { summary: 'Stop enforcement on this host', load: () => import('./rescue.ts') },
+  version: { summary: 'Show the version', load: () => import('./version.ts') },
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Real gRPC peers for the relay's tests: an agent that pushes and a client that watches, both waited for by events, never by time.
+import { fileURLToPath } from 'node:url'
+import { Client, credentials, type ClientDuplexStream, type ClientReadableStream, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import type { FeedName } from './wire.ts'
+
+const definitions = loadSync(['feeder/kubearmor.proto', 'merlon/v1/events.proto'], {
+  includeDirs: [fileURLToPath(new URL('../proto', import.meta.url))],
+  keepCase: true,
+  longs: Number,
+})
+
+/** A method as KubeArmor's clients have it: not the relay's own definition, whose answers are not encoded. */
+export function method(service: string, name: string): MethodDefinition<object, object> {
+  return (definitions[service] as unknown as Record<string, MethodDefinition<object, object>>)[name] as MethodDefinition<object, object>
+}
+
+export function connect(address: string): Client {
+  return new Client(address, credentials.createInsecure())
+}
+
+const METHOD_OF_FEED: Readonly<Record<FeedName, string>> = { alerts: 'WatchAlerts', logs: 'WatchLogs', messages: 'WatchMessages' }
+
+/** One event stream of a client, as bytes, with a queue that a test takes from. */
+export class Watcher {
+  readonly stream: ClientReadableStream<Buffer>
+  readonly received: Buffer[] = []
+  readonly ended: Promise<number>
+  #waiting: { readonly count: number; readonly resolve: () => void }[] = []
+
+  constructor(client: Client, feed: FeedName, filter: string) {
+    const { path, requestSerialize } = method('feeder.LogService', METHOD_OF_FEED[feed])
+    this.stream = client.makeServerStreamRequest(path, requestSerialize, (bytes) => bytes, { Filter: filter })
+    this.ended = new Promise((resolve) => this.stream.on('status', ({ code }) => resolve(code)))
+    this.stream.on('error', () => {})
+    this.stream.on('data', (bytes: Buffer) => {
+      this.received.push(bytes)
+      for (const wait of this.#waiting) if (this.received.length >= wait.count) wait.resolve()
+    })
+  }
+
+  /** Resolves once this many events have come in all. */
+  async count(count: number): Promise<readonly Buffer[]> {
+    if (this.received.length < count) await new Promise<void>((resolve) => this.#waiting.push({ count, resolve }))
+    return this.received
+  }
+
+  /** The next feeder.Message (from `from` on) that contains `text`. */
+  async message(text: string, from = 0): Promise<Record<string, unknown>> {
+    for (let at = from; ; at += 1) {
+      await this.count(at + 1)
+      const message = method('feeder.LogService', 'WatchMessages').responseDeserialize(this.received[at] as Buffer) as Record<string, unknown>
+      if (String(message['Message']).includes(text)) return message
+    }
+  }
+}
+
+/** An agent's stream. */
+export class Pusher {
+  readonly stream: ClientDuplexStream<object, { readonly sequence: number }>
+  readonly ended: Promise<ServiceError | undefined>
+  #sequence = 0
+  readonly #acks = new Map<number, () => void>()
+
+  constructor(client: Client) {
+    const { path, requestSerialize, responseDeserialize } = method('merlon.v1.EventSink', 'Push')
+    this.stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize as (bytes: Buffer) => { readonly sequence: number })
+    this.ended = new Promise((resolve) => {
+      this.stream.on('error', resolve)
+      this.stream.on('end', () => resolve(undefined))
+    })
+    this.stream.on('data', ({ sequence }: { readonly sequence: number }) => this.#acks.get(sequence)?.())
+  }
+
+  /** Sends a batch and resolves with its acknowledgement. */
+  async push(batch: { readonly node?: string; readonly events?: readonly object[]; readonly losses?: readonly object[]; readonly sequence?: number }): Promise<void> {
+    this.#sequence = batch.sequence ?? this.#sequence + 1
+    const acknowledged = new Promise<void>((resolve) => this.#acks.set(this.#sequence, resolve))
+    this.stream.write({ node: 'node-1', ...batch, sequence: this.#sequence })
+    await acknowledged
+  }
+}
+
+/** An encoded feeder.Alert. */
+export function alert(fields: object): Buffer {
+  return method('feeder.LogService', 'WatchAlerts').responseSerialize(fields)
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// The relay's words for what passes through it.
+
+/** One encoded feeder.Alert, feeder.Log or feeder.Message. */
+export type Payload = Buffer
+
+export type FeedName = 'alerts' | 'logs' | 'messages'
+
+/** By merlon.v1.Event.Type. */
+export const FEED_OF_TYPE: Readonly<Record<string, FeedName>> = { ALERT: 'alerts', LOG: 'logs', MESSAGE: 'messages' }
+
+/** As KubeArmor writes them into feeder.Message. */
+export type MessageLevel = 'INFO' | 'WARN' | 'ERROR'

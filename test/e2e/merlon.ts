@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The merlon command as a person runs it: up in the background, events followed, anything else run to its end.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { readFile } from 'node:fs/promises'
+import { run, type CommandResult } from './bundle.ts'
+
+const MAIN = new URL('../../cli/main.ts', import.meta.url).pathname
+
+export async function merlon(...args: readonly string[]): Promise<CommandResult> {
+  return run(process.execPath, [MAIN, ...args], '/')
+}
+
+/** Lines that a process writes, to be waited for. */
+export class Lines {
+  readonly #process: ChildProcess
+  readonly #lines: string[] = []
+  #changed = Promise.withResolvers<void>()
+  readonly ended: Promise<number>
+
+  constructor(args: readonly string[]) {
+    this.#process = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#add(line))
+    }
+    this.ended = new Promise((resolve) => this.#process.once('close', (code) => resolve(code ?? 128)))
+    void this.ended.then((code) => this.#add(`(ended with status ${code})`))
+  }
+
+  get count(): number {
+    return this.#lines.length
+  }
+
+  /** The last `number` lines, for a report of what went wrong. */
+  tail(number: number): string {
+    return this.#lines.slice(-number).join('\n')
+  }
+
+  /** The first line from number `from` on that matches. Rejects after `seconds`. */
+  async until(matches: (line: string) => boolean, seconds: number, from = 0): Promise<string> {
+    const expired = AbortSignal.timeout(seconds * 1000)
+    const end = new Promise<never>((_resolve, reject) => {
+      expired.addEventListener('abort', () => reject(new Error(`not seen within ${seconds} s; the last lines were:\n${this.tail(25)}`)))
+    })
+    for (let at = from; ; at += 1) {
+      while (at >= this.#lines.length) await Promise.race([this.#changed.promise, end])
+      const line = this.#lines[at] ?? ''
+      if (matches(line)) return line
+    }
+  }
+
+  async stop(): Promise<number> {
+    this.#process.kill('SIGTERM')
+    return this.ended
+  }
+
+  #add(line: string): void {
+    this.#lines.push(line)
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers()
+  }
+}
+
+/** Pid of a process that `merlon up` started. */
+export async function childPid(stateDir: string, name: string): Promise<number> {
+  const { children } = JSON.parse(await readFile(`${stateDir}/up.json`, 'utf8')) as { children: readonly { name: string; pid: number }[] }
+  const found = children.find((child) => child.name === name)
+  if (found === undefined) throw new Error(`merlon up runs no ${name}`)
+  return found.pid
+}
