@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, readFileSync, readdirSync, statfsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** CGROUP2_SUPER_MAGIC of linux/magic.h. */
+const CGROUP2_MAGIC = 0x63677270
+
+/** Where cgroup v2 is mounted: /sys/fs/cgroup, or beside v1 in /sys/fs/cgroup/unified. */
+export function findCgroupRoot(candidates: readonly string[] = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified']): string | undefined {
+  return candidates.find((path) => existsSync(path) && statfsSync(path).type === CGROUP2_MAGIC)
+}
+
+/** Id of a cgroup, undefined when it is gone. On 64-bit kernels it is the directory's inode number (kernfs, since Linux 5.5). */
+export function cgroupIdOf(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+}
+
+/** Directories directly below. */
+export function childrenOf(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  } catch {
+    return []
+  }
+}
+
+/** All processes of a cgroup and of those below it, in the reader's pid namespace. */
+export function processesIn(path: string): number[] {
+  let own: number[] = []
+  try {
+    own = readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter((line) => line !== '').map(Number)
+  } catch {
+    // Gone, or threaded (EOPNOTSUPP): a threaded cgroup's processes are listed in its domain, above.
+  }
+  return [...own, ...childrenOf(path).flatMap((name) => processesIn(join(path, name)))]
+}
+
+/** Path of a process's cgroup v2 below `root`; undefined when the process is gone. */
+export function cgroupOfProcess(pid: number, root: string, proc = '/proc'): string | undefined {
+  try {
+    const line = readFileSync(`${proc}/${pid}/cgroup`, 'utf8').split('\n').find((entry) => entry.startsWith('0::'))
+    return line === undefined ? undefined : join(root, line.slice('0::'.length))
+  } catch {
+    return undefined
+  }
+}

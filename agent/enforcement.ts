@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the operator wants, brought into the kernel: tables into slots first, then bindings of cgroups to slots, then the epoch that makes
+// tasks look again, and only then are slots freed. Whatever fails leaves its workloads with what they had, and is reported.
+import type { BpfMap } from '../native/types.ts'
+import type { Clause__Output as Clause } from '../proto/gen/merlon/v1/Clause.ts'
+import type { Identity__Output as Identity } from '../proto/gen/merlon/v1/Identity.ts'
+import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
+import type { Profile__Output as ProfileMessage } from '../proto/gen/merlon/v1/Profile.ts'
+import { BINDING, encodeBinding, u64, view, type BindKind } from './abi.ts'
+import type { Control } from './control.ts'
+import { codeOf, type AgentProblem } from './errors.ts'
+import { placeProfiles, type WantedProfile } from './placement.ts'
+import type { TableStore } from './tables.ts'
+
+/** A cgroup that belongs to a workload. */
+export interface Target {
+  readonly workload: string
+  readonly cgroupId: bigint
+  readonly kind: BindKind
+}
+
+export interface Attribution {
+  readonly profile: string
+  /** Of ids 1, 2, ... */
+  readonly clauses: readonly Clause[]
+}
+
+interface Profile extends Attribution {
+  /** Hex; empty: no rule applies. */
+  readonly hash: string
+}
+
+interface Wish {
+  readonly profile: string
+  readonly identity: Identity | undefined
+}
+
+/** What the operator's messages carry; the canary's own wish has the same shape. */
+export type Order = Pick<OperatorMessage, 'generation' | 'full' | 'tables' | 'profiles' | 'bindings' | 'unbound'>
+
+export interface EnforcementOptions {
+  readonly tables: TableStore
+  readonly bindings: BpfMap
+  readonly control: Control
+}
+
+export class Enforcement {
+  readonly #tables: TableStore
+  readonly #bindings: BpfMap
+  readonly #control: Control
+  readonly #profiles = new Map<string, Profile>()
+  readonly #wishes = new Map<string, Wish>()
+  readonly #own = new Map<string, { wish: Wish; content: Uint8Array }>()
+  readonly #answered = new Set<string>()
+  readonly #targets = new Map<bigint, Target>()
+  /** As the kernel has them. */
+  readonly #bound = new Map<bigint, { slot: number; kind: number }>()
+  /** Profile of each slot, of each serial, and slot of each profile in force. */
+  readonly #profileOfSlot = new Map<number, string>()
+  readonly #profileOfSerial = new Map<number, string>()
+  readonly #slotOfProfile = new Map<string, number>()
+  #identities = new Map<string, Identity>()
+  #lastOwner = new Map<bigint, string>()
+  #isSynced = false
+
+  constructor(options: EnforcementOptions) {
+    this.#tables = options.tables
+    this.#bindings = options.bindings
+    this.#control = options.control
+    const { keys, values, count } = this.#bindings.entries()
+    for (let index = 0; index < count; index++) {
+      const at = index * BINDING.bytes
+      const data = view(values)
+      this.#bound.set(view(keys).getBigUint64(index * 8, true), { slot: data.getUint32(at + BINDING.slot, true), kind: data.getUint32(at + BINDING.kind, true) })
+    }
+  }
+
+  /** Carries out one message of the operator. Returns what could not be done; the rest is in force. */
+  apply(order: Order): AgentProblem[] {
+    for (const profile of order.profiles) this.#profiles.set(profile.id, readProfile(profile))
+    if (order.full) this.#wishes.clear()
+    for (const { workload, profile, identity } of order.bindings) {
+      this.#wishes.set(workload, { profile, identity: identity ?? undefined })
+      if (identity) this.#identities.set(workload, identity)
+      this.#answered.add(workload)
+    }
+    for (const workload of order.unbound) {
+      this.#wishes.delete(workload)
+      this.#answered.add(workload)
+    }
+    this.#isSynced ||= order.full
+    return this.#reconcile(BigInt(order.generation), new Map(order.tables.map((table) => [hex(table.hash), table.content])))
+  }
+
+  /** A workload of the agent's own, such as the canary: its table does not come from the operator. */
+  setOwn(workload: string, content: Uint8Array, hash: string, clauses: readonly Clause[]): AgentProblem[] {
+    const profile = `${workload}:${hash}`
+    this.#profiles.set(profile, { profile, hash, clauses })
+    this.#own.set(workload, { wish: { profile, identity: undefined }, content })
+    return this.#reconcile(0n, new Map())
+  }
+
+  /** A cgroup appeared: it is bound at once where its workload's profile is in force. */
+  addTarget(target: Target): AgentProblem[] {
+    this.#targets.set(target.cgroupId, target)
+    this.#lastOwner.set(target.cgroupId, target.workload)
+    return this.#bindTargets([target])
+  }
+
+  /** A cgroup is gone. */
+  removeTarget(cgroupId: bigint): void {
+    const target = this.#targets.get(cgroupId)
+    this.#targets.delete(cgroupId)
+    if (this.#unbind(cgroupId)) this.#control.bumpEpoch()
+    if (target === undefined || [...this.#targets.values()].some((other) => other.workload === target.workload)) return
+    // The operator forgets a workload that is reported gone without a word, and sends everything anew when it comes back.
+    this.#wishes.delete(target.workload)
+    this.#answered.delete(target.workload)
+    this.#slotOfProfile.clear()
+    for (const [, { profile }] of this.#allWishes()) this.#reclaim(profile)
+    this.#freeUnused()
+  }
+
+  /** Whether the operator has said what applies to this workload. */
+  isAnswered(workload: string): boolean {
+    return this.#answered.has(workload)
+  }
+
+  isBound(cgroupId: bigint): boolean {
+    return this.#bound.has(cgroupId)
+  }
+
+  attribution(serial: number): Attribution | undefined {
+    return this.#profiles.get(this.#profileOfSerial.get(serial) ?? '')
+  }
+
+  /** Who owns, or lately owned, this cgroup. */
+  workloadOf(cgroupId: bigint): string | undefined {
+    return this.#lastOwner.get(cgroupId)
+  }
+
+  /** What each loaded table's clauses have counted is added up for the profile that it was loaded for. */
+  profileOf(serial: number): string | undefined {
+    return this.#profileOfSerial.get(serial)
+  }
+
+  identity(workload: string): Identity | undefined {
+    return this.#identities.get(workload)
+  }
+
+  /** Drops what events no longer ask for. Call it from time to time. */
+  sweep(): void {
+    for (const serial of this.#tables.sweep()) this.#profileOfSerial.delete(serial)
+    const used = new Set([...this.#profileOfSerial.values(), ...this.#allWishes().map(([, wish]) => wish.profile)])
+    for (const id of this.#profiles.keys()) if (!used.has(id)) this.#profiles.delete(id)
+    // Owners and identities are kept through one sweep after their cgroup went.
+    this.#lastOwner = new Map([...this.#targets.values()].map((target) => [target.cgroupId, target.workload]))
+    this.#identities = new Map([...this.#wishes].flatMap(([workload, wish]) => (wish.identity ? [[workload, wish.identity]] : [])))
+  }
+
+  #allWishes(): [string, Wish][] {
+    return [...this.#wishes, ...[...this.#own].map(([workload, own]): [string, Wish] => [workload, own.wish])]
+  }
+
+  #wishOf(workload: string): Wish | undefined {
+    return this.#own.get(workload)?.wish ?? this.#wishes.get(workload)
+  }
+
+  #reconcile(generation: bigint, sent: ReadonlyMap<string, Uint8Array>): AgentProblem[] {
+    const failed = new Map<string, AgentProblem>()
+    this.#placeAll(generation, sent, failed)
+    const problems = this.#bindTargets([...this.#targets.values()])
+    if (this.#isSynced) this.#unbindOrphans()
+    this.#freeUnused()
+    for (const [workload, wish] of this.#allWishes()) {
+      const problem = failed.get(wish.profile)
+      if (problem) problems.push({ ...problem, workload })
+    }
+    return problems
+  }
+
+  #placeAll(generation: bigint, sent: ReadonlyMap<string, Uint8Array>, failed: Map<string, AgentProblem>): void {
+    const slots = [...this.#tables.slots.values()].map(({ slot, hash }) => ({ slot, hash, profile: this.#profileOfSlot.get(slot) }))
+    const members = [...this.#bound].map(([cgroupId, { slot }]) => ({ slot, wants: this.#wishOf(this.#targets.get(cgroupId)?.workload ?? '')?.profile }))
+    const placements = placeProfiles(this.#wanted(failed), slots, members)
+    this.#slotOfProfile.clear()
+    for (const { profile, slot, isLoaded } of placements) {
+      if (isLoaded && slot !== undefined) this.#claim(profile, slot)
+      else this.#load(profile, { slot, generation, sent, failed })
+    }
+  }
+
+  /** Profiles with a table that some workload shall have. */
+  #wanted(failed: Map<string, AgentProblem>): WantedProfile[] {
+    const wanted = new Map<string, WantedProfile>()
+    for (const [, { profile }] of this.#allWishes()) {
+      const known = this.#profiles.get(profile)
+      if (known === undefined) failed.set(profile, { code: 'MERLON_AGENT_PROFILE_UNKNOWN', message: `Profile ${profile.slice(0, 16)} was not sent` })
+      else if (known.hash !== '') wanted.set(profile, { id: profile, hash: known.hash })
+    }
+    return [...wanted.values()]
+  }
+
+  #load(profile: string, how: { slot: number | undefined; generation: bigint; sent: ReadonlyMap<string, Uint8Array>; failed: Map<string, AgentProblem> }): void {
+    const hash = this.#profiles.get(profile)?.hash ?? ''
+    const own = [...this.#own.values()].find((candidate) => candidate.wish.profile === profile)
+    const content = how.sent.get(hash) ?? own?.content ?? this.#tables.content(hash)
+    if (content === undefined) {
+      how.failed.set(profile, { code: 'MERLON_AGENT_TABLE_MISSING', message: `Table ${hash.slice(0, 16)} is neither sent nor held` })
+      return
+    }
+    const loaded = this.#tables.load(content, how.generation, how.slot)
+    if (loaded.ok) this.#claim(profile, loaded.value.slot)
+    else how.failed.set(profile, loaded.problem)
+  }
+
+  #claim(profile: string, slot: number): void {
+    this.#profileOfSlot.set(slot, profile)
+    this.#slotOfProfile.set(profile, slot)
+    const serial = this.#tables.slots.get(slot)?.serial
+    if (serial !== undefined) this.#profileOfSerial.set(serial, profile)
+  }
+
+  /** A profile that is still wanted keeps its slot. */
+  #reclaim(profile: string): void {
+    for (const [slot, holder] of this.#profileOfSlot) if (holder === profile) this.#slotOfProfile.set(profile, slot)
+  }
+
+  #bindTargets(targets: readonly Target[]): AgentProblem[] {
+    const problems: AgentProblem[] = []
+    let isChanged = false
+    for (const target of targets) {
+      try {
+        isChanged = this.#bindTarget(target) || isChanged
+      } catch (error) {
+        problems.push({ code: 'MERLON_AGENT_MAP_WRITE', message: `Cannot bind cgroup ${target.cgroupId}: ${codeOf(error)}`, workload: target.workload })
+      }
+    }
+    if (isChanged) this.#control.bumpEpoch()
+    return problems
+  }
+
+  /** True when the kernel's binding changed. */
+  #bindTarget({ workload, cgroupId, kind }: Target): boolean {
+    const wish = this.#wishOf(workload)
+    // Before the first complete message nothing is known to be unwanted: an adopted binding stays.
+    if (wish === undefined) return this.#isSynced && this.#unbind(cgroupId)
+    const slot = this.#profiles.get(wish.profile)?.hash === '' ? 0 : this.#slotOfProfile.get(wish.profile)
+    const now = this.#bound.get(cgroupId)
+    if (slot === undefined || (now?.slot === slot && now.kind === kind)) return false
+    this.#bindings.update(u64(cgroupId), encodeBinding(slot, kind))
+    this.#bound.set(cgroupId, { slot, kind })
+    return true
+  }
+
+  #unbind(cgroupId: bigint): boolean {
+    if (!this.#bound.delete(cgroupId)) return false
+    this.#bindings.delete(u64(cgroupId))
+    return true
+  }
+
+  /** Bindings of an earlier agent for cgroups that no container has any more. */
+  #unbindOrphans(): void {
+    const orphans = [...this.#bound.keys()].filter((cgroupId) => !this.#targets.has(cgroupId))
+    for (const cgroupId of orphans) this.#unbind(cgroupId)
+    if (orphans.length > 0) this.#control.bumpEpoch()
+  }
+
+  #freeUnused(): void {
+    if (!this.#isSynced) return
+    const used = new Set([...this.#slotOfProfile.values(), ...[...this.#bound.values()].map((entry) => entry.slot)])
+    for (const slot of this.#tables.slots.keys()) {
+      if (used.has(slot)) continue
+      this.#profileOfSlot.delete(slot)
+      this.#tables.free(slot)
+    }
+  }
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
+function readProfile(message: ProfileMessage): Profile {
+  return { profile: message.id, hash: hex(message.table), clauses: message.clauses }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs, maps and links: loaded, pinned, adopted. INVARIANT: from the first complete attachment on there is no moment without
+// one. New links are attached and pinned beside the old before the old are let go; what cannot be replaced stays.
+import { existsSync, renameSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import type { BpfLink, BpfMap, BpfObject, NativeBinding } from '../native/types.ts'
+import { BINDING, CONFIG, CONTROL, ERROR_KEY, HELD_ENTRY, SCRATCH_PER_CPU, u32 } from './abi.ts'
+import { codeOf, reasonOf, type AgentProblem } from './errors.ts'
+import { detachAll, ensureDirectory, freePath, linksPath, list, objectName, otherSets, pinPaths, removePins, setAside, type PinPaths } from './pins.ts'
+
+/** Maps of bpf/abi.h that every object of one ABI version shares, with the sizes of key and value that the ABI gives them. */
+const SHARED_MAPS = {
+  bindings: [8, BINDING.bytes],
+  tables: [4, 4],
+  counters: [4, 8],
+  errors: [ERROR_KEY.bytes, 8],
+  stats: [4, 8],
+  held: [8, HELD_ENTRY.bytes],
+  control: [4, CONTROL.bytes],
+  denials: [0, 0],
+  events: [0, 0],
+} as const satisfies Record<string, readonly [number, number]>
+
+export type SharedMap = keyof typeof SHARED_MAPS
+const SHARED_NAMES = Object.keys(SHARED_MAPS) as SharedMap[]
+
+export interface KernelOptions {
+  readonly native: NativeBinding
+  /** The BPF object file. */
+  readonly object: Uint8Array
+  readonly pinDirectory: string
+  /** Inode number of the node's own mount namespace. Adopted programs keep what they were loaded with: it holds until the next boot. */
+  readonly hostMountNamespace: number
+}
+
+/** How the kernel side came to be. */
+export type Origin =
+  | 'fresh' /* nothing usable was there */
+  | 'adopted' /* same object, untouched */
+  | 'replaced' /* another object, same maps */
+  | 'kept' /* the new object does not load: the old one goes on */
+
+export interface Kernel {
+  readonly maps: Readonly<Record<SharedMap, BpfMap>>
+  readonly origin: Origin
+  /** Where tables are pinned. */
+  readonly tablesDirectory: string
+  /** Hash of the object whose programs run. */
+  readonly object: string
+  readonly programs: readonly string[]
+  readonly problems: readonly AgentProblem[]
+  /** Lets go of sets that other maps belong to, once this one's maps hold what the operator wants. Returns how many. */
+  releaseOthers(): number
+  close(): void
+}
+
+export type KernelResult = { readonly ok: true; readonly value: Kernel } | { readonly ok: false; readonly problem: AgentProblem }
+
+/** Brings the kernel side into being: adopts, replaces or loads. What enforced before the call still does when it fails. */
+export function openKernel(options: KernelOptions): KernelResult {
+  const paths = pinPaths(options.pinDirectory)
+  const problems: AgentProblem[] = []
+  ensureDirectory(paths.root)
+  const adopted = adoptMaps(options.native, paths, problems)
+  const object = options.native.openObject(options.object, { name: 'merlon' })
+  try {
+    const hash = objectName(options.object)
+    const wanted = object.programs.map((program) => program.name)
+    if (adopted !== undefined && isComplete(options.native, linksPath(paths, hash), wanted)) {
+      dropOtherLinks(paths, hash)
+      return { ok: true, value: kernel({ paths, maps: adopted, origin: 'adopted', hash, programs: wanted, problems }) }
+    }
+    const loaded = loadAndAttach(options, { paths, object, adopted, hash })
+    if (loaded.ok) {
+      dropOtherLinks(paths, hash)
+      return { ok: true, value: kernel({ paths, maps: loaded.maps, origin: adopted ? 'replaced' : 'fresh', hash, programs: wanted, problems }) }
+    }
+    return keepOld(options.native, { paths, adopted, problems: [...problems, loaded.problem] }) ?? { ok: false, problem: loaded.problem }
+  } finally {
+    object.close()
+  }
+}
+
+/** Detaches and removes everything. False where nothing was there. */
+export function detachKernel(pinDirectory: string): boolean {
+  return detachAll(pinDirectory)
+}
+
+type Maps = Record<SharedMap, BpfMap>
+
+/** The pinned maps, all or none: programs over half of them would decide on half of the policy. */
+function adoptMaps(native: NativeBinding, paths: PinPaths, problems: AgentProblem[]): Maps | undefined {
+  if (!existsSync(paths.version)) return undefined
+  const maps: Partial<Maps> = {}
+  const wrong: string[] = []
+  for (const name of SHARED_NAMES) {
+    try {
+      const map = native.openPinnedMap(join(paths.maps, name))
+      const [key, value] = SHARED_MAPS[name]
+      if (map.info.keySize === key && map.info.valueSize === value) maps[name] = map
+      else wrong.push(`${name} has another shape`)
+    } catch (error) {
+      wrong.push(`${name}: ${codeOf(error) || reasonOf(error)}`)
+    }
+  }
+  if (wrong.length === 0) return maps as Maps
+  for (const map of Object.values(maps)) map.close()
+  const stale = setAside(paths, paths.version)
+  problems.push({ code: 'MERLON_AGENT_PINS_DAMAGED', message: `Cannot adopt the pinned maps (${wrong.join(', ')}); set aside as ${basename(stale)}` })
+  return undefined
+}
+
+function isComplete(native: NativeBinding, directory: string, programs: readonly string[]): boolean {
+  try {
+    for (const program of programs) native.openPinnedLink(join(directory, program)).close()
+    return programs.length > 0
+  } catch {
+    return false
+  }
+}
+
+interface LoadContext {
+  readonly paths: PinPaths
+  readonly object: BpfObject
+  readonly adopted: Maps | undefined
+  readonly hash: string
+}
+
+type LoadResult = { readonly ok: true; readonly maps: Maps } | { readonly ok: false; readonly problem: AgentProblem }
+
+function loadAndAttach(options: KernelOptions, context: LoadContext): LoadResult {
+  const { paths, object, adopted, hash } = context
+  const staging = freePath(paths.version, 'new')
+  const links: BpfLink[] = []
+  let doing = 'load'
+  try {
+    object.setGlobals(CONFIG.section, CONFIG.host_mnt_ns, u32(options.hostMountNamespace))
+    object.setMaxEntries('scratch', SCRATCH_PER_CPU * options.native.possibleCpus)
+    if (adopted) for (const name of SHARED_NAMES) object.reuseMap(name, adopted[name])
+    object.load()
+    const maps = adopted ?? pinMaps(paths, object)
+    ensureDirectory(staging)
+    for (const { name } of object.programs) {
+      doing = `attach ${name}`
+      const link = object.attach(name)
+      links.push(link)
+      link.pin(join(staging, name))
+    }
+    // An incomplete set of the same object, such as one with a pin removed by hand, goes only now that its successor is pinned.
+    const final = linksPath(paths, hash)
+    if (existsSync(final)) renameSync(final, freePath(paths.version, 'new'))
+    renameSync(staging, final)
+    for (const link of links) link.close()
+    return { ok: true, maps }
+  } catch (error) {
+    for (const link of links) link.close()
+    removePins(staging)
+    return { ok: false, problem: { code: 'MERLON_AGENT_LOAD_FAILED', message: `Cannot ${doing}: ${reasonOf(error)}${logOf(error)}` } }
+  }
+}
+
+/** The end of the verifier's log says why. */
+function logOf(error: unknown): string {
+  const log = error instanceof Error && 'log' in error && typeof error.log === 'string' ? error.log.trim() : ''
+  return log === '' ? '' : `: ${log.split('\n').slice(-4).join(' | ')}`
+}
+
+function pinMaps(paths: PinPaths, object: BpfObject): Maps {
+  const staging = freePath(paths.root, 'unused')
+  ensureDirectory(join(staging, 'maps'))
+  const entries = SHARED_NAMES.map((name): [SharedMap, BpfMap] => [name, object.map(name)])
+  for (const [name, map] of entries) map.pin(join(staging, 'maps', name))
+  renameSync(staging, paths.version)
+  return Object.fromEntries(entries) as Maps
+}
+
+/** Everything but this object's links: a replaced object's, and what an agent that ended early left. */
+function dropOtherLinks(paths: PinPaths, hash: string): void {
+  for (const name of list(paths.version)) {
+    if (name.startsWith('new-') || (name.startsWith('links-') && name !== `links-${hash}`)) removePins(join(paths.version, name))
+  }
+  for (const name of list(paths.root)) if (name.startsWith('unused-')) removePins(join(paths.root, name))
+}
+
+/** The new object does not load, but an older one is attached to the same maps: go on with that one. */
+function keepOld(native: NativeBinding, old: { paths: PinPaths; adopted: Maps | undefined; problems: readonly AgentProblem[] }): KernelResult | undefined {
+  if (old.adopted === undefined) return undefined
+  for (const name of list(old.paths.version).filter((entry) => entry.startsWith('links-'))) {
+    const programs = list(join(old.paths.version, name))
+    if (!isComplete(native, join(old.paths.version, name), programs)) continue
+    return { ok: true, value: kernel({ paths: old.paths, maps: old.adopted, origin: 'kept', hash: name.slice('links-'.length), programs, problems: old.problems }) }
+  }
+  return undefined
+}
+
+interface KernelParts {
+  readonly paths: PinPaths
+  readonly maps: Maps
+  readonly origin: Origin
+  readonly hash: string
+  readonly programs: readonly string[]
+  readonly problems: readonly AgentProblem[]
+}
+
+function kernel(parts: KernelParts): Kernel {
+  ensureDirectory(parts.paths.tables)
+  return {
+    maps: parts.maps,
+    origin: parts.origin,
+    tablesDirectory: parts.paths.tables,
+    object: parts.hash,
+    programs: parts.programs,
+    problems: parts.problems,
+    releaseOthers: () => {
+      const others = otherSets(parts.paths)
+      for (const path of others) removePins(path)
+      return others.length
+    },
+    close: () => { for (const map of Object.values(parts.maps)) map.close() },
+  }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parseArgs } from 'node:util'
+import { STATE_DIRECTORIES } from './containers/oci.ts'
+import type { Unbound } from './hold.ts'
+
+export interface AgentOptions {
+  readonly operator: string
+  readonly relay: string
+  readonly bpfObject: string
+  readonly pinDirectory: string
+  readonly node: string
+  readonly cluster: string
+  readonly unbound: Unbound
+  readonly stateDirectories: readonly string[]
+  readonly runDirectory: string
+  readonly nodeLabels: Readonly<Record<string, string>>
+  readonly detach: boolean
+}
+
+export type OptionsResult =
+  | { readonly kind: 'options'; readonly value: AgentOptions }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'problem'; readonly message: string }
+
+export const HELP = `Usage: agent [options]
+
+Loads what the operator sends into the kernel, finds containers, and sends events to the relay.
+
+  --operator ADDRESS         unix:/path or host:port (default unix:/run/merlon/operator.sock)
+  --relay ADDRESS            unix:/path or host:port (default unix:/run/merlon/relay.sock)
+  --node NAME                name of this node (default: the host name)
+  --cluster NAME             name of the cluster in events (default: default)
+  --unbound allow|audit|block
+                             what becomes of containers that nobody claims (default allow)
+  --state-directory DIR      a further state directory of crun or runc; may be repeated
+  --node-label KEY=VALUE     a label of this node, for host policies; may be repeated
+  --bpf-object PATH          the BPF programs (default: beside this program)
+  --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
+  --run-directory DIR        for the canary's probe (default /run/merlon)
+  --detach                   remove all programs, maps and pins, and end: nothing is enforced after that
+  --help
+
+Ends with status 0 after a signal (enforcement goes on), 1 on an error, 2 on wrong options, 4 when nothing can be enforced here.
+`
+
+export interface Defaults {
+  readonly bpfObject: string
+  readonly hostName: string
+}
+
+export function parseOptions(argv: readonly string[], defaults: Defaults): OptionsResult {
+  const text = { type: 'string' } as const
+  const list = { type: 'string', multiple: true } as const
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        operator: text, relay: text, node: text, cluster: text, unbound: text, 'state-directory': list, 'node-label': list,
+        'bpf-object': text, 'pin-directory': text, 'run-directory': text, detach: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+      },
+    })
+    if (values.help) return { kind: 'help' }
+    const unbound = values.unbound ?? 'allow'
+    if (!isUnbound(unbound)) return { kind: 'problem', message: `Cannot use --unbound "${unbound}": it is allow, audit or block` }
+    const labels = (values['node-label'] ?? []).map((label) => label.split('='))
+    const wrong = labels.find((label) => label.length < 2 || label[0] === '')
+    if (wrong) return { kind: 'problem', message: `Cannot use --node-label "${wrong.join('=')}": it is KEY=VALUE` }
+    return {
+      kind: 'options',
+      value: {
+        operator: values.operator ?? 'unix:/run/merlon/operator.sock',
+        relay: values.relay ?? 'unix:/run/merlon/relay.sock',
+        bpfObject: values['bpf-object'] ?? defaults.bpfObject,
+        pinDirectory: values['pin-directory'] ?? '/sys/fs/bpf/merlon',
+        node: values.node ?? defaults.hostName,
+        cluster: values.cluster ?? 'default',
+        unbound,
+        stateDirectories: [...STATE_DIRECTORIES, ...(values['state-directory'] ?? [])],
+        runDirectory: values['run-directory'] ?? '/run/merlon',
+        nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
+        detach: values.detach ?? false,
+      },
+    }
+  } catch (error) {
+    return { kind: 'problem', message: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+function isUnbound(word: string): word is Unbound {
+  return word === 'allow' || word === 'audit' || word === 'block'
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events to the relay: in batches, soon, and from a bounded buffer while the relay is away. A batch is kept until it is acknowledged and sent
+// again on the next stream, so an event may arrive twice, but what is lost is only what was dropped here, and that is counted and said.
+import type { BatchAck__Output as BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
+import type { Event } from '../proto/gen/merlon/v1/Event.ts'
+import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
+import { sleep, type Clock } from '../runtime/clock.ts'
+import { keepConnected } from '../runtime/grpc.ts'
+import type { Backoff } from '../runtime/backoff.ts'
+import { BoundedQueue } from '../runtime/queue.ts'
+import type { ClientDuplex, StreamEnd } from '../runtime/stream.ts'
+
+export type EventKind = 'denial' | 'audit' | 'message'
+
+/** Denials have room of their own: a flood of audits cannot crowd them out. */
+const CAPACITY: Readonly<Record<EventKind, number>> = { denial: 8192, audit: 8192, message: 256 }
+const KINDS = Object.keys(CAPACITY) as EventKind[]
+const BATCH_EVENTS = 64
+/** A batch that is not full waits so long for company. */
+const BATCH_MS = 5
+/** Batches on their way. More wait in the buffer, where they are counted when dropped. */
+const UNACKNOWLEDGED = 32
+
+export interface SinkConnection {
+  readonly stream: ClientDuplex<EventBatch, BatchAck>
+  close(): void
+}
+
+export interface SinkOptions {
+  readonly node: string
+  readonly connect: () => SinkConnection
+  readonly clock: Clock
+  readonly backoff: Backoff
+  readonly capacity?: Readonly<Record<EventKind, number>>
+  readonly onLost?: (end: StreamEnd, delayMs: number) => void
+}
+
+export class Sink {
+  readonly #options: SinkOptions
+  readonly #queues: Readonly<Record<EventKind, BoundedQueue<Event>>>
+  #losses = new Map<string, number>()
+  /** Sent, not acknowledged, oldest first. */
+  #pending: EventBatch[] = []
+  #changed = Promise.withResolvers<void>()
+
+  constructor(options: SinkOptions) {
+    this.#options = options
+    const capacity = options.capacity ?? CAPACITY
+    const queue = (kind: EventKind): BoundedQueue<Event> => new BoundedQueue({ capacity: capacity[kind], drop: 'oldest' })
+    this.#queues = { denial: queue('denial'), audit: queue('audit'), message: queue('message') }
+  }
+
+  /** Never blocks. Where there is no room, the oldest of its kind goes. */
+  push(event: Event, kind: EventKind): void {
+    if (!this.#queues[kind].push(event)) this.#addLoss(`agent_buffer/${kind}`, this.#queues[kind].takeDropped())
+    this.#notify()
+  }
+
+  /** Tells the relay's clients of events that were lost before they came here. */
+  lose(where: string, count: number): void {
+    this.#addLoss(where, count)
+    this.#notify()
+  }
+
+  /** Events that wait. */
+  get waiting(): number {
+    return KINDS.reduce((sum, kind) => sum + this.#queues[kind].size, 0)
+  }
+
+  /** Keeps a stream to the relay until `signal` aborts. */
+  run(signal: AbortSignal): Promise<void> {
+    const { backoff, onLost } = this.#options
+    return keepConnected((established) => this.#session(established, signal), { backoff, signal, ...(onLost ? { onLost } : {}) })
+  }
+
+  async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
+    const { stream, close } = this.#options.connect()
+    const abort = (): void => stream.cancel()
+    signal.addEventListener('abort', abort, { once: true })
+    // Sequence numbers start again with the stream.
+    this.#pending = this.#pending.map((batch, index) => ({ ...batch, sequence: index + 1 }))
+    const acknowledging = this.#readAcks(stream, established)
+    try {
+      await this.#send(stream)
+      await acknowledging
+      return await stream.ended
+    } finally {
+      signal.removeEventListener('abort', abort)
+      close()
+    }
+  }
+
+  async #readAcks(stream: ClientDuplex<EventBatch, BatchAck>, established: () => void): Promise<void> {
+    for await (const { sequence } of stream.messages()) {
+      established()
+      this.#pending = this.#pending.filter((batch) => Number(batch.sequence) > sequence)
+      this.#notify()
+    }
+    this.#notify()
+  }
+
+  async #send(stream: ClientDuplex<EventBatch, BatchAck>): Promise<void> {
+    for (const batch of this.#pending) await stream.send(batch)
+    let sequence = this.#pending.length
+    while (stream.isOpen) {
+      const changed = this.#changed.promise
+      const hasWork = this.waiting > 0 || this.#losses.size > 0
+      if (!hasWork || this.#pending.length >= UNACKNOWLEDGED) {
+        await Promise.race([changed, stream.ended])
+        continue
+      }
+      if (this.waiting < BATCH_EVENTS) await sleep(this.#options.clock, BATCH_MS)
+      const batch = this.#takeBatch(++sequence)
+      this.#pending.push(batch)
+      await stream.send(batch)
+    }
+  }
+
+  #takeBatch(sequence: number): EventBatch {
+    const events: Event[] = []
+    for (const kind of KINDS) events.push(...this.#queues[kind].takeUpTo(BATCH_EVENTS - events.length))
+    const losses = [...this.#losses].map(([where, count]) => ({ where, count }))
+    this.#losses = new Map()
+    return { sequence, node: this.#options.node, events, losses }
+  }
+
+  #addLoss(where: string, count: number): void {
+    if (count > 0) this.#losses.set(where, (this.#losses.get(where) ?? 0) + count)
+  }
+
+  #notify(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers<void>()
+  }
+}
