@@ -46,7 +46,7 @@ kernel: build build/guests ## Run the kernel suite in guests of all kernels
 test: build build/guests ## Run everything: lint, types, unit, kernel, e2e
 	@$(RUNNER) all
 demo: build ## Show the main job on real input: examples/demo
-	@$(NODE) examples/demo/run.ts
+	@$(NODE) test/e2e/demo.ts
 bench: build build/guests ## Measure what Merlon costs, in instructions, on all kernels
 	@$(NODE) bench/run.ts
 vm: build/guests ## A shell in a guest (KERNEL=6.1, 6.12 or 7.2), or RUN=path/to/script there
