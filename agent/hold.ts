@@ -129,11 +129,12 @@ export class Holder {
   }
 
   #checkOne(entry: Waiting, containers: readonly Container[]): void {
-    const { announce, isAnswered, clock, awayMs } = this.#options
+    const { announce, isAnswered } = this.#options
     if (cgroupIdOf(entry.path) !== entry.cgroupId) return this.#forget(entry)
     if (this.#isCovered(entry.path)) return this.#release(entry)
     const found = nearest(containers, entry.path)
-    if (found && found.id !== entry.container?.id) {
+    const isNew = found !== undefined && found.id !== entry.container?.id
+    if (isNew) {
       entry.container = found
       announce(found, true)
       // The answer may be here already, from before the container was held.
@@ -141,10 +142,16 @@ export class Holder {
     }
     // Answered, and with no binding: no policy selects it.
     if (found && isAnswered(found.id)) return this.#release(entry)
-    const waited = clock.monotonic() - entry.since
-    if (!found && waited >= CLAIM_MS) this.#giveUp(entry, 'no container runtime claims it')
-    else if (found && awayMs() > 0 && waited >= AWAY_MS) this.#giveUp(entry, 'the operator is away')
-    else if (found && waited >= ANSWER_MS) this.#giveUp(entry, 'the operator does not answer')
+    const why = this.#overdue(entry, found !== undefined)
+    if (why !== undefined) this.#giveUp(entry, why)
+  }
+
+  /** Why nobody is waited for any longer. */
+  #overdue(entry: Waiting, isClaimed: boolean): string | undefined {
+    const waited = this.#options.clock.monotonic() - entry.since
+    if (!isClaimed) return waited >= CLAIM_MS ? 'no container runtime claims it' : undefined
+    if (waited >= ANSWER_MS) return 'the operator does not answer'
+    return waited >= AWAY_MS && this.#options.awayMs() > 0 ? 'the operator is away' : undefined
   }
 
   #giveUp(entry: Waiting, why: string): void {

@@ -145,6 +145,7 @@ test('openKernel() attaches again beside a set with a missing link', () => {
   assert.deepEqual(attached(), [1, 1, 0])
   const kernel = open()
   assert.equal(kernel.origin, 'replaced')
+  assert.match(kernel.problems[0]?.message ?? '', /^Cannot adopt the pinned links \(merlon_fork: /)
   assert.deepEqual(attached(), [1, 1, 1])
 })
 

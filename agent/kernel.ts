@@ -66,10 +66,13 @@ export function openKernel(options: KernelOptions): KernelResult {
   try {
     const hash = objectName(options.object)
     const wanted = object.programs.map((program) => program.name)
-    if (adopted !== undefined && isComplete(options.native, linksPath(paths, hash), wanted)) {
+    const gap = linkProblem(options.native, linksPath(paths, hash), wanted)
+    if (adopted !== undefined && gap === undefined) {
       dropOtherLinks(paths, hash)
       return { ok: true, value: kernel({ paths, maps: adopted, origin: 'adopted', hash, programs: wanted, problems }) }
     }
+    // Another object's pins have other names; these are this object's, and something is wrong with them.
+    if (adopted !== undefined && existsSync(linksPath(paths, hash))) problems.push({ code: 'MERLON_AGENT_PINS_DAMAGED', message: `Cannot adopt the pinned links (${gap})` })
     const loaded = loadAndAttach(options, { paths, object, adopted, hash })
     if (loaded.ok) {
       dropOtherLinks(paths, hash)
@@ -110,13 +113,17 @@ function adoptMaps(native: NativeBinding, paths: PinPaths, problems: AgentProble
   return undefined
 }
 
-function isComplete(native: NativeBinding, directory: string, programs: readonly string[]): boolean {
-  try {
-    for (const program of programs) native.openPinnedLink(join(directory, program)).close()
-    return programs.length > 0
-  } catch {
-    return false
+/** Why these links cannot be adopted as they are; undefined: they can. */
+function linkProblem(native: NativeBinding, directory: string, programs: readonly string[]): string | undefined {
+  if (programs.length === 0) return 'there are none'
+  for (const program of programs) {
+    try {
+      native.openPinnedLink(join(directory, program)).close()
+    } catch (error) {
+      return `${program}: ${reasonOf(error)}`
+    }
   }
+  return undefined
 }
 
 interface LoadContext {
@@ -187,7 +194,7 @@ function keepOld(native: NativeBinding, old: { paths: PinPaths; adopted: Maps | 
   if (old.adopted === undefined) return undefined
   for (const name of list(old.paths.version).filter((entry) => entry.startsWith('links-'))) {
     const programs = list(join(old.paths.version, name))
-    if (!isComplete(native, join(old.paths.version, name), programs)) continue
+    if (linkProblem(native, join(old.paths.version, name), programs) !== undefined) continue
     return { ok: true, value: kernel({ paths: old.paths, maps: old.adopted, origin: 'kept', hash: name.slice('links-'.length), programs, problems: old.problems }) }
   }
   return undefined

@@ -49,36 +49,38 @@ export interface Defaults {
 }
 
 export function parseOptions(argv: readonly string[], defaults: Defaults): OptionsResult {
-  const text = { type: 'string' } as const
-  const list = { type: 'string', multiple: true } as const
+  const text = (value: string) => ({ type: 'string', default: value }) as const
+  const list = { type: 'string', multiple: true, default: [] as string[] } as const
   try {
     const { values } = parseArgs({
       args: [...argv],
       options: {
-        operator: text, relay: text, node: text, cluster: text, unbound: text, 'state-directory': list, 'node-label': list,
-        'bpf-object': text, 'pin-directory': text, 'run-directory': text, detach: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+        operator: text('unix:/run/merlon/operator.sock'), relay: text('unix:/run/merlon/relay.sock'), node: text(defaults.hostName), cluster: text('default'),
+        unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
+        'pin-directory': text('/sys/fs/bpf/merlon'), 'run-directory': text('/run/merlon'), detach: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h' },
       },
     })
     if (values.help) return { kind: 'help' }
-    const unbound = values.unbound ?? 'allow'
+    const { unbound } = values
     if (!isUnbound(unbound)) return { kind: 'problem', message: `Cannot use --unbound "${unbound}": it is allow, audit or block` }
-    const labels = (values['node-label'] ?? []).map((label) => label.split('='))
+    const labels = values['node-label'].map((label) => label.split('='))
     const wrong = labels.find((label) => label.length < 2 || label[0] === '')
     if (wrong) return { kind: 'problem', message: `Cannot use --node-label "${wrong.join('=')}": it is KEY=VALUE` }
     return {
       kind: 'options',
       value: {
-        operator: values.operator ?? 'unix:/run/merlon/operator.sock',
-        relay: values.relay ?? 'unix:/run/merlon/relay.sock',
-        bpfObject: values['bpf-object'] ?? defaults.bpfObject,
-        pinDirectory: values['pin-directory'] ?? '/sys/fs/bpf/merlon',
-        node: values.node ?? defaults.hostName,
-        cluster: values.cluster ?? 'default',
+        operator: values.operator,
+        relay: values.relay,
+        bpfObject: values['bpf-object'],
+        pinDirectory: values['pin-directory'],
+        node: values.node,
+        cluster: values.cluster,
         unbound,
-        stateDirectories: [...STATE_DIRECTORIES, ...(values['state-directory'] ?? [])],
-        runDirectory: values['run-directory'] ?? '/run/merlon',
+        stateDirectories: [...STATE_DIRECTORIES, ...values['state-directory']],
+        runDirectory: values['run-directory'],
         nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
-        detach: values.detach ?? false,
+        detach: values.detach,
       },
     }
   } catch (error) {

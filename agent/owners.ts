@@ -5,6 +5,15 @@ import type { Container } from './containers/source.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { KernelEvent } from './records.ts'
 
+const NOBODY: Who = {
+  isHost: false, containerId: '', namespace: '', pod: '', container: '', image: '', labels: '', owner: { kind: '', name: '', namespace: '' },
+}
+
+function fromContainer({ id, namespace, pod, container, image, labels }: Container): Who {
+  const labelText = Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(',')
+  return { ...NOBODY, containerId: id.startsWith('pod/') ? '' : id, namespace, pod, container, image, labels: labelText }
+}
+
 export class Owners {
   readonly #enforcement: Pick<Enforcement, 'identity' | 'workloadOf'>
   readonly #containers = new Map<bigint, Container>()
@@ -32,18 +41,24 @@ export class Owners {
 
   /** The task's own cgroup tells the container; a cgroup that a container made below its own is known by the bound one. */
   who(event: Pick<KernelEvent, 'cgroupId' | 'boundId'>, isHost: boolean): Who {
-    const container = this.#find(event.cgroupId) ?? (isHost ? undefined : this.#find(event.boundId))
+    const container = this.#containerOf(event, isHost)
     const identity = this.#enforcement.identity(container?.id ?? this.#enforcement.workloadOf(event.boundId) ?? '')
+    const found = container ? fromContainer(container) : NOBODY
+    if (identity === undefined) return { ...found, isHost }
     return {
       isHost,
-      containerId: container === undefined || container.id.startsWith('pod/') ? '' : container.id,
-      namespace: identity?.namespace || container?.namespace || '',
-      pod: identity?.pod || container?.pod || '',
-      container: identity?.container || container?.container || '',
-      image: identity?.image || container?.image || '',
-      labels: identity?.labels || Object.entries(container?.labels ?? {}).map(([key, value]) => `${key}=${value}`).join(','),
-      owner: { kind: identity?.owner_kind ?? '', name: identity?.owner_name ?? '', namespace: identity?.owner_namespace ?? '' },
+      containerId: found.containerId,
+      namespace: identity.namespace || found.namespace,
+      pod: identity.pod || found.pod,
+      container: identity.container || found.container,
+      image: identity.image || found.image,
+      labels: identity.labels || found.labels,
+      owner: { kind: identity.owner_kind, name: identity.owner_name, namespace: identity.owner_namespace },
     }
+  }
+
+  #containerOf({ cgroupId, boundId }: Pick<KernelEvent, 'cgroupId' | 'boundId'>, isHost: boolean): Container | undefined {
+    return this.#find(cgroupId) ?? (isHost ? undefined : this.#find(boundId))
   }
 
   #find(cgroupId: bigint): Container | undefined {

@@ -74,7 +74,8 @@ export class Sink {
   }
 
   async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    const { stream, close } = this.#options.connect()
+    const connection = this.#options.connect()
+    const { stream } = connection
     const abort = (): void => stream.cancel()
     signal.addEventListener('abort', abort, { once: true })
     // Sequence numbers start again with the stream.
@@ -86,7 +87,7 @@ export class Sink {
       return await stream.ended
     } finally {
       signal.removeEventListener('abort', abort)
-      close()
+      connection.close()
     }
   }
 

@@ -39,7 +39,7 @@ function words(stream: FakeDuplex<AgentMessage, OperatorMessage> | undefined): s
   return (stream?.sent ?? []).map(({ hello, workloads, ack, counters }) => {
     if (hello) return `hello ${hello.kernel}`
     if (workloads) return `${workloads.full ? 'all' : 'changed'} +${workloads.upserted?.map((entry) => entry.id).join()} -${workloads.removed?.join()}`
-    if (ack) return `ack ${ack.generation} ${ack.latency_us}`
+    if (ack) return `ack ${String(ack.generation)} ${String(ack.latency_us)}`
     return `counters ${counters?.clauses?.length}`
   })
 }

@@ -72,7 +72,8 @@ export class Sync {
   }
 
   async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    const { stream, close } = this.#options.connect()
+    const connection = this.#options.connect()
+    const { stream } = connection
     const abort = (): void => stream.cancel()
     signal.addEventListener('abort', abort, { once: true })
     try {
@@ -91,7 +92,7 @@ export class Sync {
       this.#candidate = undefined
       this.#stream = undefined
       signal.removeEventListener('abort', abort)
-      close()
+      connection.close()
     }
   }
 

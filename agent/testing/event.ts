@@ -26,35 +26,33 @@ export interface EventSketch {
   readonly args?: readonly string[]
 }
 
+const LS: Required<Omit<EventSketch, 'boundId'>> = {
+  kind: EVENT_KIND.DECISION, op: OP.EXEC, verdict: VERDICT.BLOCK, timeNs: 5_000_000_000n, cgroupId: 11n, serial: 1, clause: 1, reason: 0, flags: 0,
+  hostPid: 3826, hostPpid: 3820, pid: 55, ppid: 1, uid: 0, comm: 'dash', tty: 'pts0', path: '/bin/ls', exe: '/bin/dash', parentExe: '/usr/bin/runc', args: [],
+}
+
 /** One record: by default a blocked exec of /bin/ls by /bin/dash. */
 export function record(sketch: EventSketch = {}): Uint8Array {
-  const args = sketch.args ?? []
-  const strings = [sketch.path ?? '/bin/ls', sketch.exe ?? '/bin/dash', sketch.parentExe ?? '/usr/bin/runc', args.map((arg) => `${arg}\0`).join('')]
-    .map((value) => Buffer.from(value))
+  const event = { ...LS, ...sketch }
+  const strings = [event.path, event.exe, event.parentExe, event.args.map((arg) => `${arg}\0`).join('')].map((value) => Buffer.from(value))
   const size = EVENT.bytes + strings.reduce((sum, value) => sum + value.length, 0)
   const bytes = new Uint8Array(size)
   const data = view(bytes)
-  data.setUint32(EVENT.size, size, true)
-  data.setUint16(EVENT.kind, sketch.kind ?? EVENT_KIND.DECISION, true)
-  data.setUint8(EVENT.op, sketch.op ?? OP.EXEC)
-  data.setUint8(EVENT.verdict, sketch.verdict ?? VERDICT.BLOCK)
-  data.setBigUint64(EVENT.time_ns, sketch.timeNs ?? 5_000_000_000n, true)
-  data.setBigUint64(EVENT.cgroup_id, sketch.cgroupId ?? 11n, true)
-  data.setBigUint64(EVENT.bound_id, sketch.boundId ?? sketch.cgroupId ?? 11n, true)
+  data.setUint16(EVENT.kind, event.kind, true)
+  data.setUint8(EVENT.op, event.op)
+  data.setUint8(EVENT.verdict, event.verdict)
+  data.setBigUint64(EVENT.time_ns, event.timeNs, true)
+  data.setBigUint64(EVENT.cgroup_id, event.cgroupId, true)
+  data.setBigUint64(EVENT.bound_id, event.boundId ?? event.cgroupId, true)
   const words: [number, number][] = [
-    [EVENT.serial, sketch.serial ?? 1], [EVENT.clause, sketch.clause ?? 1], [EVENT.reason, sketch.reason ?? 0], [EVENT.flags, sketch.flags ?? 0],
-    [EVENT.host_pid, sketch.hostPid ?? 3826], [EVENT.host_ppid, sketch.hostPpid ?? 3820], [EVENT.pid, sketch.pid ?? 55], [EVENT.ppid, sketch.ppid ?? 1],
-    [EVENT.uid, sketch.uid ?? 0],
+    [EVENT.size, size], [EVENT.serial, event.serial], [EVENT.clause, event.clause], [EVENT.reason, event.reason], [EVENT.flags, event.flags],
+    [EVENT.host_pid, event.hostPid], [EVENT.host_ppid, event.hostPpid], [EVENT.pid, event.pid], [EVENT.ppid, event.ppid], [EVENT.uid, event.uid],
   ]
   for (const [at, value] of words) data.setUint32(at, value, true)
-  bytes.set(Buffer.from(sketch.comm ?? 'dash'), EVENT.comm)
-  bytes.set(Buffer.from(sketch.tty ?? 'pts0'), EVENT.tty)
+  bytes.set(Buffer.from(event.comm), EVENT.comm)
+  bytes.set(Buffer.from(event.tty), EVENT.tty)
   for (const [index, at] of [EVENT.path_len, EVENT.exe_len, EVENT.parent_exe_len, EVENT.args_len].entries()) data.setUint16(at, strings[index]?.length ?? 0, true)
-  let at: number = EVENT.bytes
-  for (const value of strings) {
-    bytes.set(value, at)
-    at += value.length
-  }
+  bytes.set(Buffer.concat(strings), EVENT.bytes)
   return bytes
 }
 
