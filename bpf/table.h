@@ -12,6 +12,7 @@
 #define MERLON_PAGE 4096
 #define MERLON_CELLS_PER_PAGE 512
 #define MERLON_WORDS_PER_PAGE 1024
+#define MERLON_AUTOMATA 4
 #define MERLON_PLANES 6 /* enum merlon_op * 2 + owner */
 
 /* Decision word, direct: bit 31 clear. */
@@ -59,7 +60,7 @@ struct merlon_table {
 	__u32 classes;        /* 1..256 */
 	__u32 cells_page;     /* first page */
 	__u32 cells;          /* count */
-	__u32 start;          /* state */
+	__u32 start;          /* state; of automaton 0 */
 	__u32 accepts_page;
 	__u32 accepts;
 	__u32 decisions_page;
@@ -68,7 +69,9 @@ struct merlon_table {
 	__u32 subjects;
 	__u32 clauses;        /* highest clause id */
 	__u32 undecidable[2]; /* direct decision words: exec, file */
-	__u32 reserved[15];
+	__u32 automata;       /* 1..MERLON_AUTOMATA */
+	__u32 starts[3];      /* of automata 1.. */
+	__u32 reserved[11];
 	__u8 hash[32];        /* SHA-256 of the table with hash and stamp zero; offset 128 */
 	struct merlon_stamp stamp; /* offset 160 */
 	__u8 pad[64];
