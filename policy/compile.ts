@@ -55,7 +55,7 @@ export function compile(plan: Plan, options: CompileOptions = {}): CompileResult
   const parts = {
     alphabet: inputs.alphabet,
     comb,
-    start: numbered.automaton.start,
+    starts: numbered.starts,
     accepts: numbered.accepts,
     vectors,
     subjects: subjects.count,

@@ -19,10 +19,11 @@ export interface Accept {
   readonly subject: number
 }
 
-/** The automaton's accepts are indices into `accepts`; accept 0 is object 0, subject 0. */
+/** The automaton's accepts are indices into `accepts`; accept 0 is object 0, subject 0. `starts`: of each of the automata that share the states. */
 export interface Dfa {
   readonly alphabet: Alphabet
   readonly automaton: Automaton
+  readonly starts: readonly number[]
   readonly accepts: readonly Accept[]
 }
 
@@ -72,7 +73,7 @@ export function makeDfa(inputs: Inputs, objects: Objects, limits: SubsetLimits):
   const table = new StateTable(alphabet.count, base.automaton.states + trie.nodes)
   for (let state = 0; state < base.automaton.states; state++) copyState(base.automaton, state, table)
   const start = layTrie(trie, { base, background, objects, accepts, table })
-  return { ok: true, dfa: { alphabet, automaton: table.automaton(start), accepts: accepts.list } }
+  return { ok: true, dfa: { alphabet, automaton: table.automaton(start), starts: [start], accepts: accepts.list } }
 }
 
 /** Directories times patterns are too many: blames the patterns, which every directory repeats. */

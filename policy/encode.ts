@@ -10,8 +10,8 @@ import { DECISION, FLAGS, HEADER, MAGIC, MAX_PAGES, PAGE, PAIRS_PER_PAGE, PLANES
 export interface TableParts {
   readonly alphabet: Alphabet
   readonly comb: Comb
-  /** State of the comb, before placement. */
-  readonly start: number
+  /** Of each automaton, at least one: a state of the comb, before placement. */
+  readonly starts: readonly number[]
   readonly accepts: readonly Accept[]
   readonly vectors: readonly DecisionVector[]
   readonly subjects: number
@@ -113,7 +113,7 @@ function writeHeader(view: DataView, parts: TableParts, layout: Layout): void {
   put(HEADER.classes, parts.alphabet.count)
   put(HEADER.cellsPage, 1)
   put(HEADER.cells, parts.comb.cells)
-  put(HEADER.start, parts.comb.place[parts.start]!)
+  put(HEADER.start, parts.comb.place[parts.starts[0]!]!)
   put(HEADER.acceptsPage, layout.acceptsPage)
   put(HEADER.accepts, parts.accepts.length)
   put(HEADER.decisionsPage, layout.decisionsPage)
@@ -123,6 +123,8 @@ function writeHeader(view: DataView, parts: TableParts, layout: Layout): void {
   put(HEADER.clauses, parts.clauses)
   put(HEADER.undecidableExec, parts.undecidable.exec)
   put(HEADER.undecidableFile, parts.undecidable.file)
+  put(HEADER.automata, parts.starts.length)
+  for (const [i, start] of parts.starts.slice(1).entries()) put(HEADER.starts + i * 4, parts.comb.place[start]!)
 }
 
 function flagsOf(vectors: readonly DecisionVector[]): number {

@@ -5,7 +5,8 @@ import { OPERATIONS, VERDICTS, type Answer, type Question } from './types.ts'
 
 export interface Table {
   readonly decide: (question: Question) => Answer
-  readonly classify: (path: Uint8Array) => { readonly object: number; readonly subject: number }
+  /** What automaton `automaton` (0 without one) says of a path; only automaton 0 knows subjects. */
+  readonly classify: (path: Uint8Array, automaton?: number) => { readonly object: number; readonly subject: number }
 }
 
 /** PATH_MAX of the kernel less its NUL: a longer path is undecidable. */
@@ -24,6 +25,7 @@ class OpenTable implements Table {
   private readonly cells: number
   private readonly accepts: number
   private readonly decisions: number
+  private readonly starts: readonly number[]
 
   constructor(words: Uint32Array, classOf: Uint8Array) {
     this.words = words
@@ -32,16 +34,20 @@ class OpenTable implements Table {
     this.cells = section(HEADER.cellsPage)
     this.accepts = section(HEADER.acceptsPage)
     this.decisions = section(HEADER.decisionsPage)
+    const further = Array.from({ length: this.word(HEADER.automata) - 1 }, (_, i) => this.word(HEADER.starts + i * 4))
+    this.starts = [this.word(HEADER.start), ...further]
   }
 
   private word(offset: number): number {
     return this.words[offset / 4]!
   }
 
-  classify(path: Uint8Array): { readonly object: number; readonly subject: number } {
+  classify(path: Uint8Array, automaton = 0): { readonly object: number; readonly subject: number } {
     const { words, classOf, cells } = this
-    let state = this.word(HEADER.start)
+    let state = this.starts[automaton]!
     for (const byte of path) {
+      // An empty cell's owner looks like state 0, which is dead: the only state that must not take a step.
+      if (state === 0) break
       const cell = cells + (state + 1 + classOf[byte]!) * 2
       state = words[cell + 1] === state ? words[cell]! : words[cells + state * 2]!
     }
@@ -53,13 +59,15 @@ class OpenTable implements Table {
     const exec = question.operation === 'exec'
     if (question.path.length > LONGEST_PATH) return answerOf(this.word(exec ? HEADER.undecidableExec : HEADER.undecidableFile))
     const plane = OPERATIONS.indexOf(question.operation) * 2 + (question.owner ? 1 : 0)
-    const { object } = this.classify(question.path)
-    const index = this.words[this.decisions + plane * this.word(HEADER.objects) + object]!
-    if (index < DECISION.bySubject) return answerOf(index)
-    const row = this.decisions + (index - DECISION.bySubject)
+    const subjects = question.sources.length === 0 ? [0] : question.sources.map(source => this.classify(source).subject)
     let best = 0
-    for (const source of question.sources) best = stronger(best, this.words[row + this.classify(source).subject]!)
-    return answerOf(question.sources.length === 0 ? this.words[row]! : best)
+    for (let automaton = 0; automaton < this.starts.length; automaton++) {
+      const { object } = this.classify(question.path, automaton)
+      const index = this.words[this.decisions + plane * this.word(HEADER.objects) + object]!
+      if (index < DECISION.bySubject) best = stronger(best, index)
+      else for (const subject of subjects) best = stronger(best, this.words[this.decisions + (index - DECISION.bySubject) + subject]!)
+    }
+    return answerOf(best)
   }
 }
 

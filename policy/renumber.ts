@@ -7,13 +7,14 @@ import type { Accept, Dfa } from './dfa.ts'
 /** State 0 is the dead state. `objects[i]` is the former number of object i; object 0 is still 0. */
 export interface Numbered {
   readonly automaton: Automaton
+  readonly starts: readonly number[]
   readonly accepts: readonly Accept[]
   readonly objects: readonly number[]
 }
 
 export function renumber(dfa: Dfa): Numbered {
   const { automaton } = dfa
-  const order = breadthFirst(automaton)
+  const order = breadthFirst(automaton, dfa.starts)
   const number = new Int32Array(automaton.states)
   // Where the automaton has no dead state, -1 stands for a new one: docs/table.md wants cell 0 to be dead.
   for (let i = 0; i < order.length; i++) if (order[i]! >= 0) number[order[i]!] = i
@@ -32,7 +33,7 @@ export function renumber(dfa: Dfa): Numbered {
     }
     accept[i] = acceptNumber[old]!
   }
-  return { automaton: rewrite(automaton, order, number, accept), accepts, objects }
+  return { automaton: rewrite(automaton, order, number, accept), starts: dfa.starts.map(start => number[start]!), accepts, objects }
 }
 
 function rewrite(automaton: Automaton, order: Int32Array, number: Int32Array, accept: Int32Array): Automaton {
@@ -56,9 +57,9 @@ function rewrite(automaton: Automaton, order: Int32Array, number: Int32Array, ac
   return { classes: automaton.classes, start, states: order.length, accept, fallback, first, edgeClass: edgeClass.subarray(0, edges), edgeTarget: edgeTarget.subarray(0, edges) }
 }
 
-/** The dead state, or -1, then all states that the start leads to. */
-function breadthFirst(automaton: Automaton): Int32Array {
-  const { states, start, first, edgeTarget, fallback, accept } = automaton
+/** The dead state, or -1, then all states that the starts lead to. */
+function breadthFirst(automaton: Automaton, starts: readonly number[]): Int32Array {
+  const { states, first, edgeTarget, fallback, accept } = automaton
   const seen = new Uint8Array(states)
   const order = new Int32Array(states + 1)
   let length = 0
@@ -73,7 +74,7 @@ function breadthFirst(automaton: Automaton): Int32Array {
   }
   if (dead < 0) order[length++] = -1
   else add(dead)
-  add(start)
+  for (const start of starts) add(start)
   for (let i = 0; i < length; i++) {
     const state = order[i]!
     if (state < 0) continue

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { DECISION, FLAGS, HEADER, INFO, MAGIC, PAGE, PAIRS_PER_PAGE, PLANES, VERSION, WORDS_PER_PAGE } from './table.ts'
+import { DECISION, FLAGS, HEADER, INFO, MAGIC, MAX_AUTOMATA, PAGE, PAIRS_PER_PAGE, PLANES, VERSION, WORDS_PER_PAGE } from './table.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -42,6 +42,8 @@ const FIELDS: Partial<Record<keyof typeof HEADER, string>> = {
   subjects: 'subjects',
   clauses: 'clauses',
   undecidableExec: 'undecidable',
+  automata: 'automata',
+  starts: 'starts',
   reserved: 'reserved',
   hash: 'hash',
   stamp: 'stamp',
@@ -62,6 +64,7 @@ test('constants have the values of table.h', () => {
     ['MERLON_PAGE', PAGE],
     ['MERLON_CELLS_PER_PAGE', PAIRS_PER_PAGE],
     ['MERLON_WORDS_PER_PAGE', WORDS_PER_PAGE],
+    ['MERLON_AUTOMATA', MAX_AUTOMATA],
     ['MERLON_PLANES', PLANES],
     ['MERLON_DECISION_CLAUSE', DECISION.clause],
     ['MERLON_DECISION_VERDICT_SHIFT', DECISION.verdictShift],
@@ -85,7 +88,7 @@ test('constants have the values of table.h', () => {
 
 test('HEADER has the offsets of docs/table.md', () => {
   const page = readFileSync(join(ROOT, 'docs/table.md'), 'utf8')
-  const rows = [...page.matchAll(/^\| (\d+)(?:, \d+|-\d+)? \| (\w+) \|/gm)].map(([, offset, word]) => `${word} ${offset}`)
+  const rows = [...page.matchAll(/^\| (\d+)(?:(?:, \d+)+|-\d+)? \| (\w+) \|/gm)].map(([, offset, word]) => `${word} ${offset}`)
   const expected = (Object.keys(FIELDS) as (keyof typeof FIELDS)[])
     .filter(name => name !== 'padding')
     .map(name => `${FIELDS[name]} ${HEADER[name]}`)

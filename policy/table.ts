@@ -10,6 +10,7 @@ export const PAIRS_PER_PAGE = PAGE / 8
 export const MIN_PAGES = 2
 export const MAX_PAGES = 4096
 export const PLANES = 6
+export const MAX_AUTOMATA = 4
 export const MAX_CLASSES = 256
 export const MAX_INDEX = 1 << 24
 
@@ -32,7 +33,10 @@ export const HEADER = {
   clauses: 56,
   undecidableExec: 60,
   undecidableFile: 64,
-  reserved: 68,
+  automata: 68,
+  /** Of automata 1, 2, 3. */
+  starts: 72,
+  reserved: 84,
   hash: 128,
   stamp: 160,
   padding: 192,

@@ -2,7 +2,7 @@
 // Complete verification of a table (docs/table.md, "Verification"): after it a reader needs no check but its page mask.
 // Linear in the table's size, and nothing that it reads is trusted before it is checked.
 import { sha256 } from '@noble/hashes/sha2.js'
-import { DECISION, FLAGS, HASH_BYTES, HEADER, INFO, MAGIC, MAX_CLASSES, MAX_INDEX, MAX_PAGES, MIN_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, STAMP_BYTES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
+import { DECISION, FLAGS, HASH_BYTES, HEADER, INFO, MAGIC, MAX_AUTOMATA, MAX_CLASSES, MAX_INDEX, MAX_PAGES, MIN_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, STAMP_BYTES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
 
 export type Verification = { readonly ok: true } | { readonly ok: false; readonly problem: string }
 
@@ -81,6 +81,7 @@ class Checker {
       ['subjects', 1, MAX_INDEX],
       ['clauses', 0, MAX_INDEX - 1],
       ['decisions', PLANES, this.words.length],
+      ['automata', 1, MAX_AUTOMATA],
     ]
     for (const [name, low, high] of limits) {
       const value = this.header(HEADER[name])
@@ -106,6 +107,7 @@ class Checker {
     const { words } = this
     const page = WORDS_PER_PAGE
     const ranges: readonly (readonly [name: string, from: number, to: number])[] = [
+      ['starts of further automata', HEADER.starts / 4 + this.header(HEADER.automata) - 1, HEADER.reserved / 4],
       ['reserved header words', HEADER.reserved / 4, HEADER.hash / 4],
       ['stamp', HEADER.stamp / 4, HEADER.padding / 4],
       ['padding after the stamp', HEADER.padding / 4, HEADER.classOf / 4],
@@ -179,8 +181,10 @@ class Checker {
     }
     const dead = INFO.absorbing + INFO.mark
     if (words[WORDS_PER_PAGE] !== 0 || words[WORDS_PER_PAGE + 1] !== dead) return 'Cell 0 is not the dead state'
-    const start = this.header(HEADER.start)
-    if (start >= cells || (words[WORDS_PER_PAGE + start * 2 + 1]! & INFO.mark) === 0) return `Start ${start} is no state`
+    for (let i = 0; i < this.header(HEADER.automata); i++) {
+      const start = this.header(i === 0 ? HEADER.start : HEADER.starts + (i - 1) * 4)
+      if (start >= cells || (words[WORDS_PER_PAGE + start * 2 + 1]! & INFO.mark) === 0) return `Start ${start} of automaton ${i} is no state`
+    }
     return undefined
   }
 
