@@ -31,7 +31,7 @@ static __always_inline void merlon_release(struct merlon_scratch *slot)
 
 /*
  * The steps below are global functions, which the verifier checks once each; it does not let them take a map, so each
- * finds the table by its slot. `matched.serial` tells whether two steps saw the same table: verdicts never mix two.
+ * finds the table by its slot. `found.serial` tells whether two steps saw the same table: verdicts never mix two.
  */
 
 static __always_inline const struct merlon_table *merlon_open_table(struct merlon_scratch *slot, __u32 index, void **table)
@@ -44,63 +44,79 @@ static __always_inline const struct merlon_table *merlon_open_table(struct merlo
 		return 0;
 	head = bpf_map_lookup_elem(*table, &first);
 	if (head) {
-		slot->matched.generation = head->stamp.generation;
-		slot->matched.serial = head->stamp.serial;
-		slot->matched.counter_base = head->stamp.counter_base;
+		slot->found.generation = head->stamp.generation;
+		slot->found.serial = head->stamp.serial;
+		slot->found.counter_base = head->stamp.counter_base;
+		slot->found.automata = head->automata;
 	}
 	return head;
 }
 
-/* slot->matched.word for the path in slot->text. Returns 0, or -1 where the table led out of itself. */
-__noinline int merlon_match(struct merlon_scratch *slot, __u32 table_slot, __u32 plane)
+/*
+ * Runs the path in slot->text through one automaton and folds the decision into slot->found.matched; automaton 0 starts
+ * anew. Returns 0, or -1 where the table led out of itself, is gone, or is another than the one of automaton 0.
+ */
+__noinline int merlon_find_decision(struct merlon_scratch *slot, __u32 table_slot, __u32 plane, __u32 automaton)
 {
-	struct merlon_accept accept = {};
 	const struct merlon_table *head;
+	__u32 serial;
 	void *table;
 
 	if (!slot)
 		return -1;
+	serial = slot->found.serial;
 	head = merlon_open_table(slot, table_slot, &table);
-	if (!head || merlon_classify(table, head, slot->text, slot->walk.at, slot->walk.end, &accept))
+	if (!head)
 		return -1;
-	return merlon_decision(table, head, plane, accept.object, &slot->matched.word);
+	if (!automaton)
+		__builtin_memset(&slot->found.matched, 0, sizeof(slot->found.matched));
+	else if (slot->found.serial != serial)
+		return -1;
+	return merlon_match_automaton(table, head, automaton, plane, slot->text, slot->walk.at, slot->walk.end,
+				      &slot->found.matched);
 }
 
-/* slot->matched.subject for the executable whose path is in slot->text. */
-__noinline int merlon_match_exe(struct merlon_scratch *slot, __u32 table_slot)
+/* slot->found.subject for the executable whose path is in slot->text. */
+__noinline int merlon_find_subject(struct merlon_scratch *slot, __u32 table_slot)
 {
-	struct merlon_accept accept = {};
 	const struct merlon_table *head;
+	__u32 subject = 0;
 	void *table;
 
 	if (!slot)
 		return -1;
 	head = merlon_open_table(slot, table_slot, &table);
-	if (!head || merlon_classify(table, head, slot->text, slot->walk.at, slot->walk.end, &accept))
+	if (!head || merlon_match_subject(table, head, slot->text, slot->walk.at, slot->walk.end, &subject))
 		return -1;
-	slot->matched.subject = accept.subject;
+	slot->found.subject = subject;
 	return 0;
 }
 
-/* slot->matched.word: the stronger of the rows' words for two subjects. */
-__noinline int merlon_match_row(struct merlon_scratch *slot, __u32 table_slot, __u32 index_word, __u32 subject, __u32 other)
+/* slot->found.matched.word: the strongest of itself and of the rows' words for two subjects. */
+__noinline int merlon_find_row(struct merlon_scratch *slot, __u32 table_slot, __u32 subject, __u32 other)
 {
 	const struct merlon_table *head;
-	__u32 word = 0, other_word = 0;
+	__u32 word, i;
 	void *table;
 
 	if (!slot)
 		return -1;
 	head = merlon_open_table(slot, table_slot, &table);
-	if (!head || merlon_row(table, head, index_word, subject, &word) ||
-	    merlon_row(table, head, index_word, other, &other_word))
+	if (!head)
 		return -1;
-	slot->matched.word = merlon_stronger(word, other_word);
+	word = slot->found.matched.word;
+	for (i = 0; i < MERLON_AUTOMATA; i++) {
+		if (i >= slot->found.matched.row_count)
+			break;
+		if (merlon_match_row(table, head, slot->found.matched.rows[i], subject, other, &word))
+			return -1;
+	}
+	slot->found.matched.word = word;
 	return 0;
 }
 
 /* The verdict for what cannot be decided. */
-__noinline int merlon_match_undecidable(struct merlon_scratch *slot, __u32 table_slot, __u32 op)
+__noinline int merlon_find_undecidable(struct merlon_scratch *slot, __u32 table_slot, __u32 op)
 {
 	const struct merlon_table *head;
 	void *table;
@@ -110,7 +126,7 @@ __noinline int merlon_match_undecidable(struct merlon_scratch *slot, __u32 table
 	head = merlon_open_table(slot, table_slot, &table);
 	if (!head)
 		return -1;
-	slot->matched.word = op == MERLON_OP_EXEC ? head->undecidable[0] : head->undecidable[1];
+	slot->found.matched.word = op == MERLON_OP_EXEC ? head->undecidable[0] : head->undecidable[1];
 	merlon_stat(MERLON_STAT_UNDECIDABLE);
 	return 0;
 }
@@ -136,16 +152,16 @@ static __always_inline long merlon_subject_of(struct merlon_scratch *slot, __u32
 {
 	if (merlon_walk_exe(slot, task))
 		return 0;
-	if (merlon_match_exe(slot, table_slot) || slot->matched.serial != serial)
+	if (merlon_find_subject(slot, table_slot) || slot->found.serial != serial)
 		return -1;
-	return slot->matched.subject;
+	return slot->found.subject;
 }
 
-/* slot->matched.word by the subjects of the question. Returns 0, or -1 where the table changed under us. */
+/* slot->found.matched.word by the subjects of the question. Returns 0, or -1 where the table changed under us. */
 static __always_inline int merlon_decide_by_subject(struct merlon_scratch *slot, struct merlon_task *who, __u32 op)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	__u32 index_word = slot->matched.word, serial = slot->matched.serial;
+	__u32 serial = slot->found.serial;
 	long subject, parent;
 
 	if (who->serial != serial) {
@@ -158,12 +174,25 @@ static __always_inline int merlon_decide_by_subject(struct merlon_scratch *slot,
 	parent = who->subject;
 	if (op == MERLON_OP_EXEC)
 		parent = merlon_subject_of(slot, who->slot, serial, BPF_CORE_READ(task, real_parent));
-	if (parent < 0 || merlon_match_row(slot, who->slot, index_word, who->subject, parent))
+	if (parent < 0 || merlon_find_row(slot, who->slot, who->subject, parent))
 		return -1;
-	return slot->matched.serial == serial ? 0 : -1;
+	return slot->found.serial == serial ? 0 : -1;
 }
 
-/* slot->matched.word for a question. Returns the reason where it is the word for what cannot be decided. */
+static __always_inline int merlon_run_automata(struct merlon_scratch *slot, __u32 table_slot, __u32 plane)
+{
+	__u32 automaton;
+
+	for (automaton = 0; automaton < MERLON_AUTOMATA; automaton++) {
+		if (automaton && automaton >= slot->found.automata)
+			break;
+		if (merlon_find_decision(slot, table_slot, plane, automaton))
+			return -1;
+	}
+	return 0;
+}
+
+/* slot->found.matched.word for a question. Returns the reason where it is the word for what cannot be decided. */
 static __always_inline __u32 merlon_ask(struct merlon_scratch *slot, struct merlon_task *who,
 					const struct merlon_question *question)
 {
@@ -177,19 +206,19 @@ static __always_inline __u32 merlon_ask(struct merlon_scratch *slot, struct merl
 		if (reason)
 			break;
 		if (pseudo && question->op != MERLON_OP_EXEC) {
-			slot->matched.word = 0;
+			slot->found.matched.word = 0;
 			return 0;
 		}
 		reason = MERLON_REASON_BAD_TABLE;
-		if (merlon_match(slot, who->slot, question->op * 2 + (question->owner & 1)))
-			break;
-		if (!(slot->matched.word & MERLON_DECISION_BY_SUBJECT) || !merlon_decide_by_subject(slot, who, question->op))
+		if (merlon_run_automata(slot, who->slot, question->op * 2 + (question->owner & 1)))
+			continue;
+		if (!slot->found.matched.row_count || !merlon_decide_by_subject(slot, who, question->op))
 			return 0;
 	}
 	if (reason == MERLON_REASON_BAD_TABLE)
 		MERLON_ERROR(MERLON_FILE_DECIDE, EINVAL);
-	slot->matched.word = 0;
-	merlon_match_undecidable(slot, who->slot, question->op);
+	slot->found.matched.word = 0;
+	merlon_find_undecidable(slot, who->slot, question->op);
 	return reason;
 }
 
@@ -203,7 +232,7 @@ static __always_inline bool merlon_exempt(const struct merlon_task *who, __u32 o
 static __always_inline int merlon_conclude(struct merlon_scratch *slot, const struct merlon_task *who,
 					   const struct merlon_question *question, __u32 reason)
 {
-	__u32 word = slot->matched.word, clause = word & MERLON_DECISION_CLAUSE, verdict = merlon_verdict_of(word);
+	__u32 word = slot->found.matched.word, clause = word & MERLON_DECISION_CLAUSE, verdict = merlon_verdict_of(word);
 
 	if (!clause)
 		return 0;
@@ -211,7 +240,7 @@ static __always_inline int merlon_conclude(struct merlon_scratch *slot, const st
 		merlon_stat(MERLON_STAT_ENTERING);
 		return 0;
 	}
-	merlon_count_clause(slot->matched.counter_base + clause);
+	merlon_count_clause(slot->found.counter_base + clause);
 	if (verdict == MERLON_ALLOW)
 		return 0;
 	merlon_begin(slot, who, MERLON_EVENT_DECISION, question->op, verdict);

@@ -136,8 +136,8 @@ static __always_inline void merlon_begin(struct merlon_scratch *slot, const stru
 	event->time_ns = bpf_ktime_get_boot_ns();
 	event->cgroup_id = who->cgroup_id;
 	event->bound_id = who->bound_id;
-	event->generation = slot->matched.generation;
-	event->serial = slot->matched.serial;
+	event->generation = slot->found.generation;
+	event->serial = slot->found.serial;
 }
 
 static __always_inline void merlon_send(struct merlon_scratch *slot, __u32 used, bool denial)

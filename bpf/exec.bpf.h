@@ -60,7 +60,7 @@ static __always_inline int merlon_hold(const struct merlon_task *who, const stru
 		return 0;
 	}
 	merlon_stat(MERLON_STAT_HELD);
-	slot->matched.generation = slot->matched.serial = 0;
+	slot->found.generation = slot->found.serial = 0;
 	merlon_begin(slot, who, MERLON_EVENT_HELD, MERLON_OP_EXEC, MERLON_ALLOW);
 	merlon_set_object(slot, question);
 	merlon_report(slot);

@@ -138,13 +138,14 @@ struct merlon_walk {
 	__u64 root;  /* the mount's root dentry */
 };
 
-/* What the last match found, all from one table. */
-struct merlon_matched {
+/* What the last decision found, all from one table. */
+struct merlon_found {
 	__u64 generation;
 	__u32 serial; /* of the table; 0: there was none */
 	__u32 counter_base;
-	__u32 word;    /* decision word */
-	__u32 subject; /* of merlon_match_exe */
+	__u32 automata;
+	__u32 subject; /* of merlon_find_subject */
+	struct merlon_matched matched;
 };
 
 struct merlon_scratch {
@@ -154,7 +155,7 @@ struct merlon_scratch {
 	volatile __u64 dentry;
 	volatile __u64 vfsmount;
 	struct merlon_walk walk;
-	struct merlon_matched matched;
+	struct merlon_found found;
 	__u8 text[MERLON_TEXT_SIZE]; /* a path, written from the end */
 	struct merlon_event event;
 	__u8 strings[MERLON_EVENT_TEXT + MERLON_PATH_MAX]; /* the last part is slack for masks */

@@ -76,6 +76,10 @@ static long merlon_run_chunk(__u32 unused, void *context)
 			break;
 		}
 		state = cell->next;
+		if (!state) { /* dead: no rule of this automaton can match any more */
+			done = 1;
+			break;
+		}
 	}
 	run->state = state;
 	run->at = at;
@@ -85,15 +89,29 @@ bad:
 	return 1;
 }
 
+static __always_inline __u32 merlon_start(const struct merlon_table *head, __u32 automaton)
+{
+	switch (automaton) {
+	case 0:
+		return head->start;
+	case 1:
+		return head->starts[0];
+	case 2:
+		return head->starts[1];
+	default:
+		return head->starts[2];
+	}
+}
+
 /*
- * Object and subject class of text[at..end). Returns 0, or -1 when the table led out of itself.
+ * Object and subject class of text[at..end) in one automaton. Returns 0, or -1 when the table led out of itself.
  * `text` is a buffer of MERLON_TEXT_SIZE bytes, `head` page 0 of `table`.
  */
-static __always_inline int merlon_classify(void *table, const struct merlon_table *head, const __u8 *text, __u32 at,
-					   __u32 end, struct merlon_accept *out)
+static __always_inline int merlon_classify(void *table, const struct merlon_table *head, __u32 automaton, const __u8 *text,
+					   __u32 at, __u32 end, struct merlon_accept *out)
 {
 	struct merlon_run run = {
-		.table = table, .head = head, .text = text, .at = at, .end = end, .state = head->start,
+		.table = table, .head = head, .text = text, .at = at, .end = end, .state = merlon_start(head, automaton),
 	};
 	const struct merlon_cell *cells;
 	const struct merlon_accept *accepts;
@@ -124,20 +142,6 @@ static __always_inline int merlon_word(void *table, const struct merlon_table *h
 	return 0;
 }
 
-/* The index word of an object: a direct decision, or BY_SUBJECT and the position of a row (merlon_row). */
-static __always_inline int merlon_decision(void *table, const struct merlon_table *head, __u32 plane, __u32 object,
-					   __u32 *word)
-{
-	return merlon_word(table, head, plane * head->objects + object, word);
-}
-
-/* The decision for one subject, where the index word said BY_SUBJECT. */
-static __always_inline int merlon_row(void *table, const struct merlon_table *head, __u32 index_word, __u32 subject,
-				      __u32 *word)
-{
-	return merlon_word(table, head, (index_word & ~MERLON_DECISION_BY_SUBJECT) + subject, word);
-}
-
 /* Of two direct decisions the one that takes precedence: the lower clause; none (0) comes last. */
 static __always_inline __u32 merlon_stronger(__u32 a, __u32 b)
 {
@@ -147,6 +151,56 @@ static __always_inline __u32 merlon_stronger(__u32 a, __u32 b)
 static __always_inline __u32 merlon_verdict_of(__u32 word)
 {
 	return (word >> MERLON_DECISION_VERDICT_SHIFT) & MERLON_DECISION_VERDICT;
+}
+
+/* What a path matched in one plane: folded over the automata that were run so far. */
+struct merlon_matched {
+	__u32 word;      /* the strongest decision that holds for every subject */
+	__u32 row_count; /* decisions that depend on the subject */
+	__u32 rows[MERLON_AUTOMATA];
+};
+
+/* Runs one automaton, 0 to head->automata - 1, and folds what it says into `matched`. Returns -1 as merlon_classify does. */
+static __always_inline int merlon_match_automaton(void *table, const struct merlon_table *head, __u32 automaton, __u32 plane,
+						  const __u8 *text, __u32 at, __u32 end, struct merlon_matched *matched)
+{
+	struct merlon_accept accept = {};
+	__u32 word = 0;
+
+	if (merlon_classify(table, head, automaton, text, at, end, &accept) ||
+	    merlon_word(table, head, plane * head->objects + accept.object, &word))
+		return -1;
+	if (word & MERLON_DECISION_BY_SUBJECT) {
+		matched->rows[matched->row_count % MERLON_AUTOMATA] = word & ~MERLON_DECISION_BY_SUBJECT;
+		matched->row_count++;
+	} else {
+		matched->word = merlon_stronger(matched->word, word);
+	}
+	return 0;
+}
+
+/* Subject class of the executable at text[at..end). Returns -1 when the table led out of itself. */
+static __always_inline int merlon_match_subject(void *table, const struct merlon_table *head, const __u8 *text, __u32 at,
+						__u32 end, __u32 *subject)
+{
+	struct merlon_accept accept = {};
+
+	if (merlon_classify(table, head, 0, text, at, end, &accept))
+		return -1;
+	*subject = accept.subject;
+	return 0;
+}
+
+/* The decision of one row for two subjects (the same one twice where there is one). Returns -1 as above. */
+static __always_inline int merlon_match_row(void *table, const struct merlon_table *head, __u32 row, __u32 subject,
+					    __u32 other, __u32 *word)
+{
+	__u32 first = 0, second = 0;
+
+	if (merlon_word(table, head, row + subject, &first) || merlon_word(table, head, row + other, &second))
+		return -1;
+	*word = merlon_stronger(*word, merlon_stronger(first, second));
+	return 0;
 }
 
 #endif

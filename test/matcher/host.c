@@ -74,15 +74,34 @@ static void take_table(struct host_table *table)
 	take(table->bytes, length);
 }
 
-/* As the kernel's walk does, the path is written to the end of the first MERLON_PATH_MAX bytes. */
-static int classify(struct host_table *table, const struct text *path, struct merlon_accept *accept)
+/* As the kernel's walk does, the path is written to the end of the first MERLON_PATH_MAX bytes. Returns where it starts. */
+static __u32 place(const struct text *path, __u8 *text)
 {
-	__u8 *text = malloc(MERLON_TEXT_SIZE);
 	__u32 at = MERLON_PATH_MAX - path->length;
-	int status;
 
 	memcpy(text + at, path->bytes, path->length);
-	status = merlon_classify(table, (struct merlon_table *)table->bytes, text, at, MERLON_PATH_MAX, accept);
+	return at;
+}
+
+static int match(struct host_table *table, const struct text *path, __u32 plane, struct merlon_matched *matched)
+{
+	const struct merlon_table *head = (struct merlon_table *)table->bytes;
+	__u8 *text = malloc(MERLON_TEXT_SIZE);
+	__u32 at = place(path, text), automaton;
+	int status = 0;
+
+	for (automaton = 0; !status && automaton < head->automata && automaton < MERLON_AUTOMATA; automaton++)
+		status = merlon_match_automaton(table, head, automaton, plane, text, at, MERLON_PATH_MAX, matched);
+	free(text);
+	return status;
+}
+
+static int subject_of(struct host_table *table, const struct text *path, __u32 *subject)
+{
+	__u8 *text = malloc(MERLON_TEXT_SIZE);
+	__u32 at = place(path, text);
+	int status = merlon_match_subject(table, (struct merlon_table *)table->bytes, text, at, MERLON_PATH_MAX, subject);
+
 	free(text);
 	return status;
 }
@@ -91,27 +110,25 @@ static uint32_t decide(struct host_table *table, const __u8 *question, const str
 {
 	const struct merlon_table *head = (struct merlon_table *)table->bytes;
 	__u8 operation = question[0], owner = question[1], count = question[2];
-	struct merlon_accept accept;
-	__u32 word, index, best = 0;
-	int i;
+	struct merlon_matched matched = { 0 };
+	__u32 subjects[2] = { 0, 0 }, i;
 
 	/* Sources are executables that ran, so they had a path. */
 	if (path->length >= MERLON_PATH_MAX)
 		return head->undecidable[operation == MERLON_OP_EXEC ? 0 : 1];
-	if (classify(table, path, &accept))
+	if (match(table, path, operation * 2 + owner, &matched))
 		return BAD;
-	if (merlon_decision(table, head, operation * 2 + owner, accept.object, &index))
-		return BAD;
-	if (!(index & MERLON_DECISION_BY_SUBJECT))
-		return index;
-	if (count == 0)
-		return merlon_row(table, head, index, 0, &word) ? BAD : word;
-	for (i = 0; i < count; i++) {
-		if (classify(table, &sources[i], &accept) || merlon_row(table, head, index, accept.subject, &word))
+	if (!matched.row_count)
+		return matched.word;
+	for (i = 0; i < count; i++)
+		if (subject_of(table, &sources[i], &subjects[i]))
 			return BAD;
-		best = merlon_stronger(best, word);
-	}
-	return best;
+	if (count == 1)
+		subjects[1] = subjects[0];
+	for (i = 0; i < matched.row_count; i++)
+		if (merlon_match_row(table, head, matched.rows[i], subjects[0], subjects[1], &matched.word))
+			return BAD;
+	return matched.word;
 }
 
 int main(void)
