@@ -70,6 +70,7 @@ static __always_inline struct merlon_task *merlon_current(struct merlon_task *lo
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct merlon_task *who = bpf_task_storage_get(&tasks, task, 0, 0);
 	__u64 cgroup_id = bpf_get_current_cgroup_id(), epoch = merlon_epoch();
+	bool was_inside = who && who->kind == MERLON_BIND_CONTAINER;
 
 	if (who && who->cgroup_id == cgroup_id && who->epoch == epoch)
 		return who;
@@ -80,6 +81,10 @@ static __always_inline struct merlon_task *merlon_current(struct merlon_task *lo
 		who = local;
 	}
 	merlon_resolve(who, cgroup_id, epoch);
+	/* life.bpf.h marks who comes in, but a task that is moved may get here before the tracepoint does. */
+	if (!was_inside && who->kind == MERLON_BIND_CONTAINER &&
+	    task->nsproxy->mnt_ns->ns.inum == merlon_config.host_mnt_ns)
+		who->flags |= MERLON_TASK_ENTERING;
 	return who;
 }
 
