@@ -67,6 +67,18 @@ const methods: Record<Kind, Record<string, readonly Shape[]>> = {
   ring: { consume: [], ref: [], unref: [], close: [] },
 }
 
+/** A getter is called like a method. */
+function methodOf(owner: unknown, name: string): Fn {
+  const descriptor: PropertyDescriptor = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(owner), name) ?? {}
+  return Reflect.get(descriptor, descriptor.get === undefined ? 'value' : 'get') as Fn
+}
+
+function isExpected(error: Error & { code?: string }): boolean {
+  if (error.code?.startsWith('MERLON_NATIVE_') === true || error.name === 'BpfError' || error.message === 'injected') return true
+  // V8's own refusals: a wrong receiver, a class called without `new`, a stack that is full.
+  return error instanceof TypeError || error instanceof RangeError
+}
+
 class Fuzz {
   readonly random: Random
   readonly directory: string
@@ -111,10 +123,8 @@ class Fuzz {
 
   #judge(error: unknown): void {
     if (!(error instanceof Error)) throw new Error('Something other than an Error was thrown', { cause: error })
-    const { code, name } = error as Error & { code?: string }
-    const known = code?.startsWith('MERLON_NATIVE_') === true || name === 'BpfError' || error.message === 'injected'
-    // V8's own refusals: a wrong receiver, a class called without `new`, a stack that is full.
-    if (!known && !(error instanceof TypeError) && !(error instanceof RangeError)) throw error
+    if (!isExpected(error)) throw error
+    const { code } = error as { code?: string }
     this.#lastCode = code ?? ''
     const label = error.message === 'injected' ? 'injected' : (code ?? error.message)
     this.errors[label] = (this.errors[label] ?? 0) + 1
@@ -234,15 +244,18 @@ class Fuzz {
     if (owner === undefined) return
     this.#measure(owner)
     const self = this.random.chance(90) ? owner : this.random.chance(60) ? this.#anyHandle() : oddValue(this.random)
-    const descriptor = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(owner), name)
-    const method = (descriptor?.get ?? descriptor?.value) as Fn
-    const given = (methods[kind][name] as readonly Shape[]).map((shape) => this.#argument(shape))
-    if (this.random.chance(10)) given.length = this.random.below(given.length + 1)
-    if (this.random.chance(5)) given.push(oddValue(this.random), oddValue(this.random))
-    const result = this.attempt(() => Reflect.apply(method, self, given))
+    const given = this.#given(methods[kind][name]!)
+    const result = this.attempt(() => Reflect.apply(methodOf(owner, name), self, given))
     if (this.#lastCode === 'MERLON_NATIVE_CLOSED' && this.random.chance(50)) this.#drop(kind, owner)
     if (name === 'map') this.keep('map', result)
     if (name === 'attach') this.keep('link', result)
+  }
+
+  #given(shapes: readonly Shape[]): unknown[] {
+    const given = shapes.map((shape) => this.#argument(shape))
+    if (this.random.chance(10)) given.length = this.random.below(given.length + 1)
+    if (this.random.chance(5)) given.push(oddValue(this.random), oddValue(this.random))
+    return given
   }
 
   #measure(owner: unknown): void {

@@ -33,17 +33,17 @@ const HOST_NAMES: readonly string[] = ['kubearmor.io/hostname', 'kubernetes.io/h
 export function identify(reported: ReportedWorkload, pods: readonly PodManifest[], facts: NodeFacts): Identified {
   if (reported.id === 'host') return { workload: hostOf(facts), image: '' }
   const found = podOf(reported, pods)
-  const container = found?.container ?? reported.container
-  return {
-    workload: {
-      host: false,
-      namespace: found?.pod.namespace || reported.namespace || DEFAULT_NAMESPACE,
-      pod: found?.pod.name ?? reported.pod,
-      container,
-      labels: { ...reported.labels, ...found?.pod.labels },
-    },
-    image: reported.image || (found?.pod.containers.find((entry) => entry.name === container)?.image ?? ''),
-  }
+  return found === undefined ? asReported(reported) : inPod(reported, found)
+}
+
+function asReported({ namespace, pod, container, labels, image }: ReportedWorkload): Identified {
+  return { workload: { host: false, namespace: namespace || DEFAULT_NAMESPACE, pod, container, labels }, image }
+}
+
+function inPod(reported: ReportedWorkload, { pod, container = reported.container }: FoundPod): Identified {
+  const namespace = pod.namespace || reported.namespace || DEFAULT_NAMESPACE
+  const image = reported.image || (pod.containers.find((entry) => entry.name === container)?.image ?? '')
+  return { workload: { host: false, namespace, pod: pod.name, container, labels: { ...reported.labels, ...pod.labels } }, image }
 }
 
 function hostOf({ node, labels }: NodeFacts): Workload {

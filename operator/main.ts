@@ -42,30 +42,37 @@ interface Settings {
 
 type SettingsResult = { readonly ok: true; readonly value: Settings | 'help' } | { readonly ok: false; readonly message: string }
 
+const TEXT = { type: 'string' } as const
+const OPTIONS = {
+  directory: TEXT,
+  listen: { ...TEXT, default: 'unix:/run/merlon/operator.sock' },
+  'default-posture': { ...TEXT, default: 'audit' },
+  'node-labels': { ...TEXT, default: '' },
+  'status-file': TEXT,
+  relay: TEXT,
+  'log-level': { ...TEXT, default: 'info' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
 export function parseSettings(args: readonly string[]): SettingsResult {
   let values
   try {
-    const text = { type: 'string' } as const
-    const options = { directory: text, listen: text, 'default-posture': text, 'node-labels': text, 'status-file': text, relay: text, 'log-level': text, help: { type: 'boolean', short: 'h' } } as const
-    values = parseArgs({ args: [...args], options, strict: true }).values
+    values = parseArgs({ args: [...args], options: OPTIONS, strict: true }).values
   } catch (error) {
     return { ok: false, message: (error as Error).message }
   }
   if (values.help) return { ok: true, value: 'help' }
-  const { directory } = values
+  const { directory, listen, relay, 'default-posture': defaultPosture, 'log-level': logLevel } = values
   if (!directory) return { ok: false, message: '--directory is required' }
-  const listen = values.listen ?? 'unix:/run/merlon/operator.sock'
-  const address = parseAddress(listen)
-  if (!address.ok) return address
-  const relay = values.relay === undefined ? undefined : parseAddress(values.relay)
-  if (relay && !relay.ok) return relay
-  const defaultPosture = values['default-posture'] ?? 'audit'
+  for (const text of relay === undefined ? [listen] : [listen, relay]) {
+    const address = parseAddress(text)
+    if (!address.ok) return address
+  }
   if (defaultPosture !== 'audit' && defaultPosture !== 'block') return { ok: false, message: `--default-posture must be audit or block, not "${defaultPosture}"` }
-  const logLevel = values['log-level'] ?? 'info'
   if (!isLevel(logLevel)) return { ok: false, message: `--log-level must be one of ${LEVELS.join(', ')}, not "${logLevel}"` }
-  const nodeLabels = parseLabels(values['node-labels'] ?? '')
+  const nodeLabels = parseLabels(values['node-labels'])
   if (nodeLabels === undefined) return { ok: false, message: '--node-labels must be key=value pairs with commas between them' }
-  return { ok: true, value: { directory, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay: values.relay, logLevel } }
+  return { ok: true, value: { directory, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, logLevel } }
 }
 
 function parseLabels(text: string): Record<string, string> | undefined {

@@ -161,22 +161,26 @@ function errorsOf(session: Session, node: string): readonly FailureSample[] {
 }
 
 export function nodeStatus(node: string, session: Session, workloads: number): NodeStatus {
-  const ack = session.view?.lastAck
-  const { hello } = session
+  return { node, connected: session.isOpen, workloads, ...introduced(session), ...acknowledged(session), errors: errorsOf(session, node).slice(0, SAMPLES_MAX) }
+}
+
+/** What the agent said of itself; empty before it has. */
+function introduced({ hello }: Session): Pick<NodeStatus, 'kernel' | 'agentVersion' | 'bpfLsm' | 'reasons'> {
+  if (!hello) return { kernel: '', agentVersion: '', bpfLsm: false, reasons: [] }
+  return { kernel: hello.kernel, agentVersion: hello.agent_version, bpfLsm: hello.abilities?.bpf_lsm ?? false, reasons: hello.abilities?.reasons ?? [] }
+}
+
+/** What the agent confirmed; empty before it has. */
+function acknowledged({ view, ackedAtMs }: Session): Pick<NodeStatus, 'generation' | 'tables' | 'canary' | 'latencyUs' | 'acknowledgedAt'> {
+  const sent = view?.generation ?? 0
+  const ack = view?.lastAck
+  if (!ack) return { generation: { sent, acknowledged: 0 }, tables: [], canary: null, latencyUs: 0, acknowledgedAt: '' }
   return {
-    node,
-    connected: session.isOpen,
-    kernel: hello?.kernel ?? '',
-    agentVersion: hello?.agent_version ?? '',
-    bpfLsm: hello?.abilities?.bpf_lsm ?? false,
-    reasons: hello?.abilities?.reasons ?? [],
-    workloads,
-    generation: { sent: session.view?.generation ?? 0, acknowledged: ack?.generation ?? 0 },
-    tables: ack?.tables.map((hash) => hash.toString('hex')) ?? [],
-    errors: errorsOf(session, node).slice(0, SAMPLES_MAX),
-    canary: ack?.canary ?? null,
-    latencyUs: ack?.latency_us ?? 0,
-    acknowledgedAt: session.ackedAtMs === 0 ? '' : new Date(session.ackedAtMs).toISOString(),
+    generation: { sent, acknowledged: ack.generation },
+    tables: ack.tables.map((hash) => hash.toString('hex')),
+    canary: ack.canary,
+    latencyUs: ack.latency_us,
+    acknowledgedAt: ackedAtMs === 0 ? '' : new Date(ackedAtMs).toISOString(),
   }
 }
 
@@ -245,17 +249,22 @@ export class StatusBoard {
     this.#timer?.cancel()
   }
 
-  #log(status: OperatorStatus): void {
-    const { logger } = this.#options
-    for (const { kind, namespace, name, state, stale, nodes, workloads, failures } of status.policies) {
-      const level = state === 'failed' || state === 'refused' ? 'warn' : 'info'
-      if (!this.#isNews(`${kind}/${namespace}/${name}`, [state, stale])) continue
-      logger[level]('Changed the state of a policy', { kind, namespace, policy: name, state, stale, nodes, workloads, ...(failures.length > 0 ? { failures } : {}) })
+  #log({ policies, nodes }: OperatorStatus): void {
+    for (const policy of policies) {
+      if (this.#isNews(`${policy.kind}/${policy.namespace}/${policy.name}`, [policy.state, policy.stale])) this.#logPolicy(policy)
     }
-    for (const { node, connected, canary, latencyUs } of status.nodes) {
-      if (!this.#isNews(`node/${node}`, [connected, canary?.ran, canary?.refused])) continue
-      logger[canary?.ran && !canary.refused ? 'error' : 'info']('Changed the state of a node', { node, connected, canary, latencyUs })
+    for (const node of nodes) {
+      if (this.#isNews(`node/${node.node}`, [node.connected, node.canary?.ran, node.canary?.refused])) this.#logNode(node)
     }
+  }
+
+  #logPolicy({ kind, namespace, name, state, stale, nodes, workloads, failures }: PolicyStatus): void {
+    const level = state === 'failed' || state === 'refused' ? 'warn' : 'info'
+    this.#options.logger[level]('Changed the state of a policy', { kind, namespace, policy: name, state, stale, nodes, workloads, ...(failures.length > 0 ? { failures } : {}) })
+  }
+
+  #logNode({ node, connected, canary, latencyUs }: NodeStatus): void {
+    this.#options.logger[canary?.ran && !canary.refused ? 'error' : 'info']('Changed the state of a node', { node, connected, canary, latencyUs })
   }
 
   #isNews(key: string, value: unknown): boolean {

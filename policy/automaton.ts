@@ -200,15 +200,18 @@ function mix(hash: number, value: number): number {
   return mixed ^ (mixed >>> 13)
 }
 
+function bytesOfClass(alphabet: Alphabet, of: number): readonly number[] {
+  return Array.from({ length: 255 }, (_, index) => index + 1).filter(byte => alphabet.classOf[byte] === of)
+}
+
 /** `merlon compile --dump=dfa`: a line for each state, its accept where it has one, its edges and its default. */
 export function dumpAutomaton(automaton: Automaton, alphabet: Alphabet): string {
   const lines = [`start ${automaton.start}`]
   for (let state = 0; state < automaton.states; state++) {
     const byTarget = new Map<number, number[]>()
     for (let e = automaton.first[state]!; e < automaton.first[state + 1]!; e++) {
-      const bytes = byTarget.get(automaton.edgeTarget[e]!) ?? []
-      for (let byte = 1; byte < 256; byte++) if (alphabet.classOf[byte] === automaton.edgeClass[e]) bytes.push(byte)
-      byTarget.set(automaton.edgeTarget[e]!, bytes)
+      const target = automaton.edgeTarget[e]!
+      byTarget.set(target, [...(byTarget.get(target) ?? []), ...bytesOfClass(alphabet, automaton.edgeClass[e]!)])
     }
     const edges = [...byTarget].map(([target, bytes]) => ` ${showByteSet(byteSet(...bytes))}->${target}`).join('')
     const accept = automaton.accept[state] === 0 ? '' : ` accept ${automaton.accept[state]}`

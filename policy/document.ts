@@ -212,11 +212,13 @@ class Converter {
   }
 
   private merge(value: Node, merged: Map<string, Entry>): void {
-    const maps = value.kind === 'list' ? value.items : [value]
-    for (const map of maps) {
-      if (map.kind !== 'map') this.fail('MERLON_POLICY_YAML_SYNTAX', map.span, 'only mappings can be merged')
-      else for (const [key, entry] of map.entries) if (!merged.has(key)) merged.set(key, entry)
-    }
+    if (value.kind === 'list') for (const item of value.items) this.mergeOne(item, merged)
+    else this.mergeOne(value, merged)
+  }
+
+  private mergeOne(map: Node, merged: Map<string, Entry>): void {
+    if (map.kind !== 'map') this.fail('MERLON_POLICY_YAML_SYNTAX', map.span, 'only mappings can be merged')
+    else for (const [key, entry] of map.entries) if (!merged.has(key)) merged.set(key, entry)
   }
 
   private alias(node: Alias, span: Span): Node {

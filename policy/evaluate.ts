@@ -99,11 +99,15 @@ function patternMatches(pattern: string, path: Uint8Array): boolean {
 function ends(nodes: readonly GlobNode[], path: Uint8Array, starts: ReadonlySet<number>): ReadonlySet<number> {
   let reached = starts
   for (const node of nodes) {
-    const next = new Set<number>()
-    if (node.kind === 'either') for (const branch of node.branches) for (const end of ends(branch, path, reached)) next.add(end)
-    else for (const start of reached) for (const end of nodeEnds(node, path, start, next)) next.add(end)
-    reached = next
+    const from = reached
+    reached = node.kind === 'either' ? new Set(node.branches.flatMap((branch) => [...ends(branch, path, from)])) : pieceEnds(node, path, reached)
   }
+  return reached
+}
+
+function pieceEnds(node: Exclude<GlobNode, { kind: 'either' }>, path: Uint8Array, starts: ReadonlySet<number>): ReadonlySet<number> {
+  const reached = new Set<number>()
+  for (const start of starts) for (const end of nodeEnds(node, path, start, reached)) reached.add(end)
   return reached
 }
 

@@ -108,24 +108,26 @@ export function keyOf(expression: Expression): string {
 
 /** Flattens choices of one, and writes runs of stars and of the sets that they absorb in one way. */
 export function normalise(items: Expression): Expression {
-  const result: Item[] = []
-  for (const item of items) {
-    if (item.kind === 'either' && item.branches.length === 1) result.push(...item.branches[0]!)
-    else result.push(item)
-  }
+  const result = items.flatMap(item => (item.kind === 'either' && item.branches.length === 1 ? item.branches[0]! : [item]))
   for (let i = 1; i < result.length; ) {
-    const [left, right] = [result[i - 1]!, result[i]!]
-    if (left.kind === 'star' && right.kind === 'star' && includes(left.set, right.set)) result.splice(i, 1)
-    else if (left.kind === 'star' && right.kind === 'star' && includes(right.set, left.set)) {
-      result.splice(i - 1, 1)
-      i = Math.max(1, i - 1)
-    } else if (left.kind === 'star' && right.kind === 'byte' && left.set !== right.set && left.key === `${right.key}*`) {
-      // x* x is x x*: the fixed part first.
-      result.splice(i - 1, 2, right, left)
-      i = Math.max(1, i - 1)
-    } else i++
+    const pair = normalisePair(result[i - 1]!, result[i]!)
+    if (pair === undefined) {
+      i++
+      continue
+    }
+    result.splice(i - 1, 2, ...pair)
+    // What now stands here may go together with what stands before it.
+    i = Math.max(1, i - 1)
   }
   return result
+}
+
+/** What two neighbours become; undefined: they stay as they are. */
+function normalisePair(left: Item, right: Item): readonly Item[] | undefined {
+  if (left.kind !== 'star') return undefined
+  if (right.kind === 'star') return includes(left.set, right.set) ? [left] : includes(right.set, left.set) ? [right] : undefined
+  // x* x is x x*: the fixed part first.
+  return right.kind === 'byte' && left.set !== right.set && left.key === `${right.key}*` ? [right, left] : undefined
 }
 
 function includes(big: ByteSet, small: ByteSet): boolean {

@@ -98,7 +98,7 @@ class Parser {
       literal = ''
     }
     while (this.at < this.text.length) {
-      const character = this.text[this.at]
+      const character = this.text.charAt(this.at)
       if (character === '}' || (character === ',' && depth > 0)) break
       const node = this.special(character, depth)
       if (node === undefined) literal += this.character()
@@ -112,7 +112,7 @@ class Parser {
   }
 
   /** The piece that begins here, unless it is a plain character. */
-  private special(character: string | undefined, depth: number): GlobNode | undefined {
+  private special(character: string, depth: number): GlobNode | undefined {
     switch (character) {
       case '*':
         return this.stars()

@@ -87,16 +87,9 @@ class Partition {
     const [start, end] = [this.start[id]!, this.end[id]!]
     const clean = start + this.dirty[id]!
     this.dirty[id] = 0
-    const groups = new Map<number, number[]>()
     // The others of the class all look like this one: nothing that they lead to has changed.
     const others = clean < end ? this.signature(this.order[clean]!) : -1
-    for (let at = start; at < clean; at++) {
-      const state = this.order[at]!
-      const signature = this.signature(state)
-      const list = groups.get(signature)
-      if (list === undefined) groups.set(signature, [state])
-      else list.push(state)
-    }
+    const groups = this.groupBySignature(start, clean)
     if (others >= 0 && !groups.has(others)) groups.set(others, [])
     if (groups.size === 1) return
     const sizeOf = (signature: number): number => groups.get(signature)!.length + (signature === others ? end - clean : 0)
@@ -104,6 +97,18 @@ class Partition {
     for (const signature of groups.keys()) if (keep < 0 || sizeOf(signature) > sizeOf(keep)) keep = signature
     if (others >= 0 && keep !== others) for (let at = clean; at < end; at++) groups.get(others)!.push(this.order[at]!)
     this.moveOut(id, groups, keep)
+  }
+
+  private groupBySignature(start: number, end: number): Map<number, number[]> {
+    const groups = new Map<number, number[]>()
+    for (let at = start; at < end; at++) {
+      const state = this.order[at]!
+      const signature = this.signature(state)
+      const list = groups.get(signature)
+      if (list === undefined) groups.set(signature, [state])
+      else list.push(state)
+    }
+    return groups
   }
 
   /** Gives every group but `keep` a class of its own, at the front of the old class's places. */

@@ -100,7 +100,7 @@ test('deleting the rule that decided changes the verdict or who decides', () => 
 test('a rule for a link decides what a rule for its target decides, on the target’s path', () => {
   const link = fc.constantFrom(...DIRECTORY_LINKS)
   fc.assert(
-    fc.property(link, fc.constantFrom('path', 'dir', 'pattern'), path, anyRule, question, ([from, to], kind, below, base, asked) => {
+    fc.property(fc.record({ link, kind: fc.constantFrom('path', 'dir', 'pattern'), below: path, base: anyRule, asked: question }), ({ link: [from, to], kind, below, base, asked }) => {
       const at = (root: string): Match =>
         kind === 'path' ? { kind, path: root + below } : kind === 'dir' ? { kind, dir: `${root + below}/`, recursive: true } : { kind: 'pattern', pattern: `${root}/**` }
       const verdict = (root: string): string =>

@@ -71,15 +71,16 @@ class Reader implements Manifests {
   }
 
   read(root: Node): void {
+    if (root.kind !== 'map') return this.say('MERLON_POLICY_NOT_AN_OBJECT', root, { problem: 'it is no mapping' })
     const kind = text(root, 'kind')
     const version = text(root, 'apiVersion')
-    if (root.kind !== 'map') return this.say('MERLON_POLICY_NOT_AN_OBJECT', root, { problem: 'it is no mapping' })
+    if (kind !== undefined && version !== undefined) return this.object(root, kind, version)
     // Directories hold other YAML too: values of a chart, settings of a tool.
-    if (kind === undefined && version === undefined) return this.say('MERLON_POLICY_UNKNOWN_KIND', root, { kind: 'a document without kind' })
-    if (kind === undefined || version === undefined) {
-      const missing = kind === undefined ? 'kind' : 'apiVersion'
-      return this.say('MERLON_POLICY_NOT_AN_OBJECT', root, { problem: `it has no ${missing}` })
-    }
+    if (kind === version) return this.say('MERLON_POLICY_UNKNOWN_KIND', root, { kind: 'a document without kind' })
+    this.say('MERLON_POLICY_NOT_AN_OBJECT', root, { problem: `it has no ${kind === undefined ? 'kind' : 'apiVersion'}` })
+  }
+
+  private object(root: Node, kind: string, version: string): void {
     if (kind === 'List' || (kind.endsWith('List') && isPolicyKind(kind.replace(/List$/, ''), version))) return this.list(root)
     if (isPolicyKind(kind, version)) return this.policy(root, kind, version)
     if (UNSUPPORTED_KINDS.includes(kind) && version.startsWith(POLICY_GROUP)) return this.say('MERLON_POLICY_UNSUPPORTED_KIND', root, { kind })

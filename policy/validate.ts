@@ -6,6 +6,7 @@ import type { Schema } from './schema.ts'
 import type { Finding } from './types.ts'
 
 type ObjectSchema = Extract<Schema, { type: 'object' }>
+type ScalarSchema = Extract<Schema, { type: 'string' | 'boolean' | 'integer' }>
 
 /** Findings of one object; empty: the API server would store it, as far as the schema goes. */
 export function validate(root: Node, schema: Schema, source: Source): readonly Finding[] {
@@ -34,6 +35,15 @@ class Validator {
         return node.kind === 'map' ? this.map(node, schema.values, path) : this.wrongType(node, 'a mapping', path)
       case 'list':
         return node.kind === 'list' ? this.list(node.items, schema, path, node.span) : this.wrongType(node, 'a list', path)
+      case 'string':
+      case 'boolean':
+      case 'integer':
+        return this.scalar(node, schema, path)
+    }
+  }
+
+  private scalar(node: Node, schema: ScalarSchema, path: string): void {
+    switch (schema.type) {
       case 'string':
         return isValue(node, 'string') ? this.string(node.value, schema, path, node.span) : this.wrongType(node, 'a string', path)
       case 'boolean':

@@ -12,18 +12,25 @@ export type AddressResult = { readonly ok: true; readonly value: Address } | { r
 const SOCKET_PATH_MAX = 107
 
 export function parseAddress(text: string): AddressResult {
-  const refuse = (why: string): AddressResult => ({ ok: false, code: 'MERLON_RUNTIME_ADDRESS', message: `Cannot use address "${text}": ${why}` })
-  if (text.startsWith('unix:')) {
-    const path = text.slice('unix:'.length).replace(/^\/\/(?=\/)/, '')
-    if (!isAbsolute(path)) return refuse('a socket needs an absolute path, as in unix:/run/name.sock')
-    if (Buffer.byteLength(path) > SOCKET_PATH_MAX) return refuse(`a socket's path has at most ${SOCKET_PATH_MAX} bytes`)
-    return { ok: true, value: { kind: 'unix', path } }
-  }
+  const parsed = text.startsWith('unix:') ? parseSocket(text.slice('unix:'.length)) : parseHostPort(text)
+  if (typeof parsed !== 'string') return { ok: true, value: parsed }
+  return { ok: false, code: 'MERLON_RUNTIME_ADDRESS', message: `Cannot use address "${text}": ${parsed}` }
+}
+
+/** The address, or what is wrong with it; so is parseHostPort. */
+function parseSocket(text: string): Address | string {
+  const path = text.replace(/^\/\/(?=\/)/, '')
+  if (!isAbsolute(path)) return 'a socket needs an absolute path, as in unix:/run/name.sock'
+  if (Buffer.byteLength(path) > SOCKET_PATH_MAX) return `a socket's path has at most ${SOCKET_PATH_MAX} bytes`
+  return { kind: 'unix', path }
+}
+
+function parseHostPort(text: string): Address | string {
   const match = /^(?:\[(?<six>[^\]]+)\]|(?<four>[^:]+)):(?<port>\d{1,5})$/.exec(text)
   const port = Number(match?.groups?.['port'])
   const host = match?.groups?.['six'] ?? match?.groups?.['four']
-  if (host === undefined || port > 65_535) return refuse('use unix:/path or host:port, as in 127.0.0.1:32767')
-  return { ok: true, value: { kind: 'tcp', host, port } }
+  if (host === undefined || port > 65_535) return 'use unix:/path or host:port, as in 127.0.0.1:32767'
+  return { kind: 'tcp', host, port }
 }
 
 /** As gRPC wants it. */

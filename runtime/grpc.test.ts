@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { makeGenericClientConstructor, type ClientDuplexStream, type ServiceClientConstructor } from '@grpc/grpc-js'
+import { makeGenericClientConstructor, type ClientDuplexStream } from '@grpc/grpc-js'
 import { Backoff } from './backoff.ts'
 import { SimulatedClock } from './clock.ts'
 import { isReady, keepConnected, openClient, serve, type RunningServer } from './grpc.ts'
@@ -13,7 +13,7 @@ import { clientDuplex, serverDuplex, type ServerDuplex, type StreamEnd } from '.
 
 const bytes = (value: Buffer): Buffer => value
 const definition = { Talk: { path: '/test.Echo/Talk', requestStream: true, responseStream: true, requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes } } as const
-const EchoClient = makeGenericClientConstructor(definition, 'Echo') as ServiceClientConstructor
+const EchoClient = makeGenericClientConstructor(definition, 'Echo')
 type EchoClient = InstanceType<typeof EchoClient>
 
 const open = (client: EchoClient): ReturnType<typeof clientDuplex<Buffer, Buffer>> =>

@@ -115,7 +115,7 @@ function sender<Out>(call: Writable, end: End): { ended: Promise<StreamEnd>; sen
     },
     async sendThrough(message) {
       if (!end.open || call.writableEnded) return false
-      const written = new Promise<boolean>((resolve) => call.write(message, (error) => resolve(error == null)))
+      const written = new Promise<boolean>((resolve) => call.write(message, (error) => resolve(error === null || error === undefined)))
       return Promise.race([written, end.promise.then(() => false)])
     },
   }

@@ -182,7 +182,7 @@ function realise(match: Match, draw: Draw): Uint8Array {
     case 'name':
       return UTF8.encode(`${['', '/', '/a/', '/usr/bin/', '/b/a/'][draw(5)]}${match.name}`)
     case 'dir':
-      return UTF8.encode([match.dir.slice(0, -1), match.dir, `${match.dir}a`, `${match.dir}x.sh`, `${match.dir}a/b`, `${match.dir}/a`][draw(6)]!)
+      return UTF8.encode([match.dir.slice(0, -1), match.dir, `${match.dir}a`, `${match.dir}x.sh`, `${match.dir}a/b`, `${match.dir}/a`][draw(6)])
     case 'pattern': {
       const parsed = parseGlob(match.pattern)
       return Uint8Array.from(parsed.ok ? parsed.nodes.flatMap(node => realiseNode(node, draw)) : [])
