@@ -2,7 +2,7 @@
 // The specification: docs/semantics.md as code. Written to be read and believed, not to be fast. It finds the winner by comparing the
 // clauses that match, by the written rules, and so takes nothing on trust from the order that plan.ts puts them in.
 import { parseGlob, type GlobNode } from './glob.ts'
-import { OPERATIONS, type Answer, type Clause, type Match, type Plan, type Question, type Section } from './types.ts'
+import { OPERATIONS, type Answer, type Clause, type Match, type Operation, type Plan, type Question, type Section } from './types.ts'
 
 /** Linux's PATH_MAX counts the final NUL. */
 const LONGEST_PATH = 4095
@@ -10,11 +10,11 @@ const SLASH = 0x2f
 
 /** What a plan says to one operation. `question.sources` may be empty: then only clauses without sources match. */
 export function evaluate(plan: Plan, question: Question): Answer {
-  const section: Section = question.operation === 'exec' ? 'process' : 'file'
+  const section = sectionOf(question.operation)
   const reserved = plan.clauses.length + (section === 'process' ? 1 : 2)
   if (question.path.length > LONGEST_PATH) return { verdict: plan.undecidable[section].verdict, clause: reserved + 2 }
 
-  const matching = plan.clauses.filter((clause) => clauseMatches(clause, section, question))
+  const matching = plan.clauses.filter((clause) => clauseMatches(clause, question))
   const winner = matching.reduce<Clause | undefined>((best, clause) => (best === undefined || precedes(clause, best) ? clause : best), undefined)
   if (winner !== undefined) return { verdict: winner.verdict, clause: plan.clauses.indexOf(winner) + 1 }
 
@@ -22,14 +22,25 @@ export function evaluate(plan: Plan, question: Question): Answer {
   return fallback === undefined ? { verdict: 'Allow', clause: 0 } : { verdict: fallback.verdict, clause: reserved }
 }
 
-function clauseMatches(clause: Clause, section: Section, question: Question): boolean {
+export function sectionOf(operation: Operation): Section {
+  return operation === 'exec' ? 'process' : 'file'
+}
+
+export function clauseMatches(clause: Clause, question: Question): boolean {
+  return clause.section === sectionOf(question.operation) && planeMatches(clause, question) && sourceMatches(clause, question) && objectMatches(clause, question)
+}
+
+export function planeMatches(clause: Clause, question: Question): boolean {
   const plane = OPERATIONS.indexOf(question.operation) * 2 + (question.owner ? 1 : 0)
-  return (
-    clause.section === section &&
-    ((clause.planes >> plane) & 1) === 1 &&
-    (clause.sources.length === 0 || clause.sources.some((source) => question.sources.some((given) => equal(bytesOf(source), given)))) &&
-    clause.matches.some((match) => matches(match, question.path))
-  )
+  return ((clause.planes >> plane) & 1) === 1
+}
+
+export function sourceMatches(clause: Clause, question: Question): boolean {
+  return clause.sources.length === 0 || clause.sources.some((source) => question.sources.some((given) => equal(bytesOf(source), given)))
+}
+
+export function objectMatches(clause: Clause, question: Question): boolean {
+  return clause.matches.some((match) => matches(match, question.path))
 }
 
 /* ---- Which rule decides ---- */
@@ -38,15 +49,24 @@ const SHAPES = ['path', 'name', 'pattern', 'dir']
 const STRICTNESS = ['Block', 'Audit', 'Allow']
 const KINDS = ['KubeArmorPolicy', 'KubeArmorClusterPolicy', 'KubeArmorHostPolicy', '']
 
+/** What settles which of two clauses decides, in the order of "Which rule decides"; `equal`: nothing does. */
+export const PRECEDENCE = ['source', 'shape', 'directory', 'verdict', 'credit', 'credit', 'credit', 'credit', 'credit', 'credit'] as const
+export type Precedence = (typeof PRECEDENCE)[number] | 'equal'
+
 /** True when `a` decides rather than `b`. */
 function precedes(a: Clause, b: Clause): boolean {
+  return compare(a, b).first
+}
+
+/** Whether `a` decides rather than `b`, and by which rule. */
+export function compare(a: Clause, b: Clause): { readonly first: boolean; readonly by: Precedence } {
   const left = rank(a)
   const right = rank(b)
   for (const [index, value] of left.entries()) {
     const other = right[index] ?? value
-    if (value !== other) return value < other
+    if (value !== other) return { first: value < other, by: PRECEDENCE[index] ?? 'equal' }
   }
-  return false
+  return { first: false, by: 'equal' }
 }
 
 /** The rules of "Which rule decides" from the first to the last; the smaller one wins. */
