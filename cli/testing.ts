@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import type { TestContext } from 'node:test'
 import { run } from './run.ts'
 
 export interface Captured {
@@ -18,4 +22,11 @@ export async function captured(args: readonly string[], signal: AbortSignal = ne
 
 function text(stream: PassThrough): string {
   return (stream.read() as Buffer | null)?.toString() ?? ''
+}
+
+/** A directory that is gone after the test. */
+export async function scratch(context: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'merlon-cli-'))
+  context.after(() => rm(directory, { recursive: true }))
+  return directory
 }

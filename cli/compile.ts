@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { compile, dump, DUMPS, type CompileResult, type Dump } from '../policy/compile.ts'
+import { makePlan } from '../policy/plan.ts'
+import { renderFinding } from '../policy/render.ts'
+import type { Plan, Policy, Workload } from '../policy/types.ts'
+import { loadPolicies, type Loaded } from './manifests.ts'
+import { harmless } from './terminal.ts'
+import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
+import { readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
+
+const HELP = `Usage: merlon compile PATH... [OPTION]...
+
+Compiles policies to the table that the kernel decides with, and says what came of it: rules, states, bytes, hash. Without a
+description of a workload each policy is compiled on its own, whatever it selects; with one, all policies that select it together,
+as an agent would get them.
+
+${WORKLOAD_HELP}
+  --stats                every number of each table
+  --dump STEP            one step of the compilation: ${DUMPS.join(', ')}
+  -o, --output FILE      write the table; wants one policy, or a workload
+
+Exit codes: 0 compiled, 1 a policy is refused or a table too large, 2 usage or files.
+`
+
+export const verb: Verb = { help: HELP, run }
+
+const OPTIONS = { ...WORKLOAD_OPTIONS, stats: { type: 'boolean' }, dump: { type: 'string' }, output: { type: 'string', short: 'o' } } as const
+
+interface Job {
+  readonly name: string
+  readonly plan: Plan
+}
+
+async function run(args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = readArgs(args, OPTIONS, Infinity)
+  if ([values.stats, values.dump, values.output].filter((each) => each !== undefined).length > 1) throw new UsageError('Use one of --stats, --dump and --output')
+  const step = values.dump === undefined ? undefined : readChoice('dump', values.dump, DUMPS)
+  const loaded = await loadPolicies(positionals, io)
+  const jobs = jobsOf(loaded, values)
+  if (values.output !== undefined && jobs.length !== 1) throw new UsageError(`A file takes one table, and these are ${jobs.length}: name one policy, or describe a workload`)
+  let failed = loaded.errors.length > 0
+  for (const job of jobs) {
+    if (step !== undefined) io.stdout.write(dumped(job, step, jobs.length > 1))
+    else if (!(await compiled(job, { io, loaded, stats: values.stats === true, output: values.output }))) failed = true
+  }
+  if (jobs.length === 0) io.stderr.write('There is no policy in these files.\n')
+  return failed ? EXIT_NEGATIVE : EXIT_OK
+}
+
+function jobsOf({ policies, namespaces }: Loaded, values: WorkloadValues): readonly Job[] {
+  const described = values.namespace ?? values.labels ?? values.container ?? values.host
+  if (described === undefined) return policies.map((policy) => ({ name: nameOf(policy), plan: planAlone(policy, readWorkload(values, namespaces).options.filePosture) }))
+  const { workload, options } = readWorkload(values, namespaces)
+  return [{ name: workload.host ? 'this host' : `this workload of namespace ${workload.namespace}`, plan: makePlan(policies, workload, options) }]
+}
+
+/** The plan of a workload that this policy selects, and no other. */
+function planAlone(policy: Policy, filePosture: 'audit' | 'block'): Plan {
+  const host = policy.kind === 'KubeArmorHostPolicy'
+  const workload: Workload = { host, namespace: policy.namespace, pod: '', container: '', labels: {} }
+  const selector = { matchLabels: host ? { 'kubernetes.io/hostname': '*' } : ({} as Record<string, string>), matchExpressions: [], containers: [] }
+  return makePlan([{ ...policy, selector }], workload, { filePosture, untrackedNamespaces: [] })
+}
+
+function nameOf({ kind, namespace, name, position }: Policy): string {
+  return `${kind} ${[namespace, name].filter((part) => part !== '').join('/')} (${position.file}:${position.line})`
+}
+
+function dumped({ name, plan }: Job, step: Dump, named: boolean): string {
+  return `${named ? `# ${harmless(name)}\n` : ''}${dump(plan, step)}`
+}
+
+interface Wanted {
+  readonly io: Io
+  readonly loaded: Loaded
+  readonly stats: boolean
+  readonly output: string | undefined
+}
+
+/** Whether there is a table. */
+async function compiled({ name, plan }: Job, { io, loaded, stats, output }: Wanted): Promise<boolean> {
+  const result: CompileResult = compile(plan, { sha256: (bytes) => createHash('sha256').update(bytes).digest() })
+  if (!result.ok) {
+    for (const finding of result.findings) io.stderr.write(`${renderFinding(finding, loaded.contents.get(finding.position.file))}\n`)
+    return false
+  }
+  const { states, bytes } = result.stats
+  io.stdout.write(`${harmless(name)}: clauses ${plan.clauses.length}, states ${states}, bytes ${bytes}, ${result.hash.slice(0, 12)}\n`)
+  if (stats) for (const [key, value] of Object.entries(result.stats)) io.stdout.write(`  ${key.padEnd(10)} ${String(value)}\n`)
+  if (output !== undefined) await save(output, result.table)
+  return true
+}
+
+async function save(file: string, table: Uint8Array): Promise<void> {
+  try {
+    await writeFile(file, table)
+  } catch (error) {
+    throw new TroubleError('MERLON_CLI_CANNOT_WRITE', `Cannot write ${file}: ${(error as Error).message}`, { cause: error })
+  }
+}

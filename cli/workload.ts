@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The options by which a command line describes one container, or one host.
+import type { PlanOptions } from '../policy/plan.ts'
+import type { NamespaceFacts } from '../policy/read.ts'
+import type { Workload } from '../policy/types.ts'
+import { readChoice, UsageError } from './verb.ts'
+
+export const WORKLOAD_OPTIONS = {
+  namespace: { type: 'string', short: 'n' },
+  labels: { type: 'string', short: 'l' },
+  container: { type: 'string', short: 'c' },
+  host: { type: 'boolean' },
+  posture: { type: 'string' },
+} as const
+
+export const WORKLOAD_HELP = `  -n, --namespace NAME   namespace of the workload (default: default)
+  -l, --labels K=V,...   its labels
+  -c, --container NAME   the container's name, for policies that are restricted to some
+  --host                 a host, not a container; host policies select it by its labels
+  --posture WORD         audit or block: what allow-lists do with the rest; by default what the namespace in
+                         the manifests says, or else audit`
+
+export interface WorkloadValues {
+  readonly namespace?: string | undefined
+  readonly labels?: string | undefined
+  readonly container?: string | undefined
+  readonly host?: boolean | undefined
+  readonly posture?: string | undefined
+}
+
+export interface Described {
+  readonly workload: Workload
+  readonly options: PlanOptions
+}
+
+export function readWorkload(values: WorkloadValues, namespaces: readonly NamespaceFacts[]): Described {
+  const labels = readLabels(values.labels ?? '')
+  const given = values.posture === undefined ? undefined : readChoice('posture', values.posture, ['audit', 'block'])
+  if (values.host === true) {
+    if (values.namespace !== undefined || values.container !== undefined) throw new UsageError('A host has no --namespace and no --container')
+    return { workload: { host: true, namespace: '', pod: '', container: '', labels }, options: { filePosture: given ?? 'audit' } }
+  }
+  const namespace = values.namespace ?? 'default'
+  const annotated = namespaces.find(({ name }) => name === namespace)?.filePosture
+  return { workload: { host: false, namespace, pod: '', container: values.container ?? '', labels }, options: { filePosture: given ?? annotated ?? 'audit' } }
+}
+
+function readLabels(text: string): Readonly<Record<string, string>> {
+  const pairs = text.split(',').map((pair) => pair.trim()).filter((pair) => pair !== '')
+  return Object.fromEntries(pairs.map((pair) => {
+    const at = pair.indexOf('=')
+    if (at <= 0) throw new UsageError(`Cannot use --labels ${JSON.stringify(text)}: write key=value pairs with commas between them`)
+    return [pair.slice(0, at), pair.slice(at + 1)]
+  }))
+}
