@@ -51,8 +51,8 @@ test: build sanitizers build/guests ## Run everything: lint, types, unit, kernel
 	@$(RUNNER) all
 demo: build ## Show the main job on real input: examples/demo
 	@$(NODE) test/e2e/demo.ts
-bench: build/npm ## Measure the compiler: times and table sizes by number of rules
-	@$(NODE) bench/compile.ts
+bench: build build/guests ## Measure what Merlon costs, in instructions, on all kernels
+	@$(NODE) bench/run.ts
 vm: build/guests ## A shell in a guest (KERNEL=6.1, 6.12 or 7.2) or RUN=script; the script's status is printed, make itself ends with 2
 	@$(NODE) test/support/vm/main.ts --kernel $(KERNEL) -- $(RUN)
 
