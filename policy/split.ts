@@ -95,6 +95,12 @@ interface Group {
   readonly states: number
 }
 
+interface Join {
+  readonly i: number
+  readonly j: number
+  readonly group: Group
+}
+
 /** Joins the two groups that cost least, over and over. */
 class Joining {
   private readonly groups: Group[]
@@ -112,9 +118,7 @@ class Joining {
   }
 
   run(): Split {
-    while (this.groups.length > 1) {
-      const best = this.cheapest(false) ?? (this.groups.length > MAX_AUTOMATA ? this.cheapest(true) : undefined)
-      if (best === undefined) break
+    for (let best = this.next(); best !== undefined; best = this.next()) {
       this.groups.splice(best.j, 1)
       this.groups[best.i] = best.group
     }
@@ -123,14 +127,23 @@ class Joining {
     return { ok: true, background: first!.background!, others: others.map(group => group.globs) }
   }
 
-  /** `forced`: at any price below the limit. */
-  private cheapest(forced: boolean): { readonly i: number; readonly j: number; readonly group: Group } | undefined {
-    let best: { readonly i: number; readonly j: number; readonly group: Group; readonly growth: number } | undefined
+  private next(): Join | undefined {
+    const modest = this.limits.apart === true ? undefined : this.cheapest(sum => Math.max(TOGETHER, GROWTH * sum))
+    if (modest !== undefined || this.groups.length <= MAX_AUTOMATA) return modest
+    // Where groups have to be joined, the search goes from cheap to dear: a failed attempt costs what it was allowed.
+    for (let most = TOGETHER; most < this.limits.states * 2; most *= 2) {
+      const best = this.cheapest(() => most)
+      if (best !== undefined) return best
+    }
+    return undefined
+  }
+
+  private cheapest(limitFor: (sum: number) => number): Join | undefined {
+    let best: (Join & { readonly growth: number }) | undefined
     for (let i = 0; i < this.groups.length; i++) {
       for (let j = i + 1; j < this.groups.length; j++) {
         const sum = this.groups[i]!.states + this.groups[j]!.states
-        const modest = this.limits.apart === true ? 0 : Math.min(this.limits.states, Math.max(TOGETHER, GROWTH * sum))
-        const group = this.join(this.groups[i]!, this.groups[j]!, forced ? this.limits.states : modest)
+        const group = this.join(this.groups[i]!, this.groups[j]!, Math.min(this.limits.states, limitFor(sum)))
         const growth = group === undefined ? Infinity : group.states - sum
         if (group !== undefined && (best === undefined || growth < best.growth)) best = { i, j, group, growth }
       }
@@ -138,8 +151,8 @@ class Joining {
     return best
   }
 
+  /** Both in one, unless that has more than `limit` states. */
   private join(a: Group, b: Group, limit: number): Group | undefined {
-    if (limit === 0) return undefined
     let known = this.tried.get(a)
     if (known === undefined) this.tried.set(a, (known = new Map()))
     let result = known.get(b)
@@ -149,7 +162,7 @@ class Joining {
       result = { limit, group }
       known.set(b, result)
     }
-    return result.group
+    return result.group !== undefined && result.group.states <= limit ? result.group : undefined
   }
 
   private onTree(globs: Globs, limit: number): Group | undefined {
