@@ -8,7 +8,7 @@ import { minimise } from './minimise.ts'
 import type { Objects, Subjects } from './objects.ts'
 import { split, type SplitLimits } from './split.ts'
 import type { Pattern } from './subset.ts'
-import { Leaves, makeTrie } from './trie.ts'
+import { Leaves, makeTrie, NONE } from './trie.ts'
 import type { Plan } from './types.ts'
 
 /** The automaton's accepts are indices into `accepts`; accept 0 is object 0, subject 0. `starts`: of each of the automata that share the states. */
@@ -47,9 +47,10 @@ function addShape(shape: Shape, clause: number, leaves: Leaves, patterns: Patter
     return
   }
   const leaf = leaves.at(shape.bytes)
-  const list = shape.kind === 'literal' ? leaf.exact : shape.recursive ? leaf.recursive : leaf.within
-  // Clauses come in ascending order, so the list stays sorted.
-  if (list.at(-1) !== clause) list.push(clause)
+  const list = shape.kind === 'literal' ? 'exact' : shape.recursive ? 'recursive' : 'within'
+  // Clauses come in ascending order, so the list stays sorted. Few lists have more than one.
+  if (leaf[list] === NONE) leaf[list] = [clause]
+  else if (leaf[list].at(-1) !== clause) leaf[list].push(clause)
 }
 
 /** `culprits`: clauses that multiply states, where even MAX_AUTOMATA automata are too few. */
