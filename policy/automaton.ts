@@ -27,7 +27,7 @@ export class Numbers {
   length = 0
 
   constructor(capacity = 1024) {
-    this.values = new Int32Array(capacity)
+    this.values = new Int32Array(Math.max(capacity, 16))
   }
 
   push(value: number): void {
@@ -39,9 +39,9 @@ export class Numbers {
     this.values[this.length++] = value
   }
 
-  /** The values so far, without the spare room. */
+  /** The values so far, without the spare room. No more may be pushed. */
   done(): Int32Array {
-    return this.values.slice(0, this.length)
+    return this.values.subarray(0, this.length)
   }
 }
 
@@ -52,11 +52,11 @@ export class Numbers {
  */
 export class StateTable {
   readonly classes: number
-  readonly accept = new Numbers()
-  readonly fallback = new Numbers()
-  readonly first = new Numbers()
-  private edgeClass = new Numbers()
-  private edgeTarget = new Numbers()
+  readonly accept: Numbers
+  readonly fallback: Numbers
+  readonly first: Numbers
+  private readonly edgeClass: Numbers
+  private readonly edgeTarget: Numbers
   private slots: Int32Array
   private pendingClass: Int32Array
   private pendingTarget: Int32Array
@@ -65,7 +65,12 @@ export class StateTable {
   /** `expected`: how many states there may be, as far as is known. */
   constructor(classes: number, expected = 1024) {
     this.classes = classes
-    this.slots = new Int32Array(1 << (33 - Math.clz32(expected))).fill(-1)
+    this.accept = new Numbers(expected)
+    this.fallback = new Numbers(expected)
+    this.first = new Numbers(expected + 1)
+    this.edgeClass = new Numbers(expected)
+    this.edgeTarget = new Numbers(expected)
+    this.slots = new Int32Array(1 << (34 - Math.clz32(expected))).fill(-1)
     this.pendingClass = new Int32Array(classes + 1)
     this.pendingTarget = new Int32Array(classes + 1)
     this.first.push(0)
@@ -94,7 +99,7 @@ export class StateTable {
     }
     const state = this.append(accept, target)
     this.slots[slot] = state
-    if (this.states * 2 > this.slots.length) this.grow()
+    if (this.states * 3 > this.slots.length) this.grow()
     return state
   }
 

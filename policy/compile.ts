@@ -8,25 +8,26 @@ import { encode } from './encode.ts'
 import { dumpShapes, shapesOf } from './expression.ts'
 import { decisionWord, dumpObjects, makeSubjects, Objects, reservedClauses, type DecisionVector, type Subjects } from './objects.ts'
 import { renumber, type Numbered } from './renumber.ts'
-import type { SubsetLimits } from './subset.ts'
+import type { SplitLimits } from './split.ts'
 import { MAX_INDEX, MAX_PAGES, PAGE } from './table.ts'
 import { dumpTrie } from './trie.ts'
 import type { Finding, Plan } from './types.ts'
 
 /** Well above what real rules need and a table of 16 MiB can hold, and reached within a second. */
-const LIMITS: SubsetLimits = { states: 1 << 18, work: 1 << 25 }
+export const LIMITS: SplitLimits = { states: 1 << 18, work: 1 << 25 }
 
 /** At most so many clauses are named when states multiply. */
 const CULPRITS = 5
 
 export interface CompileOptions {
   /** For tests: where state growth is refused. */
-  readonly limits?: SubsetLimits
+  readonly limits?: SplitLimits
   /** SHA-256 of some bytes; node:crypto's is several times as fast as the one that needs nothing from Node. */
   readonly sha256?: (bytes: Uint8Array) => Uint8Array
 }
 
 export interface CompileStats {
+  readonly automata: number
   readonly states: number
   readonly classes: number
   readonly cells: number
@@ -68,6 +69,7 @@ export function compile(plan: Plan, options: CompileOptions = {}): CompileResult
   const encoded = encode(parts, options.sha256)
   if ('pages' in encoded) return { ok: false, findings: [tooLarge(plan, encoded.pages)] }
   const stats = {
+    automata: numbered.starts.length,
     states: numbered.automaton.states,
     classes: inputs.alphabet.count,
     cells: comb.cells,
@@ -88,7 +90,7 @@ interface Steps {
   readonly vectors: readonly DecisionVector[]
 }
 
-function runSteps(plan: Plan, limits: SubsetLimits): Steps | { readonly ok: false; readonly findings: readonly Finding[] } {
+function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false; readonly findings: readonly Finding[] } {
   // The decision word has 24 bits for a clause.
   if (plan.clauses.length + 4 >= MAX_INDEX) return { ok: false, findings: [tooLarge(plan, MAX_PAGES + 1)] }
   const subjects = makeSubjects(plan)
@@ -101,7 +103,7 @@ function runSteps(plan: Plan, limits: SubsetLimits): Steps | { readonly ok: fals
   return { ok: true, inputs, subjects, numbered, comb, vectors: numbered.objects.map(object => objects.vectors[object]!) }
 }
 
-function tooManyStates(plan: Plan, culprits: readonly number[], limits: SubsetLimits): readonly Finding[] {
+function tooManyStates(plan: Plan, culprits: readonly number[], limits: SplitLimits): readonly Finding[] {
   return culprits.slice(0, CULPRITS).map(index => {
     const { origin } = plan.clauses[index]!
     return {

@@ -1,23 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// All matches of a plan as one minimal automaton, whose accept states name an object and a subject class.
-//
-// In layers, so that the common case stays linear: the *background* decides paths that have left every literal (patterns and names, times the
-// areas of directories); it is minimised first. The trie of literals then lies on top of it: each node has the edges of the background state
-// that its path leads to, except where the tree goes on. Trees have no cycles, so their states are folded bottom up in one pass.
+// All matches of a plan as a minimal automaton, or a few (docs/table.md, "Automata"), whose accept states name an object and a subject class.
 import { makeAlphabet, SLASH, type Alphabet, type ByteSet } from './alphabet.ts'
-import { Numbers, StateTable, step, type Automaton } from './automaton.ts'
+import type { Automaton } from './automaton.ts'
 import { collectSets, shapesOf, type Shape } from './expression.ts'
-import { merge } from './merge.ts'
+import { Accepts, Background, layer, type Accept } from './layers.ts'
 import { minimise } from './minimise.ts'
 import type { Objects, Subjects } from './objects.ts'
-import { subsetConstruction, type Pattern, type SubsetLimits } from './subset.ts'
-import { Leaves, makeTrie, type Trie } from './trie.ts'
+import { split, type SplitLimits } from './split.ts'
+import type { Pattern } from './subset.ts'
+import { Leaves, makeTrie, NONE } from './trie.ts'
 import type { Plan } from './types.ts'
-
-export interface Accept {
-  readonly object: number
-  readonly subject: number
-}
 
 /** The automaton's accepts are indices into `accepts`; accept 0 is object 0, subject 0. `starts`: of each of the automata that share the states. */
 export interface Dfa {
@@ -55,204 +47,50 @@ function addShape(shape: Shape, clause: number, leaves: Leaves, patterns: Patter
     return
   }
   const leaf = leaves.at(shape.bytes)
-  const list = shape.kind === 'literal' ? leaf.exact : shape.recursive ? leaf.recursive : leaf.within
-  // Clauses come in ascending order, so the list stays sorted.
-  if (list.at(-1) !== clause) list.push(clause)
+  const list = shape.kind === 'literal' ? 'exact' : shape.recursive ? 'recursive' : 'within'
+  // Clauses come in ascending order, so the list stays sorted. Few lists have more than one.
+  if (leaf[list] === NONE) leaf[list] = [clause]
+  else if (leaf[list].at(-1) !== clause) leaf[list].push(clause)
 }
 
-export function makeDfa(inputs: Inputs, objects: Objects, limits: SubsetLimits): DfaResult {
+/** `culprits`: clauses that multiply states, where even MAX_AUTOMATA automata are too few. */
+export function makeDfa(inputs: Inputs, objects: Objects, limits: SplitLimits): DfaResult {
   const { alphabet } = inputs
-  const subset = subsetConstruction(inputs.patterns, alphabet, limits)
-  if (!subset.ok) return subset
-  const globs = minimise(subset.automaton).automaton
   const trie = makeTrie(inputs.leaves, alphabet)
-  const background = new Background(globs, subset.sets, trie, alphabet.classOf[SLASH]!)
-  if (!background.explore(limits.states)) return { ok: false, culprits: culpritsOf(inputs) }
+  const groups = split(inputs.patterns, trie, alphabet, limits)
+  if (!groups.ok) return groups
   const accepts = new Accepts()
-  const base = minimise(background.automaton(clauses => accepts.idOf(objects.objectOf(clauses), 0)))
-  const table = new StateTable(alphabet.count, base.automaton.states + trie.nodes)
-  for (let state = 0; state < base.automaton.states; state++) copyState(base.automaton, state, table)
-  const start = layTrie(trie, { base, background, objects, accepts, table })
-  return { ok: true, dfa: { alphabet, automaton: table.automaton(start), starts: [start], accepts: accepts.list } }
+  const automata = [layer(groups.background, trie, objects, accepts)]
+  const noTrie = makeTrie(new Leaves(), alphabet)
+  for (const globs of groups.others) {
+    const background = new Background(globs, noTrie, alphabet.classOf[SLASH]!)
+    background.explore(Infinity)
+    automata.push(layer(background, noTrie, objects, accepts))
+  }
+  return { ok: true, dfa: { alphabet, ...join(automata), accepts: accepts.list } }
 }
 
-/** Directories times patterns are too many: blames the patterns, which every directory repeats. */
-function culpritsOf(inputs: Inputs): readonly number[] {
-  return [...new Set(inputs.patterns.map(pattern => pattern.clause))]
+/** Automata side by side; what does the same in several is there once. */
+function join(automata: readonly Automaton[]): { readonly automaton: Automaton; readonly starts: readonly number[] } {
+  if (automata.length === 1) return { automaton: automata[0]!, starts: [automata[0]!.start] }
+  const count = automata.reduce((sum, { states }) => sum + states, 0)
+  const edges = automata.reduce((sum, { edgeTarget }) => sum + edgeTarget.length, 0)
+  const all = { accept: new Int32Array(count), fallback: new Int32Array(count), first: new Int32Array(count + 1), edgeClass: new Uint8Array(edges), edgeTarget: new Int32Array(edges) }
+  const starts: number[] = []
+  let [state, edge] = [0, 0]
+  for (const each of automata) {
+    starts.push(each.start + state)
+    all.accept.set(each.accept, state)
+    all.edgeClass.set(each.edgeClass, edge)
+    for (let i = 0; i < each.states; i++) {
+      all.fallback[state + i] = each.fallback[i]! + state
+      all.first[state + i] = each.first[i]! + edge
+    }
+    for (let e = 0; e < each.edgeTarget.length; e++) all.edgeTarget[edge + e] = each.edgeTarget[e]! + state
+    state += each.states
+    edge += each.edgeTarget.length
+  }
+  all.first[count] = edges
+  const { automaton, map } = minimise({ ...all, classes: automata[0]!.classes, start: starts[0]!, states: count })
+  return { automaton, starts: starts.map(start => map[start]!) }
 }
-
-class Accepts {
-  readonly list: Accept[] = [{ object: 0, subject: 0 }]
-  private readonly ids = new Map<number, number>([[0, 0]])
-
-  idOf(object: number, subject: number): number {
-    // Both are below 2^24.
-    const key = object * 0x1000000 + subject
-    let id = this.ids.get(key)
-    if (id === undefined) {
-      id = this.list.push({ object, subject }) - 1
-      this.ids.set(key, id)
-    }
-    return id
-  }
-}
-
-/** States that are an area (trie.ts) and a state of the patterns, found from those that the paths of the tree lead to. */
-class Background {
-  /** For each node of the tree the state that its path leads to. */
-  readonly ofNode: Int32Array
-  private readonly globs: Automaton
-  private readonly sets: readonly (readonly number[])[]
-  private readonly trie: Trie
-  private readonly slash: number
-  private readonly ids = new Map<number, number>()
-  private readonly area = new Numbers()
-  private readonly glob = new Numbers()
-  private readonly combined = new Map<number, readonly number[]>()
-
-  constructor(globs: Automaton, sets: readonly (readonly number[])[], trie: Trie, slash: number) {
-    this.globs = globs
-    this.sets = sets
-    this.trie = trie
-    this.slash = slash
-    this.ofNode = new Int32Array(trie.nodes)
-  }
-
-  /** False when there are more than `limit` states. */
-  explore(limit: number): boolean {
-    const { trie, globs } = this
-    this.ofNode[0] = this.stateOf(trie.area[0]!, globs.start)
-    for (let node = 1; node < trie.nodes; node++) {
-      const above = this.ofNode[trie.parent[node]!]!
-      const glob = step(globs, this.glob.values[above]!, trie.class[node]!)
-      const same = this.area.values[above] === trie.area[node] && this.glob.values[above] === glob
-      this.ofNode[node] = same ? above : this.stateOf(trie.area[node]!, glob)
-    }
-    for (let state = 0; state < this.area.length; state++) {
-      if (this.area.length > limit) return false
-      this.visit(state, () => undefined)
-    }
-    return true
-  }
-
-  private stateOf(area: number, glob: number): number {
-    const key = area * this.globs.states + glob
-    let state = this.ids.get(key)
-    if (state === undefined) {
-      state = this.area.length
-      this.ids.set(key, state)
-      this.area.push(area)
-      this.glob.push(glob)
-    }
-    return state
-  }
-
-  /** Calls `edge` for each edge that may differ from the default, by ascending class; returns the default. */
-  private visit(state: number, edge: (c: number, target: number) => void): number {
-    const { globs, slash } = this
-    const area = this.area.values[state]!
-    const glob = this.glob.values[state]!
-    const afterSlash = this.stateOf(this.trie.areas[area]!.slash, step(globs, glob, slash))
-    let slashDone = false
-    for (let e = globs.first[glob]!; e < globs.first[glob + 1]!; e++) {
-      const c = globs.edgeClass[e]!
-      if (c >= slash && !slashDone) {
-        edge(slash, afterSlash)
-        slashDone = true
-      }
-      if (c !== slash) edge(c, this.stateOf(area, globs.edgeTarget[e]!))
-    }
-    if (!slashDone) edge(slash, afterSlash)
-    return this.stateOf(area, globs.fallback[glob]!)
-  }
-
-  automaton(acceptOf: (clauses: readonly number[]) => number): Automaton {
-    const first = new Numbers()
-    const [edgeClass, edgeTarget, fallback, accept] = [new Numbers(), new Numbers(), new Numbers(), new Numbers()]
-    for (let state = 0; state < this.area.length; state++) {
-      first.push(edgeClass.length)
-      const edges: [number, number][] = []
-      const target = this.visit(state, (c, to) => edges.push([c, to]))
-      for (const [c, to] of edges) {
-        if (to === target) continue
-        edgeClass.push(c)
-        edgeTarget.push(to)
-      }
-      fallback.push(target)
-      accept.push(acceptOf(this.clausesOf(state)))
-    }
-    first.push(edgeClass.length)
-    return {
-      classes: this.globs.classes,
-      start: 0,
-      states: this.area.length,
-      accept: accept.done(),
-      fallback: fallback.done(),
-      first: first.done(),
-      edgeClass: new Uint8Array(edgeClass.done()),
-      edgeTarget: edgeTarget.done(),
-    }
-  }
-
-  clausesOf(state: number): readonly number[] {
-    const area = this.area.values[state]!
-    const accept = this.globs.accept[this.glob.values[state]!]!
-    const key = area * this.sets.length + accept
-    let clauses = this.combined.get(key)
-    if (clauses === undefined) {
-      clauses = merge(this.trie.areas[area]!.clauses, this.sets[accept]!)
-      this.combined.set(key, clauses)
-    }
-    return clauses
-  }
-}
-
-function copyState(from: Automaton, state: number, table: StateTable): void {
-  for (let e = from.first[state]!; e < from.first[state + 1]!; e++) table.edge(from.edgeClass[e]!, from.edgeTarget[e]!)
-  table.finish(from.accept[state]!, from.fallback[state]!)
-}
-
-interface Ground {
-  readonly base: { readonly automaton: Automaton; readonly map: Int32Array }
-  readonly background: Background
-  readonly objects: Objects
-  readonly accepts: Accepts
-  readonly table: StateTable
-}
-
-/** Adds the states of the tree, leaves first, to a table that holds those of the background. Returns the state of the root. */
-function layTrie(trie: Trie, ground: Ground): number {
-  const { base, background, table } = ground
-  const state = new Int32Array(trie.nodes)
-  const child = new Int32Array(trie.nodes).fill(-1)
-  const sibling = new Int32Array(trie.nodes).fill(-1)
-  for (let node = trie.nodes - 1; node >= 0; node--) {
-    const under = base.map[background.ofNode[node]!]!
-    let next = child[node]!
-    for (let e = base.automaton.first[under]!; e < base.automaton.first[under + 1]!; e++) {
-      const c = base.automaton.edgeClass[e]!
-      for (; next >= 0 && trie.class[next]! < c; next = sibling[next]!) table.edge(trie.class[next]!, state[next]!)
-      if (next >= 0 && trie.class[next] === c) {
-        table.edge(c, state[next]!)
-        next = sibling[next]!
-      } else table.edge(c, base.automaton.edgeTarget[e]!)
-    }
-    for (; next >= 0; next = sibling[next]!) table.edge(trie.class[next]!, state[next]!)
-    state[node] = table.finish(acceptAt(trie, node, ground), base.automaton.fallback[under]!)
-    if (node > 0) {
-      sibling[node] = child[trie.parent[node]!]!
-      child[trie.parent[node]!] = node
-    }
-  }
-  return state[0]!
-}
-
-function acceptAt(trie: Trie, node: number, { base, background, objects, accepts }: Ground): number {
-  const state = background.ofNode[node]!
-  const alone = base.automaton.accept[base.map[state]!]!
-  if (trie.leaf[node]! < 0) return alone
-  const leaf = trie.leaves[trie.leaf[node]!]!
-  const object = leaf.exact.length === 0 ? accepts.list[alone]!.object : objects.objectOf(merge(leaf.exact, background.clausesOf(state)))
-  return accepts.idOf(object, leaf.subject)
-}
-

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
 import { arbitraryCase, type Case } from '../test/support/generate.ts'
-import { compile } from './compile.ts'
+import { compile, LIMITS, type CompileOptions } from './compile.ts'
 import { evaluate } from './evaluate.ts'
 import { openTable } from './lookup.ts'
 import { verifyTable } from './verify.ts'
@@ -13,8 +13,8 @@ const CASES = Number(process.env['MERLON_CASES'] ?? 100_000)
 const SEED = Number(process.env['MERLON_SEED'] ?? 1)
 const QUESTIONS = 50
 
-function compare({ plan, questions }: Case): void {
-  const compiled = compile(plan)
+function compare({ plan, questions }: Case, options: CompileOptions = {}): void {
+  const compiled = compile(plan, options)
   assert.ok(compiled.ok)
   assert.deepEqual(verifyTable(compiled.table), { ok: true })
   const table = openTable(compiled.table)
@@ -24,9 +24,19 @@ function compare({ plan, questions }: Case): void {
 }
 
 test('decide() agrees with evaluate() on small plans', () => {
-  fc.assert(fc.property(arbitraryCase(6, QUESTIONS), compare), { numRuns: Math.ceil(CASES / QUESTIONS / 2), seed: SEED })
+  fc.assert(fc.property(arbitraryCase(6, QUESTIONS), value => compare(value)), { numRuns: Math.ceil(CASES / QUESTIONS / 3), seed: SEED })
 })
 
 test('decide() agrees with evaluate() on plans with many clauses', () => {
-  fc.assert(fc.property(arbitraryCase(30, QUESTIONS), compare), { numRuns: Math.ceil(CASES / QUESTIONS / 2), seed: SEED })
+  fc.assert(fc.property(arbitraryCase(30, QUESTIONS), value => compare(value)), { numRuns: Math.ceil(CASES / QUESTIONS / 3), seed: SEED })
+})
+
+test('decide() agrees with evaluate() on tables of as many automata as there can be', () => {
+  const options = { limits: { ...LIMITS, apart: true } }
+  fc.assert(fc.property(arbitraryCase(20, QUESTIONS), value => compare(value, options)), { numRuns: Math.ceil(CASES / QUESTIONS / 3), seed: SEED })
+  const counts = fc.sample(arbitraryCase(20, 1), { numRuns: 100, seed: SEED }).map(({ plan }) => {
+    const compiled = compile(plan, options)
+    return compiled.ok ? compiled.stats.automata : 0
+  })
+  assert.deepEqual([...new Set(counts)].sort(), [1, 2, 3, 4])
 })

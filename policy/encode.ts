@@ -3,7 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Alphabet } from './alphabet.ts'
 import type { Comb } from './comb.ts'
-import type { Accept } from './dfa.ts'
+import type { Accept } from './layers.ts'
 import type { DecisionVector, Row } from './objects.ts'
 import { DECISION, FLAGS, HEADER, MAGIC, MAX_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
 

@@ -25,13 +25,11 @@ export type Shape =
   | { readonly kind: 'expression'; readonly expression: Expression }
 
 const UTF8 = new TextEncoder()
+const BEYOND_ASCII = /[^\0-\x7f]/
 
 /** The bytes of a text as UTF-8, one character each; the text itself where it is ASCII, which is cheap. */
 export function byteString(text: string): string {
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0x7f) return Array.from(UTF8.encode(text), byte => String.fromCharCode(byte)).join('')
-  }
-  return text
+  return BEYOND_ASCII.test(text) ? Array.from(UTF8.encode(text), byte => String.fromCharCode(byte)).join('') : text
 }
 
 /** The shapes whose union is what `match` covers. Throws where a pattern does not parse: the reader has refused such. */

@@ -72,7 +72,9 @@ export class Objects {
   private readonly fallbacks: readonly number[]
   private readonly words: readonly number[]
   private readonly planes: Uint8Array
-  private readonly ids = new Map<string, number>()
+  private readonly ids = new Map<number | string, number>()
+  /** By the clause, where it is the only one: most paths. */
+  private readonly ofSingle: Int32Array
 
   constructor(plan: Plan, subjects: Subjects) {
     this.plan = plan
@@ -86,24 +88,43 @@ export class Objects {
     this.words = plan.clauses.map((clause, i) => decisionWord(i + 1, clause.verdict))
     // A clause decides operations of its own section only, whatever its planes say.
     this.planes = Uint8Array.from(plan.clauses, clause => clause.planes & (clause.section === 'process' ? 0b000011 : 0b111100))
+    this.ofSingle = new Int32Array(plan.clauses.length).fill(-1)
     this.objectOf([])
   }
 
   /** The object class of paths that these clauses match; ascending 0-based indices into the plan. */
   objectOf(clauses: readonly number[]): number {
+    const single = clauses.length === 1 ? clauses[0]! : -1
+    if (single >= 0 && this.ofSingle[single]! >= 0) return this.ofSingle[single]!
+    const id = this.find(clauses)
+    if (single >= 0) this.ofSingle[single] = id
+    return id
+  }
+
+  private find(clauses: readonly number[]): number {
     const vector: (number | Row)[] = []
-    let key = ''
-    for (let plane = 0; plane < PLANES; plane++) {
-      const decision = this.decide(plane, clauses)
-      vector.push(decision)
-      key += typeof decision === 'number' ? `${decision};` : `${decision.base}:${decision.others.join()};`
-    }
+    for (let plane = 0; plane < PLANES; plane++) vector.push(this.decide(plane, clauses))
+    const key = this.keyOf(vector)
     let id = this.ids.get(key)
     if (id === undefined) {
       id = this.vectors.push(vector) - 1
       this.ids.set(key, id)
     }
     return id
+  }
+
+  /** Equal for equal vectors. Numbers are quicker than texts, and most vectors have one clause's word where they have no fallback. */
+  private keyOf(vector: DecisionVector): number | string {
+    let word = 0
+    let planes = 0
+    for (let plane = 0; plane < PLANES; plane++) {
+      const decision = vector[plane]!
+      if (decision === this.fallbacks[plane]) continue
+      if (typeof decision !== 'number' || (planes !== 0 && decision !== word)) return vector.map(showKey).join(';')
+      word = decision
+      planes |= 1 << plane
+    }
+    return word * (1 << PLANES) + planes
   }
 
   private decide(plane: number, clauses: readonly number[]): number | Row {
@@ -121,6 +142,10 @@ export class Objects {
     if (others.size === 0) return base
     return { base, others: [...others].sort((a, b) => a[0] - b[0]) }
   }
+}
+
+function showKey(decision: number | Row): string {
+  return typeof decision === 'number' ? `${decision}` : `${decision.base}:${decision.others.join()}`
 }
 
 /** `merlon compile --dump=objects`. */

@@ -29,7 +29,7 @@ export function makePlan(policies: readonly Policy[], workload: Workload, option
   const candidates = policies
     .filter((policy) => selects(policy, workload, options))
     .flatMap((policy) => policy.rules.flatMap((rule, index) => clausesOf(policy, rule).map((clause) => ({ clause, key: keyOf(clause, index) }))))
-  candidates.sort((a, b) => compareKeys(a.key, b.key))
+  candidates.sort((a, b) => compareKeys(a.key, b.key) || compareDuplicates(a.clause, b.clause))
   const clauses = candidates.map(({ clause }) => clause)
 
   const defaults: { [section in Section]?: Reserved } = {}
@@ -156,16 +156,21 @@ function undecidableVerdict(clauses: readonly Clause[], section: Section, defaul
 
 type Key = readonly (string | number)[]
 
+const UTF8 = new TextEncoder()
+const SHAPES = ['path', 'name', 'pattern', 'dir']
+const STRICTNESS = ['Block', 'Audit', 'Allow']
+const KINDS = ['KubeArmorPolicy', 'KubeArmorClusterPolicy', 'KubeArmorHostPolicy', '']
+
 /** Numbers that order clauses by "Which rule decides": the clause with the smaller key decides. Keys of one section never tie unless the clauses are equal. */
 function keyOf(clause: Clause, index: number): Key {
   const { origin } = clause
   const [match] = clause.matches
   return [
     clause.sources.length > 0 ? 0 : 1,
-    ['path', 'name', 'pattern', 'dir'].indexOf(clause.match.kind),
-    match?.kind === 'dir' ? -new TextEncoder().encode(match.dir).length : 0,
-    ['Block', 'Audit', 'Allow'].indexOf(clause.verdict),
-    ['KubeArmorPolicy', 'KubeArmorClusterPolicy', 'KubeArmorHostPolicy'].indexOf(origin.kind),
+    SHAPES.indexOf(clause.match.kind),
+    match?.kind === 'dir' ? -UTF8.encode(match.dir).length : 0,
+    STRICTNESS.indexOf(clause.verdict),
+    KINDS.indexOf(origin.kind),
     origin.namespace,
     origin.policy,
     origin.position.file,
@@ -173,15 +178,19 @@ function keyOf(clause: Clause, index: number): Key {
     origin.position.column,
     // Objects from an API have no positions: then it is the place among the policy's rules.
     origin.position.line === 0 ? index : 0,
-    // Beyond this point only duplicates are left; a total order still makes the table's bytes independent of the order of input.
-    JSON.stringify([clause.section, clause.matches, clause.sources, clause.planes, origin]),
   ]
 }
 
 function compareKeys(a: Key, b: Key): number {
-  for (const [index, left] of a.entries()) {
-    const right = b[index] ?? left
+  for (let i = 0; i < a.length; i++) {
+    const [left, right] = [a[i]!, b[i]!]
     if (left !== right) return left < right ? -1 : 1
   }
   return 0
+}
+
+/** Only duplicates get here; a total order still makes the table's bytes independent of the order of input. */
+function compareDuplicates(a: Clause, b: Clause): number {
+  const [left, right] = [a, b].map(({ section, matches, sources, planes, origin }) => JSON.stringify([section, matches, sources, planes, origin]))
+  return left === right ? 0 : left! < right! ? -1 : 1
 }

@@ -2,7 +2,8 @@
 // The last step before the table: only what can be reached, numbered in the order in which it is met, so that the bytes depend on nothing
 // but the language.
 import type { Automaton } from './automaton.ts'
-import type { Accept, Dfa } from './dfa.ts'
+import type { Dfa } from './dfa.ts'
+import type { Accept } from './layers.ts'
 
 /** State 0 is the dead state. `objects[i]` is the former number of object i; object 0 is still 0. */
 export interface Numbered {

@@ -6,13 +6,16 @@ import { merge } from './merge.ts'
 /** What ends at one string. Clauses are ascending 0-based indices. */
 export interface Leaf {
   /** Of the path that is this string. */
-  readonly exact: number[]
+  exact: number[]
   /** Of all paths that begin with it. */
-  readonly recursive: number[]
+  recursive: number[]
   /** Of the paths that begin with it and have no slash after it. */
-  readonly within: number[]
+  within: number[]
   subject: number
 }
+
+/** Shared by the many lists that stay empty: never pushed to. */
+export const NONE: number[] = []
 
 /** Strings of bytes, one character each, and what ends there. */
 export class Leaves {
@@ -21,7 +24,7 @@ export class Leaves {
   at(bytes: string): Leaf {
     let leaf = this.all.get(bytes)
     if (leaf === undefined) {
-      leaf = { exact: [], recursive: [], within: [], subject: 0 }
+      leaf = { exact: NONE, recursive: NONE, within: NONE, subject: 0 }
       this.all.set(bytes, leaf)
     }
     return leaf
