@@ -17,8 +17,10 @@ after(() => {
   node.close()
 })
 
-function isChosen(runtime: Runtime, root: Root, form: Form, mode: Mode): boolean {
-  return (runtime === 'crun' && root === 'debian') || (form.isCore === true && mode !== MODES[3])
+/** Rules of one policy each, or the core ones together in one. */
+function chosen(runtime: Runtime, root: Root, section: SectionName): readonly (readonly Form[])[] {
+  if (runtime === 'crun' && root === 'debian') return FORMS[section].map((form) => [form])
+  return [FORMS[section].filter((form) => form.isCore)]
 }
 
 for (const runtime of RUNTIMES) {
@@ -28,8 +30,8 @@ for (const runtime of RUNTIMES) {
       before(async () => { place = await TrialContainer.start({ runtime, root }, furnish) })
       after(() => place.delete())
 
-      async function check(section: SectionName, form: Form, mode: Mode): Promise<void> {
-        const loaded = node.load(policy(specOf(section, form, mode)), mode.posture)
+      async function check(section: SectionName, forms: readonly Form[], mode: Mode): Promise<void> {
+        const loaded = node.load(policy(specOf(section, forms, mode)), mode.posture)
         node.bind(place.container.cgroup, loaded.slot.slot)
         try {
           const stage = { node, trial: place.trial, pid: place.pid, world: worldOf(place.container) }
@@ -42,8 +44,8 @@ for (const runtime of RUNTIMES) {
 
       for (const section of SECTIONS) {
         for (const mode of MODES) {
-          for (const form of FORMS[section].filter((each) => isChosen(runtime, root, each, mode))) {
-            test(`${section} ${mode.action} (${mode.posture}): ${form.name}`, () => check(section, form, mode))
+          for (const forms of chosen(runtime, root, section)) {
+            test(`${section} ${mode.action} (${mode.posture}): ${forms.map((form) => form.name).join('; ')}`, () => check(section, forms, mode))
           }
         }
       }

@@ -86,9 +86,10 @@ export const TRIES: Readonly<Record<SectionName, readonly Try[]>> = {
   ],
 }
 
-/** Spec of a policy with one form. An allow-list names the agents as well, which could not start otherwise. */
-export function specOf(section: SectionName, form: Form, { action }: Mode): string {
-  const agents = action === 'Allow' ? '    matchDirectories:\n    - {dir: /t/agents/}\n' : ''
-  const rule = form.list === 'matchDirectories' && agents !== '' ? `${agents}    - ${form.rule}\n` : `${agents}    ${form.list}:\n    - ${form.rule}\n`
-  return `  ${section}:\n${rule}  action: ${action}`
+/** Spec of a policy with some forms. An allow-list names the agents as well, which could not start otherwise. */
+export function specOf(section: SectionName, forms: readonly Form[], { action }: Mode): string {
+  const lists = { matchPaths: [] as string[], matchDirectories: action === 'Allow' ? ['{dir: /t/agents/}'] : [], matchPatterns: [] as string[] }
+  for (const form of forms) lists[form.list].push(form.rule)
+  const lines = Object.entries(lists).filter(([, rules]) => rules.length > 0).map(([list, rules]) => `    ${list}: [${rules.join(', ')}]\n`)
+  return `  ${section}:\n${lines.join('')}  action: ${action}`
 }
