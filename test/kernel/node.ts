@@ -51,7 +51,9 @@ export class Node {
   readonly events: KernelEvent[] = []
   readonly #rings: RingBuffer[]
   readonly #bound = new Set<bigint>()
+  readonly #errorsBefore: Record<string, number>
   #generation = 0n
+  #serial = 0
 
   constructor(pinDirectory = '/sys/fs/bpf/merlon-test') {
     const opened = openKernel({
@@ -67,6 +69,12 @@ export class Node {
       native, tables: this.kernel.maps.tables, counters: this.kernel.maps.counters, directory: this.kernel.tablesDirectory,
       verify: verifyTable, clock: systemClock, uptime: Number(boot.nowNs() / 1_000_000_000n),
     })
+    // What the test file before this one left: its bindings, if it did not end well.
+    const { keys, count } = this.kernel.maps.bindings.entries()
+    for (let i = 0; i < count; i++) this.kernel.maps.bindings.delete(keys.slice(i * 8, i * 8 + 8))
+    this.hold(false)
+    this.control.bumpEpoch()
+    this.#errorsBefore = this.#allErrors()
     this.#rings = (['denials', 'events'] as const).map((name) =>
       native.openRingBuffer(this.kernel.maps[name], (batch) => this.events.push(...readRecords(batch).events)))
   }
@@ -76,9 +84,20 @@ export class Node {
     const plan = planOf(yaml, posture)
     const compiled = compile(plan)
     if (!compiled.ok) throw new Error(JSON.stringify(compiled.findings))
-    const loaded = this.tables.load(compiled.table, ++this.#generation, slot)
+    return { plan, slot: this.loadTable(compiled.table, slot) }
+  }
+
+  /** Puts a compiled table into a slot. */
+  loadTable(table: Uint8Array, slot?: number): Slot {
+    const loaded = this.tables.load(table, ++this.#generation, slot)
     if (!loaded.ok) throw new Error(loaded.problem.message)
-    return { plan, slot: loaded.value }
+    this.#serial = loaded.value.serial
+    return loaded.value
+  }
+
+  /** Serial that the next table will have. */
+  nextSerial(): number {
+    return this.#serial + 1
   }
 
   /** Binds a cgroup directory, which is made where it does not exist. Slot 0: bound, no rules. */
@@ -103,6 +122,11 @@ export class Node {
     if (on) this.control.beat(boot.nowNs())
   }
 
+  /** CLOCK_BOOTTIME. */
+  uptimeNs(): bigint {
+    return boot.nowNs()
+  }
+
   /** Hits of one clause over all CPUs. */
   hits(slot: Slot, clause: number): number {
     return this.#sum(this.kernel.maps.counters.lookup(u32(slot.range.base + clause)))
@@ -112,8 +136,13 @@ export class Node {
     return this.#sum(this.kernel.maps.stats.lookup(u32(index)))
   }
 
-  /** `file:line:errno` -> count: nothing here is expected in a healthy run. */
+  /** `file:line:errno` -> count since this was made: nothing here is expected in a healthy run. */
   errors(): Record<string, number> {
+    const fresh = Object.entries(this.#allErrors()).map(([name, count]) => [name, count - (this.#errorsBefore[name] ?? 0)] as const)
+    return Object.fromEntries(fresh.filter(([, count]) => count > 0))
+  }
+
+  #allErrors(): Record<string, number> {
     const { keys, values, count } = this.kernel.maps.errors.entries()
     const each = values.length / Math.max(count, 1)
     const result: Record<string, number> = {}

@@ -29,6 +29,8 @@ export type ContainerOptions = {
   uid?: number;
   /** More bind mounts: path here, path in the container. */
   binds?: readonly { source: string; destination: string; readOnly?: boolean }[];
+  /** More than the usual ones, such as CAP_SYS_ADMIN. */
+  capabilities?: readonly string[];
   /** Namespaces that the container shares with the guest. Default none. */
   shared?: readonly Namespace[];
 };
@@ -72,6 +74,11 @@ export class Container {
     this.cgroup = join('/sys/fs/cgroup', cgroupsPath);
     mountRoot(this.bundle, options.root);
     writeFileSync(join(this.bundle, 'config.json'), JSON.stringify(configuration(options, cgroupsPath), null, 2));
+  }
+
+  /** Creates and starts the container. Its standard streams are those of the runtime's process, which lives as long as the container. */
+  attach(): ChildProcess {
+    return spawn(this.#runtime, ['run', '--bundle', this.bundle, this.id], { stdio: ['pipe', 'pipe', 'inherit'] });
   }
 
   /** Creates and starts the container, and waits for its end. */
@@ -163,7 +170,7 @@ function configuration(options: ContainerOptions, cgroupsPath: string): object {
   const namespaces = (['pid', 'network', 'ipc', 'uts', 'cgroup'] as const).filter((each) => !options.shared?.includes(each));
   const uid = options.uid ?? 0;
   const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...options.env };
-  const sets = ['bounding', 'effective', 'permitted'].map((each) => [each, CAPABILITIES]);
+  const sets = ['bounding', 'effective', 'permitted'].map((each) => [each, [...CAPABILITIES, ...(options.capabilities ?? [])]]);
   return {
     ociVersion: '1.0.2',
     process: {

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every form of a rule under every action: what a program in a real container gets is what evaluate.ts says, with the event and the
+// counters that belong to it. All forms with one runtime on one root, the core of them with every runtime on every root.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { type Root, ROOTS, type Runtime, RUNTIMES } from '../support/container.ts'
+import { checkTries } from './expect.ts'
+import { FORMS, MODES, SECTIONS, specOf, TRIES, type Form, type Mode, type SectionName } from './forms.ts'
+import { Node, policy } from './node.ts'
+import { TrialContainer } from './trial.ts'
+import { furnish, worldOf } from './world.ts'
+
+let node: Node
+before(() => { node = new Node() })
+after(() => {
+  assert.deepEqual(node.errors(), {})
+  node.close()
+})
+
+/** Rules of one policy each, or the core ones together in one. */
+function chosen(runtime: Runtime, root: Root, section: SectionName): readonly (readonly Form[])[] {
+  if (runtime === 'crun' && root === 'debian') return FORMS[section].map((form) => [form])
+  return [FORMS[section].filter((form) => form.isCore)]
+}
+
+for (const runtime of RUNTIMES) {
+  for (const root of ROOTS) {
+    describe(`${runtime}, ${root} root`, () => {
+      let place: TrialContainer
+      before(async () => { place = await TrialContainer.start({ runtime, root }, furnish) })
+      after(() => place.delete())
+
+      async function check(section: SectionName, forms: readonly Form[], mode: Mode): Promise<void> {
+        const loaded = node.load(policy(specOf(section, forms, mode)), mode.posture)
+        node.bind(place.container.cgroup, loaded.slot.slot)
+        try {
+          const stage = { node, trial: place.trial, pid: place.pid, world: worldOf(place.container) }
+          const { answers } = await checkTries(stage, loaded, TRIES[section])
+          assert.ok(answers.size > 1, 'these tries do not tell this rule from no rule')
+        } finally {
+          node.unbindAll()
+        }
+      }
+
+      for (const section of SECTIONS) {
+        for (const mode of MODES) {
+          for (const forms of chosen(runtime, root, section)) {
+            test(`${section} ${mode.action} (${mode.posture}): ${forms.map((form) => form.name).join('; ')}`, () => check(section, forms, mode))
+          }
+        }
+      }
+    })
+  }
+}
