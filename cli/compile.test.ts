@@ -53,7 +53,8 @@ test('--stats gives every number, --dump a step', async (context) => {
 })
 
 test('patterns that multiply are refused with their place, and exit code 1', async (context) => {
-  const patterns = Array.from({ length: 40 }, (_, index) => `{pattern: "/**${String.fromCharCode(97 + (index % 26))}**${index}**"}`)
+  // Which of the last 40 characters were an a: 2^40 states, whatever is split off.
+  const patterns = [`{pattern: "/**a${'?'.repeat(40)}"}`]
   const { code, stdout, stderr } = await captured(['compile', await file(context, policy('many', `file: {matchPatterns: [${patterns.join(', ')}]}`))])
   assert.equal(code, 1)
   assert.equal(stdout, '')
