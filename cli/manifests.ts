@@ -8,24 +8,41 @@ import { renderFinding } from '../policy/render.ts'
 import type { Finding, Policy } from '../policy/types.ts'
 import { TroubleError, UsageError, type Io } from './verb.ts'
 
-/** The texts, in the order of the paths; within a directory by name. Throws TroubleError where something cannot be read. */
-export async function readInputs(paths: readonly string[]): Promise<readonly LintInput[]> {
-  if (paths.length === 0) throw new UsageError('Name files or directories of manifests')
-  const files = (await Promise.all(paths.map(filesOf))).flat()
+/** Tests of policies lie beside them and are none. */
+export function isPolicyTest(name: string): boolean {
+  return /\.policytest\.ya?ml$/.test(name)
+}
+
+export function isManifest(name: string): boolean {
+  return /\.(ya?ml|json)$/.test(name) && !isPolicyTest(name)
+}
+
+/**
+ * The texts, in the order of the paths; within a directory by name, those that `isWanted`. Throws TroubleError where something cannot be
+ * read.
+ */
+export async function readInputs(paths: readonly string[], isWanted = isManifest): Promise<readonly LintInput[]> {
+  if (paths.length === 0) throw new UsageError('Name files or directories')
+  const files = (await Promise.all(paths.map((path) => filesOf(path, isWanted)))).flat()
   return Promise.all([...new Set(files)].map(async (file) => ({ file, text: await readText(file) })))
 }
 
-async function filesOf(path: string): Promise<readonly string[]> {
+async function filesOf(path: string, isWanted: (name: string) => boolean): Promise<readonly string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path]
     const entries = await readdir(path, { recursive: true, withFileTypes: true })
-    const files = entries.filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name)).map((entry) => join(entry.parentPath, entry.name))
+    const files = entries.filter((entry) => !entry.isDirectory() && isWanted(entry.name)).map((entry) => join(entry.parentPath, entry.name))
     // A check that looks at nothing must not pass.
-    if (files.length === 0) throw new TroubleError('MERLON_CLI_NO_MANIFESTS', `There is no *.yaml, *.yml or *.json in ${path}: name the directory that has the policies`)
+    if (files.length === 0) throw nothingIn(path, isWanted)
     return files.toSorted()
   } catch (error) {
     throw error instanceof TroubleError ? error : unreadable(path, error)
   }
+}
+
+function nothingIn(path: string, isWanted: (name: string) => boolean): TroubleError {
+  if (isWanted === isPolicyTest) return new TroubleError('MERLON_CLI_NO_TESTS', `There is no *.policytest.yaml in ${path}: write one, or name the directory that has them`)
+  return new TroubleError('MERLON_CLI_NO_MANIFESTS', `There is no *.yaml, *.yml or *.json in ${path}: name the directory that has the policies`)
 }
 
 async function readText(file: string): Promise<string> {

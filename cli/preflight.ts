@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this host lacks for enforcement, in sentences: each says what is missing, what still works, and what to do.
 import { readdir, readFile, stat } from 'node:fs/promises'
+import { isManifest } from './manifests.ts'
 
 export interface HostFacts {
   readonly root: boolean
@@ -50,7 +51,7 @@ export type DirectoryCheck = { readonly ok: true; readonly manifests: number } |
 export async function checkDirectory(directory: string): Promise<DirectoryCheck> {
   try {
     const entries = await readdir(directory, { recursive: true, withFileTypes: true })
-    return { ok: true, manifests: entries.filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name)).length }
+    return { ok: true, manifests: entries.filter((entry) => !entry.isDirectory() && isManifest(entry.name)).length }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT') return { ok: false, message: `There is no directory ${directory}: create it and put policies into it` }

@@ -14,6 +14,7 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
   status: { summary: 'Show what is enforced, and what is wrong with it', load: () => import('./status.ts') },
   lint: { summary: 'Say what is wrong with policies', load: () => import('./lint.ts') },
   why: { summary: 'Say what policies do with an operation, and why', load: () => import('./why.ts') },
+  test: { summary: 'Run tests of policies', load: () => import('./test.ts') },
   compile: { summary: 'Compile policies to tables', load: () => import('./compile.ts') },
   rescue: { summary: 'Stop enforcement on this host', load: () => import('./rescue.ts') },
   version: { summary: 'Show the version', load: () => import('./version.ts') },

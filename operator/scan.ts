@@ -20,7 +20,8 @@ export interface Scan {
   readonly unreadable: readonly { readonly path: string; readonly message: string }[]
 }
 
-const MANIFEST = /\.(ya?ml|json)$/
+/** Tests of policies lie beside them and are none. */
+const MANIFEST = /(?<!\.policytest)\.(ya?ml|json)$/
 const DEPTH_MAX = 32
 
 /**

@@ -76,6 +76,7 @@ describe('DirectorySource', { timeout: 20_000 }, () => {
     bench.write('README.md', BROKEN)
     bench.write('.d.yaml.swp', BROKEN)
     bench.write('.e.yaml', BROKEN)
+    bench.write('f.policytest.yaml', BROKEN)
     await bench.source.start()
     assert.equal(bench.names(), 'a b')
     assert.deepEqual(bench.snapshots[0]?.pods.map((pod) => pod.name), ['q', 'p'])

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tests of policies, written beside them: for a workload and an operation, the verdict and who gives it. Run by the evaluator.
+import { parseDocuments, type Node, type Source } from './document.ts'
+import { explain, type Explanation } from './explain.ts'
+import { stringMap, text } from './normalise.ts'
+import type { NamespaceFacts } from './read.ts'
+import type { Schema } from './schema.ts'
+import { VERDICTS, type Finding, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
+import { field, validate } from './validate.ts'
+
+export interface PolicyTest {
+  readonly name: string
+  readonly workload: Workload
+  /** Absent: what the namespace says, or else audit. */
+  readonly posture?: Posture
+  readonly question: Question
+  readonly expect: Verdict
+  /** Name of the policy that must decide; `DefaultPosture` for a default. Absent: any. */
+  readonly policy?: string
+  /** The rule that must decide, as `merlon why` writes it, such as `process path /bin/ls`. */
+  readonly rule?: string
+  readonly position: Position
+}
+
+export interface PolicyTests {
+  /** Manifests that are tested, relative to the file; empty: those beside it. */
+  readonly manifests: readonly string[]
+  readonly tests: readonly PolicyTest[]
+  /** All are errors; a test with one is left out. */
+  readonly findings: readonly Finding[]
+}
+
+export interface Outcome {
+  readonly ok: boolean
+  /** What was expected and what came, in a sentence; empty where they agree. */
+  readonly problem: string
+  readonly explanation: Explanation
+}
+
+const STRING: Schema = { type: 'string' }
+const FLAG: Schema = { type: 'boolean' }
+const PATH: Schema = { type: 'string', format: { pattern: /^\//, words: 'an absolute path', suggestion: 'begin it with a slash' } }
+const POSTURE: Schema = { type: 'string', oneOf: ['audit', 'block'] }
+const WORKLOAD: Schema = {
+  type: 'object',
+  fields: { namespace: STRING, labels: { type: 'map', values: STRING }, container: STRING, host: FLAG },
+  required: [],
+}
+const TEST: Schema = {
+  type: 'object',
+  fields: {
+    name: STRING, workload: WORKLOAD, posture: POSTURE, exec: PATH, open: PATH, write: FLAG, source: PATH, parent: PATH, notOwner: FLAG,
+    expect: { type: 'string', oneOf: VERDICTS }, policy: STRING, rule: STRING,
+  },
+  required: ['expect'],
+}
+const FILE: Schema = {
+  type: 'object',
+  fields: { manifests: { type: 'list', items: STRING }, workload: WORKLOAD, posture: POSTURE, tests: { type: 'list', items: TEST } },
+  required: ['tests'],
+}
+
+/** Reads a *.policytest.yaml. Never throws. `workload` and `posture` of the file hold for tests that have none. */
+export function readPolicyTests(content: string, file: string): PolicyTests {
+  const { source, roots, findings } = parseDocuments(content, file)
+  const found = [...findings, ...roots.flatMap((root) => validate(root, FILE, source))]
+  if (found.length > 0) return { manifests: [], tests: [], findings: found }
+  const manifests = roots.flatMap((root) => items(root, 'manifests').flatMap((item) => (item.kind === 'scalar' ? [String(item.value)] : [])))
+  const read = roots.flatMap((root) => items(root, 'tests').map((test) => readTest(test, root, source)))
+  return { manifests, tests: read.flatMap((each) => (each.ok ? [each.test] : [])), findings: read.flatMap((each) => (each.ok ? [] : [each.finding])) }
+}
+
+function items(node: Node, name: string): readonly Node[] {
+  const list = field(node, name)
+  return list?.kind === 'list' ? list.items : []
+}
+
+type Read = { readonly ok: true; readonly test: PolicyTest } | { readonly ok: false; readonly finding: Finding }
+
+function readTest(test: Node, root: Node, source: Source): Read {
+  const { position, text: written } = source.place(test.span)
+  if ((field(test, 'exec') === undefined) === (field(test, 'open') === undefined)) {
+    const message = 'a test has either exec or open'
+    return { ok: false, finding: { code: 'MERLON_POLICY_REQUIRED', severity: 'error', message, position, text: written.split('\n', 1)[0] ?? '', hint: 'write exec: PATH or open: PATH' } }
+  }
+  const question = questionOf(test)
+  const [posture, policy, rule] = [text(test, 'posture') ?? text(root, 'posture'), text(test, 'policy'), text(test, 'rule')]
+  return {
+    ok: true,
+    test: {
+      name: text(test, 'name') ?? `${question.operation} ${new TextDecoder().decode(question.path)}`,
+      workload: workloadOf(field(test, 'workload') ?? field(root, 'workload')),
+      ...(posture === 'audit' || posture === 'block' ? { posture } : {}),
+      question,
+      expect: VERDICTS.find((verdict) => verdict === text(test, 'expect')) ?? 'Allow',
+      ...(policy === undefined ? {} : { policy }),
+      ...(rule === undefined ? {} : { rule }),
+      position,
+    },
+  }
+}
+
+function questionOf(test: Node): Question {
+  const exec = text(test, 'exec')
+  const sources = [text(test, 'source'), text(test, 'parent')].filter((each) => each !== undefined)
+  const operation = exec !== undefined ? 'exec' : isTrue(test, 'write') ? 'write' : 'read'
+  return { operation, owner: !isTrue(test, 'notOwner'), path: encode(exec ?? text(test, 'open') ?? ''), sources: sources.map(encode) }
+}
+
+function workloadOf(node: Node | undefined): Workload {
+  const host = isTrue(node, 'host')
+  return { host, namespace: host ? '' : (text(node, 'namespace') ?? 'default'), pod: '', container: text(node, 'container') ?? '', labels: stringMap(field(node, 'labels')) }
+}
+
+function isTrue(node: Node | undefined, name: string): boolean {
+  const found = field(node, name)
+  return found?.kind === 'scalar' && found.value === true
+}
+
+function encode(path: string): Uint8Array {
+  return new TextEncoder().encode(path)
+}
+
+/* ---- Running ---- */
+
+/** Puts the test's question to the policies. */
+export function runPolicyTest(test: PolicyTest, policies: readonly Policy[], namespaces: readonly NamespaceFacts[]): Outcome {
+  const annotated = namespaces.find(({ name }) => name === test.workload.namespace)?.filePosture
+  const explanation = explain({ policies, workload: test.workload, options: { filePosture: test.posture ?? annotated ?? 'audit' } }, test.question)
+  const problem = problemOf(test, explanation)
+  return { ok: problem === '', problem, explanation }
+}
+
+function problemOf(test: PolicyTest, { verdict, origin }: Explanation): string {
+  const { expect, policy, rule } = test
+  const [decidingPolicy, decidingRule] = [origin?.policy ?? 'none', origin?.text ?? 'none']
+  const problems = [
+    ...(verdict === expect ? [] : [`expected ${expect}, and the verdict is ${verdict}`]),
+    ...(policy === undefined || policy === decidingPolicy ? [] : [`expected the policy ${policy} to decide, and it is ${decidingPolicy}`]),
+    ...(rule === undefined || rule === decidingRule ? [] : [`expected the rule "${rule}" to decide, and it is "${decidingRule}"`]),
+  ]
+  return problems.join('; ')
+}
