@@ -206,12 +206,8 @@ class Construction {
         const moved = new Map<number, number>()
         for (const c of classes) {
           const old = groupOf[c]!
-          let group = moved.get(old)
-          if (group === undefined) {
-            group = groups.push({ targets: [...groups[old]!.targets, target], count: 0 }) - 1
-            moved.set(old, group)
-            this.work += groups[old]!.targets.length
-          }
+          const group = moved.get(old) ?? this.addGroup(groups, old, target)
+          moved.set(old, group)
           groups[old]!.count--
           groups[group]!.count++
           groupOf[c] = group
@@ -220,6 +216,13 @@ class Construction {
       }
     }
     return { groupOf, groups }
+  }
+
+  /** A group with the targets of `old` and one more. */
+  private addGroup(groups: Group[], old: number, target: number): number {
+    const { targets } = groups[old]!
+    this.work += targets.length
+    return groups.push({ targets: [...targets, target], count: 0 }) - 1
   }
 
   private acceptOf(subset: readonly number[]): number {

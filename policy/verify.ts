@@ -210,14 +210,17 @@ class Checker {
     let flags = 0
     for (let i = 0; i < index; i++) {
       const word = words[base + i]!
-      const exec = i < 2 * objects
-      if (word !== 0) flags |= exec ? FLAGS.execRules : FLAGS.fileRules
-      if (word < DECISION.bySubject) continue
-      flags |= exec ? FLAGS.execSubjects : FLAGS.fileSubjects
+      flags |= i < 2 * objects ? flagsOf(word, FLAGS.execRules, FLAGS.execSubjects) : flagsOf(word, FLAGS.fileRules, FLAGS.fileSubjects)
       const row = word - DECISION.bySubject
-      if (row < index || row > lastRow) return `Index word ${i} names a row at ${row}, which is not within the rows`
+      if (row >= 0 && (row < index || row > lastRow)) return `Index word ${i} names a row at ${row}, which is not within the rows`
     }
     if (flags !== this.header(HEADER.flags)) return `Flags are ${this.header(HEADER.flags)}, and the decisions say ${flags}`
+    return this.directWords(base, index)
+  }
+
+  /** Every decision, and the two words for what cannot be decided. */
+  private directWords(base: number, index: number): Problem {
+    const { words } = this
     for (let i = 0; i < this.header(HEADER.decisions); i++) {
       const word = words[base + i]!
       if (i < index && word >= DECISION.bySubject) continue
@@ -240,4 +243,9 @@ class Checker {
     if (clause === 0 && word !== 0) return 'has a verdict and no clause'
     return undefined
   }
+}
+
+/** What an index word says of its half of the table. */
+function flagsOf(word: number, rules: number, subjects: number): number {
+  return (word === 0 ? 0 : rules) | (word < DECISION.bySubject ? 0 : subjects)
 }

@@ -141,6 +141,14 @@ export async function checkTries({ node, trial, pid, world }: Stage, { plan, slo
     wanted.push(`${name}: ${expected.add(one) ? 'allowed' : 'denied'}`)
   }
   assert.deepEqual(seen, wanted)
+  checkEvents({ node, pid, slot, expected })
+  const hits = Object.fromEntries(Array.from({ length: slot.range.clauses }, (_, i) => [i + 1, node.hits(slot, i + 1)]))
+  const counts = Object.fromEntries(Array.from({ length: slot.range.clauses }, (_, i) => [i + 1, expected.hits.get(i + 1) ?? 0]))
+  assert.deepEqual(hits, counts)
+  return expected
+}
+
+function checkEvents({ node, pid, slot, expected }: { readonly node: Node; readonly pid: number; readonly slot: Loaded['slot']; readonly expected: Expectation }): void {
   const events = node.drain()
   // Denials and audits come through rings of their own: only the order within each is certain.
   const inOrder = [...events].sort((a, b) => Number(a.timeNs - b.timeNs))
@@ -152,10 +160,6 @@ export async function checkTries({ node, trial, pid, world }: Stage, { plan, slo
     if (expected.events[i]?.depth === 0) assert.equal(event.hostPid, pid)
     if (expected.events[i]?.depth === 1) assert.equal(event.hostPpid, pid)
   }
-  const hits = Object.fromEntries(Array.from({ length: slot.range.clauses }, (_, i) => [i + 1, node.hits(slot, i + 1)]))
-  const counts = Object.fromEntries(Array.from({ length: slot.range.clauses }, (_, i) => [i + 1, expected.hits.get(i + 1) ?? 0]))
-  assert.deepEqual(hits, counts)
-  return expected
 }
 
 function briefly(event: KernelEvent): object {
