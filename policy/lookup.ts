@@ -7,6 +7,13 @@ export interface Table {
   readonly decide: (question: Question) => Answer
   /** What automaton `automaton` (0 without one) says of a path; only automaton 0 knows subjects. */
   readonly classify: (path: Uint8Array, automaton?: number) => { readonly object: number; readonly subject: number }
+  /** For walks over all paths: the states of the automata at the beginning of a path, and after one byte more. */
+  readonly start: readonly number[]
+  readonly step: (states: readonly number[], byte: number) => readonly number[]
+  /** What decide() says of a path that leads to these states. */
+  readonly decideAt: (states: readonly number[], question: Omit<Question, 'path'>) => Answer
+  /** Class of a byte: bytes of one class lead to the same states from everywhere. */
+  readonly classOf: Uint8Array
 }
 
 /** PATH_MAX of the kernel less its NUL: a longer path is undecidable. */
@@ -21,11 +28,11 @@ export function openTable(bytes: Uint8Array): Table {
 
 class OpenTable implements Table {
   private readonly words: Uint32Array
-  private readonly classOf: Uint8Array
+  readonly classOf: Uint8Array
   private readonly cells: number
   private readonly accepts: number
   private readonly decisions: number
-  private readonly starts: readonly number[]
+  readonly start: readonly number[]
 
   constructor(words: Uint32Array, classOf: Uint8Array) {
     this.words = words
@@ -35,7 +42,7 @@ class OpenTable implements Table {
     this.accepts = section(HEADER.acceptsPage)
     this.decisions = section(HEADER.decisionsPage)
     const further = Array.from({ length: this.word(HEADER.automata) - 1 }, (_, i) => this.word(HEADER.starts + i * 4))
-    this.starts = [this.word(HEADER.start), ...further]
+    this.start = [this.word(HEADER.start), ...further]
   }
 
   private word(offset: number): number {
@@ -43,26 +50,42 @@ class OpenTable implements Table {
   }
 
   classify(path: Uint8Array, automaton = 0): { readonly object: number; readonly subject: number } {
+    let state = this.start[automaton]!
+    for (const byte of path) state = this.next(state, byte)
+    return this.acceptOf(state)
+  }
+
+  private next(state: number, byte: number): number {
     const { words, classOf, cells } = this
-    let state = this.starts[automaton]!
-    for (const byte of path) {
-      // An empty cell's owner looks like state 0, which is dead: the only state that must not take a step.
-      if (state === 0) break
-      const cell = cells + (state + 1 + classOf[byte]!) * 2
-      state = words[cell + 1] === state ? words[cell]! : words[cells + state * 2]!
-    }
-    const accept = words[cells + state * 2 + 1]! & INFO.accept
+    // An empty cell's owner looks like state 0, which is dead: the only state that must not take a step.
+    if (state === 0) return 0
+    const cell = cells + (state + 1 + classOf[byte]!) * 2
+    return words[cell + 1] === state ? words[cell]! : words[cells + state * 2]!
+  }
+
+  private acceptOf(state: number): { readonly object: number; readonly subject: number } {
+    const { words } = this
+    const accept = words[this.cells + state * 2 + 1]! & INFO.accept
     return { object: words[this.accepts + accept * 2]!, subject: words[this.accepts + accept * 2 + 1]! }
+  }
+
+  step(states: readonly number[], byte: number): readonly number[] {
+    return states.map(state => this.next(state, byte))
   }
 
   decide(question: Question): Answer {
     const exec = question.operation === 'exec'
     if (question.path.length > LONGEST_PATH) return answerOf(this.word(exec ? HEADER.undecidableExec : HEADER.undecidableFile))
+    const states = this.start.map(start => question.path.reduce((state, byte) => this.next(state, byte), start))
+    return this.decideAt(states, question)
+  }
+
+  decideAt(states: readonly number[], question: Omit<Question, 'path'>): Answer {
     const plane = OPERATIONS.indexOf(question.operation) * 2 + (question.owner ? 1 : 0)
     const subjects = question.sources.length === 0 ? [0] : question.sources.map(source => this.classify(source).subject)
     let best = 0
-    for (let automaton = 0; automaton < this.starts.length; automaton++) {
-      const { object } = this.classify(question.path, automaton)
+    for (const state of states) {
+      const { object } = this.acceptOf(state)
       const index = this.words[this.decisions + plane * this.word(HEADER.objects) + object]!
       if (index < DECISION.bySubject) best = stronger(best, index)
       else for (const subject of subjects) best = stronger(best, this.words[this.decisions + (index - DECISION.bySubject) + subject]!)
