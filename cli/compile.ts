@@ -57,7 +57,7 @@ function jobsOf({ policies, namespaces }: Loaded, values: WorkloadValues): reado
 }
 
 /** The plan of a workload that this policy selects, and no other. */
-function planAlone(policy: Policy, filePosture: 'audit' | 'block'): Plan {
+export function planAlone(policy: Policy, filePosture: 'audit' | 'block'): Plan {
   const host = policy.kind === 'KubeArmorHostPolicy'
   const workload: Workload = { host, namespace: policy.namespace, pod: '', container: '', labels: {} }
   const selector = { matchLabels: host ? { 'kubernetes.io/hostname': '*' } : ({} as Record<string, string>), matchExpressions: [], containers: [] }

@@ -15,6 +15,7 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
   lint: { summary: 'Say what is wrong with policies', load: () => import('./lint.ts') },
   why: { summary: 'Say what policies do with an operation, and why', load: () => import('./why.ts') },
   test: { summary: 'Run tests of policies', load: () => import('./test.ts') },
+  diff: { summary: 'Say what changes between two sets of policies', load: () => import('./diff.ts') },
   compile: { summary: 'Compile policies to tables', load: () => import('./compile.ts') },
   rescue: { summary: 'Stop enforcement on this host', load: () => import('./rescue.ts') },
   version: { summary: 'Show the version', load: () => import('./version.ts') },
