@@ -186,14 +186,10 @@ class Prover {
 
   private differenceOf(objects: readonly Pick<Question, 'operation' | 'path'>[], sources: readonly Uint8Array[]): Difference | undefined {
     const table = openTable(this.table)
-    for (const object of objects) {
-      for (const list of [[], ...sources.map(source => [source])]) {
-        for (const owner of [false, true]) {
-          const question = { ...object, owner, sources: list }
-          const [expected, actual] = [evaluate(this.plan, question), table.decide(question)]
-          if (expected.verdict !== actual.verdict || expected.clause !== actual.clause) return { question, expected, actual }
-        }
-      }
+    const questions = objects.flatMap(object => [[], ...sources.map(source => [source])].flatMap(list => [false, true].map((owner): Question => ({ ...object, owner, sources: list }))))
+    for (const question of questions) {
+      const [expected, actual] = [evaluate(this.plan, question), table.decide(question)]
+      if (expected.verdict !== actual.verdict || expected.clause !== actual.clause) return { question, expected, actual }
     }
     return undefined
   }

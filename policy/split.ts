@@ -39,7 +39,7 @@ export function kindOf(expression: Expression): Kind {
   let lead = 0
   while (lead < expression.length && isLead(expression[lead]!)) lead++
   if (reach(expression.slice(0, lead)) < 2 && reach(expression.slice(lead)) < 2) return 'shallow'
-  return (['calm', 'component', 'across'] as const)[reach(expression.slice(lead))]!
+  return (['calm', 'component', 'across'] as const)[reach(expression.slice(lead))]
 }
 
 function isSingle(item: Item): boolean {
