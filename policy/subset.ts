@@ -100,9 +100,12 @@ export function subsetConstruction(patterns: readonly Pattern[], alphabet: Alpha
   return { ok: true, automaton: construction.automaton(), sets: construction.acceptSets }
 }
 
+/** Classes with the same targets. `moving` of them get one more, in group `to`; 0 and -1 between targets. */
 interface Group {
-  readonly targets: readonly number[]
+  readonly targets: number[]
   count: number
+  moving: number
+  to: number
 }
 
 class Construction {
@@ -200,29 +203,34 @@ class Construction {
   /** Classes with the same targets fall into one group, so that each distinct list of targets is closed once. */
   private groupTargets(subset: readonly number[]): { readonly groupOf: Int32Array; readonly groups: readonly Group[] } {
     const groupOf = new Int32Array(this.classes)
-    const groups: Group[] = [{ targets: [], count: this.classes }]
+    const groups: Group[] = [{ targets: [], count: this.classes, moving: 0, to: -1 }]
     for (const at of subset) {
       for (const { classes, target } of this.tree.positions[at]!.edges) {
-        const moved = new Map<number, number>()
+        const touched: Group[] = []
         for (const c of classes) {
-          const old = groupOf[c]!
-          const group = moved.get(old) ?? this.addGroup(groups, old, target)
-          moved.set(old, group)
-          groups[old]!.count--
-          groups[group]!.count++
-          groupOf[c] = group
+          const group = groups[groupOf[c]!]!
+          if (group.moving++ === 0) touched.push(group)
         }
+        for (const c of classes) groupOf[c] = this.move(groups, groupOf[c]!, target)
+        for (const group of touched) group.to = -1
         this.work += classes.length
       }
     }
     return { groupOf, groups }
   }
 
-  /** A group with the targets of `old` and one more. */
-  private addGroup(groups: Group[], old: number, target: number): number {
-    const { targets } = groups[old]!
-    this.work += targets.length
-    return groups.push({ targets: [...targets, target], count: 0 }) - 1
+  /** The group of a class after it got one more target: the same one where all of the group move, which is the usual case with stars. */
+  private move(groups: Group[], from: number, target: number): number {
+    const group = groups[from]!
+    if (group.to === from) return from
+    if (group.to < 0) {
+      group.to = group.moving === group.count ? from : groups.push({ targets: [...group.targets, target], count: group.moving, moving: 0, to: -1 }) - 1
+      if (group.to === from) group.targets.push(target)
+      else group.count -= group.moving
+      this.work += group.targets.length
+      group.moving = 0
+    }
+    return group.to
   }
 
   private acceptOf(subset: readonly number[]): number {
