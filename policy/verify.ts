@@ -29,7 +29,8 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
 
 /** The bytes as little-endian words, aligned; a copy only where needed. */
 function wordsOf(bytes: Uint8Array): Uint32Array {
-  const copy = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
+  // Not slice(): of a Buffer that is a view, as unaligned as the Buffer is.
+  const copy = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
   if (LITTLE_ENDIAN) return new Uint32Array(copy.buffer, copy.byteOffset, copy.length / 4)
   const view = new DataView(copy.buffer, copy.byteOffset, copy.length)
   return Uint32Array.from({ length: copy.length / 4 }, (_, i) => view.getUint32(i * 4, true))
