@@ -29,8 +29,7 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
 
 /** The bytes as little-endian words, aligned; a copy only where needed. */
 function wordsOf(bytes: Uint8Array): Uint32Array {
-  // Not slice(): of a Buffer that is a view, as unaligned as the Buffer is.
-  const copy = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
+  const copy = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
   if (LITTLE_ENDIAN) return new Uint32Array(copy.buffer, copy.byteOffset, copy.length / 4)
   const view = new DataView(copy.buffer, copy.byteOffset, copy.length)
   return Uint32Array.from({ length: copy.length / 4 }, (_, i) => view.getUint32(i * 4, true))
@@ -42,8 +41,9 @@ class Checker {
   private readonly sha256: (bytes: Uint8Array) => Uint8Array
 
   constructor(bytes: Uint8Array, hash: (bytes: Uint8Array) => Uint8Array) {
-    this.bytes = bytes
-    this.words = wordsOf(bytes)
+    // Never a Buffer, which is what gRPC hands out: its slice() is a view, at the caller's alignment and into the caller's bytes.
+    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.words = wordsOf(this.bytes)
     this.sha256 = hash
   }
 
