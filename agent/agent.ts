@@ -2,7 +2,6 @@
 // The agent's parts, put together.
 import { readFileSync, statSync } from 'node:fs'
 import { release } from 'node:os'
-import { join } from 'node:path'
 import type { NativeBinding, RingBuffer } from '../native/types.ts'
 import { encodeFeederMessage } from '../proto/load.ts'
 import type { Ack } from '../proto/gen/merlon/v1/Ack.ts'
@@ -25,7 +24,7 @@ import { ContainerSet, type Changes } from './containers/set.ts'
 import type { Container } from './containers/source.ts'
 import { CounterReader } from './counters.ts'
 import { Enforcement } from './enforcement.ts'
-import { describe, type AgentProblem } from './errors.ts'
+import { describe, reasonOf, type AgentProblem } from './errors.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
 import type { AgentOptions } from './options.ts'
@@ -98,7 +97,7 @@ export class Agent {
       onLost: (end, delayMs) => logger.info('Lost the operator', { end, delayMs }),
     })
     this.#holder = this.#makeHolder()
-    this.#canary = new Canary({ clock, prepare: () => this.#prepareProbe(), probe: () => runProbe(makeProbe(parts.cgroupRoot, join(options.runDirectory, 'canary'))) })
+    this.#canary = new Canary({ clock, prepare: () => this.#prepareProbe(), probe: () => runProbe(makeProbe(parts.cgroupRoot)) })
     this.#counters = new CounterReader({
       counters: maps.counters, stats: maps.stats, errors: maps.errors, slots: () => this.#tables.counted(), profileOf: (serial) => this.#enforcement.profileOf(serial),
       onLoss: (where, count) => {
@@ -220,7 +219,7 @@ export class Agent {
   }
 
   async #apply(message: OperatorMessage): Promise<Omit<Ack, 'generation' | 'latency_us'>> {
-    const problems = this.#enforcement.apply(message)
+    const problems = this.#carryOut(message)
     this.#generation = message.generation
     this.#holder.check()
     this.#reportAll(problems)
@@ -231,6 +230,16 @@ export class Agent {
     this.#lastAck = { ...ack, generation: message.generation }
     void this.#probe()
     return ack
+  }
+
+  /** A defect of ours must not end the agent: it would meet the same message again and again, and hold nothing, and report nothing. */
+  #carryOut(message: OperatorMessage): AgentProblem[] {
+    try {
+      return this.#enforcement.apply(message)
+    } catch (error) {
+      this.#parts.logger.error('Failed to carry out a message of the operator', { generation: message.generation, error })
+      return [{ code: 'MERLON_AGENT_INTERNAL', message: `Cannot carry out generation ${message.generation}: ${reasonOf(error)}` }]
+    }
   }
 
   /** An acknowledgement never waits for the probe; a changed outcome is acknowledged again. */
@@ -244,7 +253,7 @@ export class Agent {
   }
 
   #prepareProbe(): string | undefined {
-    const { cgroup, program } = makeProbe(this.#parts.cgroupRoot, join(this.#parts.options.runDirectory, 'canary'))
+    const { cgroup, program } = makeProbe(this.#parts.cgroupRoot)
     const { table, hash } = this.#parts.compileProbe(program)
     this.#canaryHash = hash
     const cgroupId = cgroupIdOf(cgroup)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -43,24 +43,58 @@ test('the probe runs at most once in a while, and once for all who ask meanwhile
   assert.equal(state.runs, 2)
 })
 
-test('runProbe() moves into the cgroup first, and tells a refusal from a run', async () => {
+/** A directory that takes the place of a cgroup, and a program that says how often it ran. */
+function scratch() {
   const root = mkdtempSync(join(tmpdir(), 'merlon-canary-'))
-  const place = makeProbe(join(root, 'cgroup'), join(root, 'run'))
+  const program = join(root, 'probe')
+  const runs = join(root, 'runs')
+  writeFileSync(program, `#!/bin/sh\necho >> ${runs}\n`, { mode: 0o755 })
+  return { root, program, runs: () => (existsSync(runs) ? readFileSync(runs, 'utf8').length : 0), place: makeProbe(join(root, 'cgroup'), ['/nonexistent/true', program]) }
+}
+
+test('runProbe() runs the program outside the cgroup, moves into it, and runs it again', async () => {
+  const { root, program, runs, place } = scratch()
+  assert.deepEqual(place, { cgroup: join(root, 'cgroup', 'merlon-canary'), program, invoked: program })
   assert.deepEqual(await runProbe(place), { status: 0, output: '' })
-  // Without the x bit even root gets EACCES, as from the LSM.
-  chmodSync(place.program, 0o600)
-  const refused = await runProbe(place)
-  assert.equal(refused.status, 126)
-  assert.match(refused.output, /Permission denied/)
-  rmSync(join(root, 'cgroup'), { recursive: true })
-  assert.equal((await runProbe(place)).status, 125)
+  assert.equal(runs(), 2)
+  assert.match(readFileSync(join(place.cgroup, 'cgroup.procs'), 'utf8'), /^\d+\n$/)
   rmSync(root, { recursive: true })
 })
 
-test('makeProbe() keeps what is there', () => {
-  const root = mkdtempSync(join(tmpdir(), 'merlon-canary-'))
-  mkdirSync(join(root, 'run'))
-  writeFileSync(join(root, 'run', 'merlon-canary-probe'), '')
-  assert.deepEqual(makeProbe(join(root, 'cgroup'), join(root, 'run')), makeProbe(join(root, 'cgroup'), join(root, 'run')))
+test('a program that is refused everywhere, as on a noexec mount, is no proof', async () => {
+  const { root, program, place } = scratch()
+  // Without the x bit even root gets EACCES: what noexec gives, and what the LSM gives.
+  chmodSync(program, 0o600)
+  const end = await runProbe(place)
+  assert.equal(existsSync(join(place.cgroup, 'cgroup.procs')), false)
+  const canary = await start(end).canary.check()
+  assert.deepEqual({ ran: canary.ran, refused: canary.refused }, { ran: false, refused: false })
+  assert.match(canary.message ?? '', /proves nothing: .*Permission denied/)
+  rmSync(root, { recursive: true })
+})
+
+test('a program that is refused only after the move is a proof', async () => {
+  const { root, program, place } = scratch()
+  // Its own first run takes its x bit away.
+  writeFileSync(program, `#!/bin/sh\nchmod 600 ${program}\n`)
+  assert.deepEqual(await start(await runProbe(place)).canary.check(), { ran: true, refused: true, message: '' })
+  rmSync(root, { recursive: true })
+})
+
+test('a cgroup that is gone is said', async () => {
+  const { root, place } = scratch()
+  rmSync(place.cgroup, { recursive: true })
+  const { ran, message } = await start(await runProbe(place)).canary.check()
+  assert.equal(ran, false)
+  assert.match(message ?? '', /status 125/)
+  rmSync(root, { recursive: true })
+})
+
+test('makeProbe() follows links: the kernel sees where they lead', () => {
+  const { root, program } = scratch()
+  symlinkSync(program, join(root, 'true'))
+  const { program: seen, invoked } = makeProbe(join(root, 'cgroup'), [join(root, 'true')])
+  assert.deepEqual([seen, invoked], [program, join(root, 'true')])
+  assert.throws(() => makeProbe(join(root, 'cgroup'), ['/nonexistent/true']), /\/nonexistent\/true/)
   rmSync(root, { recursive: true })
 })

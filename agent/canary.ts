@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Proof that enforcement is live: a program that must be refused, run in a cgroup of its own that is bound to a table of one Block rule.
+// Proof that enforcement is live: a program that runs elsewhere, and must be refused in a cgroup that is bound to a table of one Block rule.
 import { execFile } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, realpathSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdirSync, realpathSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Canary as CanaryMessage } from '../proto/gen/merlon/v1/Canary.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -10,6 +10,10 @@ import { reasonOf } from './errors.ts'
 /** One probe in so long is enough: each is a process. */
 export const CANARY_EVERY_MS = 5_000
 export const CANARY_WORKLOAD = 'merlon:canary'
+/** Far longer than two processes take, software emulation included. */
+const PROBE_MS = 15_000
+/** How the probe's shell says that the control did not succeed. */
+const CONTROL_FAILED = 124
 
 /** How a run of the probe ended: 126 is a shell's word for a file that it may not execute. */
 export interface ProbeEnd {
@@ -62,7 +66,9 @@ export class Canary {
 function read({ status, output }: ProbeEnd): CanaryMessage {
   if (status === 126 && /permission denied/i.test(output)) return { ran: true, refused: true, message: '' }
   if (status === 0) return { ran: true, refused: false, message: 'The probe ran though a rule blocks it' }
-  return { ran: false, refused: false, message: `The probe ended with status ${status}: ${output.trim().slice(0, 200)}` }
+  const said = output.trim().slice(0, 200)
+  if (status === CONTROL_FAILED) return { ran: false, refused: false, message: `The probe proves nothing: it does not run where no rule blocks it either: ${said}` }
+  return { ran: false, refused: false, message: `The probe ended with status ${status}: ${said}` }
 }
 
 export interface ProbePlace {
@@ -70,25 +76,32 @@ export interface ProbePlace {
   readonly cgroup: string
   /** Path of the program that must be refused, as the kernel sees it. */
   readonly program: string
+  /** The name that it is run by: on busybox `true` is a link, and the name says what it does. */
+  readonly invoked: string
 }
 
-/** Makes the scratch cgroup and the probe, a copy of a program that does nothing. Throws where it cannot. */
-export function makeProbe(cgroupRoot: string, directory: string): ProbePlace {
+const PROGRAMS: readonly string[] = ['/usr/bin/true', '/bin/true']
+
+/**
+ * Makes the scratch cgroup and chooses the probe: a program of this machine that does nothing, blocked in that cgroup and nowhere else. Not a
+ * copy: the places that an agent may write to are often mounted noexec, and there everything is refused. Throws where it cannot.
+ */
+export function makeProbe(cgroupRoot: string, programs: readonly string[] = PROGRAMS): ProbePlace {
   const cgroup = join(cgroupRoot, 'merlon-canary')
   mkdirSync(cgroup, { recursive: true })
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const program = join(realpathSync(directory), 'merlon-canary-probe')
-  const source = ['/bin/true', '/usr/bin/true', '/bin/sh'].find((path) => existsSync(path))
-  if (source === undefined) throw new Error('Cannot find a program to copy: neither true nor sh is there')
-  if (!existsSync(program)) copyFileSync(source, program)
-  return { cgroup, program }
+  const invoked = programs.find((path) => existsSync(path))
+  if (invoked === undefined) throw new Error(`Cannot find a program that does nothing: ${programs.join(' and ')} are missing`)
+  return { cgroup, program: realpathSync(invoked), invoked }
 }
 
-/** The shell moves itself into the cgroup and then becomes the probe: the exec that must be refused is the first thing that happens there. */
-export function runProbe({ cgroup, program }: ProbePlace): Promise<ProbeEnd> {
-  const script = 'echo $$ > "$1/cgroup.procs" || exit 125; exec "$2" -c true'
+/**
+ * One shell: it runs the probe outside the cgroup, which must succeed (the control); then it moves itself into the cgroup and becomes the probe, so
+ * that the exec that must be refused differs from the one that was permitted in nothing but the cgroup.
+ */
+export function runProbe({ cgroup, invoked }: ProbePlace): Promise<ProbeEnd> {
+  const script = `"$2" || exit ${CONTROL_FAILED}; echo $$ > "$1/cgroup.procs" || exit 125; exec "$2"`
   return new Promise((resolve) => {
-    execFile('/bin/sh', ['-c', script, 'sh', cgroup, program], { timeout: 5_000, env: { LC_ALL: 'C' } }, (error, _stdout, stderr) => {
+    execFile('/bin/sh', ['-c', script, 'sh', cgroup, invoked], { timeout: PROBE_MS, env: { LC_ALL: 'C' } }, (error, _stdout, stderr) => {
       const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
       resolve({ status, output: stderr })
     })

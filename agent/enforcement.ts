@@ -121,9 +121,9 @@ export class Enforcement {
     this.#freeUnused()
   }
 
-  /** Whether the operator has said what applies to this workload. */
+  /** Whether the operator has said that nothing applies to this workload. What should apply and could not be brought into force is no such answer. */
   isAnswered(workload: string): boolean {
-    return this.#answered.has(workload)
+    return this.#answered.has(workload) && !this.#wishes.has(workload)
   }
 
   isBound(cgroupId: bigint): boolean {

@@ -16,6 +16,7 @@ export const AGENT_ERRORS = {
   MERLON_AGENT_SLOTS_FULL: 'Too many distinct profiles on this node for the map tables; the workload keeps what it had.',
   MERLON_AGENT_COUNTERS_FULL: 'Too many rules on this node for the map counters; the workload keeps what it had.',
   MERLON_AGENT_MAP_WRITE: 'The kernel refused a map update; the workload keeps what it had.',
+  MERLON_AGENT_INTERNAL: 'Report this defect with the log of the agent; what was in force stays in force.',
   MERLON_AGENT_CANARY: 'The probe that must be refused was not: enforcement on this node is not proven. Look at the message.',
 } as const
 

@@ -146,7 +146,7 @@ test('under block it waits, which is said once, and runs when it is bound after 
 })
 
 test('an operator that is away is waited for two seconds, one that is silent five', () => {
-  for (const [away, limit, why] of [[10, AWAY_MS, 'the operator is away'], [0, ANSWER_MS, 'the operator does not answer']] as const) {
+  for (const [away, limit, why] of [[10, AWAY_MS, 'the operator is away'], [0, ANSWER_MS, 'no profile has come into force for it']] as const) {
     const id = cgroup('demo', 41)
     const { hold, state, seen } = start()
     state.containers = [container('demo', 'demo')]

@@ -140,7 +140,7 @@ export class Holder {
       // The answer may be here already, from before the container was held.
       if (this.#isCovered(entry.path)) return this.#release(entry)
     }
-    // Answered, and with no binding: no policy selects it.
+    // No policy selects it.
     if (found && isAnswered(found.id)) return this.#release(entry)
     const why = this.#overdue(entry, found !== undefined)
     if (why !== undefined) this.#giveUp(entry, why)
@@ -150,7 +150,7 @@ export class Holder {
   #overdue(entry: Waiting, isClaimed: boolean): string | undefined {
     const waited = this.#options.clock.monotonic() - entry.since
     if (!isClaimed) return waited >= CLAIM_MS ? 'no container runtime claims it' : undefined
-    if (waited >= ANSWER_MS) return 'the operator does not answer'
+    if (waited >= ANSWER_MS) return 'no profile has come into force for it'
     return waited >= AWAY_MS && this.#options.awayMs() > 0 ? 'the operator is away' : undefined
   }
 

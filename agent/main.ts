@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent as a program.
+import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -22,6 +23,8 @@ import { compileProbe } from './probe-table.ts'
 export const EXIT_CANNOT_ENFORCE = 4
 
 const logger = createLogger('agent')
+
+const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
 async function main(life: Life): Promise<number | void> {
   const parsed = parseOptions(process.argv.slice(2), { hostName: hostname(), bpfObject: join(import.meta.dirname, '../build/bpf/merlon.bpf.o') })
@@ -57,7 +60,7 @@ async function run(options: AgentOptions, life: Life): Promise<number | void> {
     return EXIT_FAILED
   }
   const agent = new Agent({
-    options, native, kernel: kernel.value, cgroupRoot: machine.cgroupRoot, abilities: preflight.abilities, clock: systemClock, logger, verify: verifyTable, compileProbe,
+    options, native, kernel: kernel.value, cgroupRoot: machine.cgroupRoot, abilities: preflight.abilities, clock: systemClock, logger, verify: (bytes) => verifyTable(bytes, { sha256 }), compileProbe,
     connectOperator: () => {
       const client = openClient(NodeSync, options.operator)
       return { stream: clientDuplex(client.Sync()), close: () => client.close() }

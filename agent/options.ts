@@ -12,7 +12,6 @@ export interface AgentOptions {
   readonly cluster: string
   readonly unbound: Unbound
   readonly stateDirectories: readonly string[]
-  readonly runDirectory: string
   readonly nodeLabels: Readonly<Record<string, string>>
   readonly detach: boolean
 }
@@ -36,7 +35,6 @@ Loads what the operator sends into the kernel, finds containers, and sends event
   --node-label KEY=VALUE     a label of this node, for host policies; may be repeated
   --bpf-object PATH          the BPF programs (default: beside this program)
   --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
-  --run-directory DIR        for the canary's probe (default /run/merlon)
   --detach                   remove all programs, maps and pins, and end: nothing is enforced after that
   --help
 
@@ -57,7 +55,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
       options: {
         operator: text('unix:/run/merlon/operator.sock'), relay: text('unix:/run/merlon/relay.sock'), node: text(defaults.hostName), cluster: text('default'),
         unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
-        'pin-directory': text('/sys/fs/bpf/merlon'), 'run-directory': text('/run/merlon'), detach: { type: 'boolean', default: false },
+        'pin-directory': text('/sys/fs/bpf/merlon'), detach: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -78,7 +76,6 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         cluster: values.cluster,
         unbound,
         stateDirectories: [...STATE_DIRECTORIES, ...values['state-directory']],
-        runDirectory: values['run-directory'],
         nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
         detach: values.detach,
       },

@@ -129,7 +129,7 @@ function plan(settings: Settings, io: Io): readonly { readonly spec: ChildSpec; 
     },
     { spec: child('relay', ['--listen', listen, '--agents', relay]), ready: (signal) => relayReady(listen, signal) },
     {
-      spec: child('agent', ['--operator', operator, '--relay', relay, '--unbound', settings.unbound, '--run-directory', stateDir]),
+      spec: child('agent', ['--operator', operator, '--relay', relay, '--unbound', settings.unbound]),
       ready: (signal) => agentReady(status, signal),
     },
   ]

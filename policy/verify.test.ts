@@ -77,6 +77,16 @@ test('verifyTable() accepts a table at any alignment, and takes another SHA-256'
   assert.deepEqual(verifyTable(TABLE, { sha256 }), { ok: true })
 })
 
+test('verifyTable() takes a Buffer, at any alignment, and leaves it as it is', () => {
+  for (let offset = 0; offset < 4; offset++) {
+    const place = Buffer.alloc(TABLE.length + 4)
+    place.set(TABLE, offset)
+    const before = Buffer.from(place)
+    assert.deepEqual(verifyTable(place.subarray(offset, offset + TABLE.length)), { ok: true })
+    assert.deepEqual(place, before)
+  }
+})
+
 const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, problem: RegExp])[] = [
   ['nothing', () => new Uint8Array(0), /^Length 0 /],
   ['one page', () => TABLE.slice(0, PAGE), /^Length 4096 /],

@@ -41,8 +41,9 @@ class Checker {
   private readonly sha256: (bytes: Uint8Array) => Uint8Array
 
   constructor(bytes: Uint8Array, hash: (bytes: Uint8Array) => Uint8Array) {
-    this.bytes = bytes
-    this.words = wordsOf(bytes)
+    // Never a Buffer, which is what gRPC hands out: its slice() is a view, at the caller's alignment and into the caller's bytes.
+    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.words = wordsOf(this.bytes)
     this.sha256 = hash
   }
 

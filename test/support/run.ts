@@ -4,7 +4,6 @@
 //   node test/support/run.ts unit|kernel|e2e|all [files of that suite...]
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { add, exitStatus, none, summary, type Totals } from './results.ts';
 import { runFiles, runKernelSuite, suiteFiles, unitFiles } from './suites.ts';
@@ -23,7 +22,11 @@ async function check(name: string, program: string, ...args: string[]): Promise<
 
 const lint = (): Promise<Totals> => check('lint', 'oxlint/bin/oxlint', '--type-aware', '--deny-warnings');
 const types = (): Promise<Totals> => check('types', 'typescript/bin/tsc', '-p', '.');
-const pick = (files: string[]): string[] => (chosen.length > 0 ? chosen : files);
+/** MERLON_TEST_FILES="a.test.ts b.test.ts" does what naming files does, through make. */
+const named = chosen.length > 0 ? chosen : (process.env['MERLON_TEST_FILES']?.split(' ').filter(Boolean) ?? []);
+const pick = (files: string[]): string[] => (named.length > 0 ? named : files);
+/** MERLON_TEST_SUITES="lint types unit": only these, of all. */
+const isWanted = (name: string): boolean => process.env['MERLON_TEST_SUITES']?.split(' ').includes(name) ?? true;
 
 /** MERLON_TEST_KERNELS="6.12 7.2" runs the kernel suite on these only. */
 function kernels(): Parameters<typeof runKernelSuite>[0] {
@@ -43,10 +46,9 @@ const kernel = (): Promise<Totals> => filled('kernel', pick(suiteFiles('kernel')
 const e2e = (): Promise<Totals> => filled('e2e', pick(suiteFiles('e2e')), (files) => runFiles(files, { parallel: false }));
 
 async function all(): Promise<Totals> {
-  const totals = add(none(), ...(await Promise.all([lint(), types()])));
-  add(totals, await unit(), await kernel());
-  if (existsSync(join(TREE, 'test/e2e'))) add(totals, await e2e());
-  else console.log('SKIPPED e2e: there is no test/e2e');
+  const checks = Object.entries({ lint, types }).filter(([name]) => isWanted(name));
+  const totals = add(none(), ...(await Promise.all(checks.map(([, each]) => each()))));
+  for (const [name, each] of Object.entries({ unit, kernel, e2e })) if (isWanted(name)) add(totals, await each());
   return totals;
 }
 
