@@ -205,18 +205,20 @@ class Construction {
     const groupOf = new Int32Array(this.classes)
     const groups: Group[] = [{ targets: [], count: this.classes, moving: 0, to: -1 }]
     for (const at of subset) {
-      for (const { classes, target } of this.tree.positions[at]!.edges) {
-        const touched: Group[] = []
-        for (const c of classes) {
-          const group = groups[groupOf[c]!]!
-          if (group.moving++ === 0) touched.push(group)
-        }
-        for (const c of classes) groupOf[c] = this.move(groups, groupOf[c]!, target)
-        for (const group of touched) group.to = -1
-        this.work += classes.length
-      }
+      for (const { classes, target } of this.tree.positions[at]!.edges) this.addTarget(groups, groupOf, classes, target)
     }
     return { groupOf, groups }
+  }
+
+  private addTarget(groups: Group[], groupOf: Int32Array, classes: Iterable<number>, target: number): void {
+    const touched: Group[] = []
+    for (const c of classes) {
+      const group = groups[groupOf[c]!]!
+      if (group.moving++ === 0) touched.push(group)
+      this.work++
+    }
+    for (const c of classes) groupOf[c] = this.move(groups, groupOf[c]!, target)
+    for (const group of touched) group.to = -1
   }
 
   /** The group of a class after it got one more target: the same one where all of the group move, which is the usual case with stars. */
