@@ -121,12 +121,10 @@ int BPF_PROG(merlon_exec_committed, struct linux_binprm *bprm)
 	if (!who)
 		return 0;
 	who->serial = 0; /* another executable: another subject */
-	if (who->flags & MERLON_TASK_OWN_IMAGE)
-		entering = who->flags & MERLON_TASK_ENTERING;
-	own_image = entering && merlon_is_own_image(bprm, task);
-	who->arriving = entering && !own_image;
-	else
-		who->flags &= ~MERLON_TASK_ENTERING;
+	/* A task that was moved in after the check of this exec executes a file from outside (runc does): it is entering still. */
+	if (who->arriving)
+		__sync_fetch_and_and(&who->flags, ~MERLON_TASK_ENTERING);
+	who->arriving = 0;
 	return 0;
 }
 
