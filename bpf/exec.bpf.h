@@ -86,6 +86,7 @@ int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct merlon_task local = {}, *who;
 	struct merlon_question question = { .op = MERLON_OP_EXEC };
+	bool entering, own_image;
 	int held_result;
 
 	if (ret)
@@ -93,14 +94,16 @@ int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
 	who = merlon_current(&local);
 	question.dentry = bprm->file->f_path.dentry;
 	question.vfsmount = bprm->file->f_path.mnt;
-	who->flags &= ~MERLON_TASK_OWN_IMAGE;
+	entering = who->flags & MERLON_TASK_ENTERING;
+	own_image = entering && merlon_is_own_image(bprm, task);
+	who->arriving = entering && !own_image;
 	if (merlon_is_unknown_container(who, task) && merlon_holding()) {
 		held_result = merlon_hold(who, &question);
 		if (held_result)
 			return held_result;
 	}
-	if ((who->flags & MERLON_TASK_ENTERING) && merlon_is_own_image(bprm, task)) {
-		who->flags |= MERLON_TASK_OWN_IMAGE;
+	/* Only a container's start-up code is exempt: processes move between the cgroups of a host all the time. */
+	if (own_image && who->kind == MERLON_BIND_CONTAINER) {
 		merlon_stat(MERLON_STAT_ENTERING);
 		return 0;
 	}
@@ -118,10 +121,10 @@ int BPF_PROG(merlon_exec_committed, struct linux_binprm *bprm)
 	if (!who)
 		return 0;
 	who->serial = 0; /* another executable: another subject */
-	if (who->flags & MERLON_TASK_OWN_IMAGE)
-		who->flags &= ~MERLON_TASK_OWN_IMAGE;
-	else
-		who->flags &= ~MERLON_TASK_ENTERING;
+	/* A task that was moved in after the check of this exec executes a file from outside (runc does): it is entering still. */
+	if (who->arriving)
+		__sync_fetch_and_and(&who->flags, ~MERLON_TASK_ENTERING);
+	who->arriving = 0;
 	return 0;
 }
 

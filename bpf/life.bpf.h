@@ -19,7 +19,7 @@ static __always_inline void merlon_mark_entering(struct task_struct *task)
 	struct merlon_task *who = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	if (who)
-		who->flags |= MERLON_TASK_ENTERING;
+		__sync_fetch_and_or(&who->flags, MERLON_TASK_ENTERING);
 	else
 		MERLON_ERROR(MERLON_FILE_LIFE, ENOMEM);
 }
@@ -37,7 +37,7 @@ int BPF_PROG(merlon_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct merlon_task *who = bpf_task_storage_get(&tasks, parent, 0, 0);
 
-	if (who && (who->flags & MERLON_TASK_ENTERING))
+	if (merlon_is_entering_process(parent))
 		merlon_mark_entering(child);
 	else if (child->cgroups->dfl_cgrp != parent->cgroups->dfl_cgrp && !merlon_is_inside(who))
 		merlon_mark_entering(child); /* CLONE_INTO_CGROUP */

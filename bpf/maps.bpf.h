@@ -104,13 +104,12 @@ struct merlon_task {
 	__u32 kind;      /* enum merlon_binding_kind; 0: unbound */
 	__u32 subject;   /* subject class of the executable in the table `serial` */
 	__u32 serial;    /* 0: subject not known */
-	__u32 flags;     /* enum merlon_task_flag */
-	__u32 pad;
+	__u32 flags;     /* enum merlon_task_flag; others than the task set them: atomic operations only */
+	__u32 arriving;  /* 1: the exec under way, if it succeeds, ends the start-up code */
 };
 
 enum merlon_task_flag {
 	MERLON_TASK_ENTERING = 1, /* came from outside and has not executed a file of the container yet */
-	MERLON_TASK_OWN_IMAGE = 2, /* the exec under way is of the runtime's own image */
 };
 
 struct {

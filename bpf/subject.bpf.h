@@ -19,6 +19,17 @@ static __always_inline __u64 merlon_epoch(void)
 	return state ? state->bind_epoch : 0;
 }
 
+/*
+ * The mark of start-up code is a whole process's, but a move of cgroups is told for its leader only (cgroup_attach_task has one
+ * tracepoint a thread group), and Go programs such as runc have threads before they are moved. Exec ends all other threads.
+ */
+static __always_inline bool merlon_is_entering_process(const struct task_struct *task)
+{
+	struct merlon_task *leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+
+	return leader && (leader->flags & MERLON_TASK_ENTERING);
+}
+
 struct merlon_search {
 	struct merlon_task *who;
 	int level;
@@ -44,7 +55,7 @@ static long merlon_search_level(__u32 i, void *context)
 	return 1;
 }
 
-/* Fills in cgroup, binding and epoch of the current task. Keeps `flags`. */
+/* Fills in cgroup, binding and epoch of the current task. Keeps `flags`, and takes the mark of start-up code from the leader. */
 __noinline int merlon_resolve(struct merlon_task *who, __u64 cgroup_id, __u64 epoch)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
@@ -57,6 +68,8 @@ __noinline int merlon_resolve(struct merlon_task *who, __u64 cgroup_id, __u64 ep
 	who->epoch = epoch;
 	who->bound_id = 0;
 	who->slot = who->kind = who->serial = who->subject = 0;
+	if (merlon_is_entering_process(task))
+		__sync_fetch_and_or(&who->flags, MERLON_TASK_ENTERING);
 	bpf_loop(MERLON_CGROUP_LEVELS, merlon_search_level, &search, 0);
 	return 0;
 }

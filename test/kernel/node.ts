@@ -44,6 +44,16 @@ export interface Loaded {
   readonly slot: Slot
 }
 
+/** The kernel side's object file. */
+export const OBJECT = new URL('../../build/bpf/merlon.bpf.o', import.meta.url)
+
+export interface NodeOptions {
+  /** Default: this tree's. */
+  readonly object?: Uint8Array
+  /** Leaves what an earlier process bound. */
+  readonly keepBindings?: boolean
+}
+
 export class Node {
   readonly kernel: Kernel
   readonly tables: TableStore
@@ -55,10 +65,10 @@ export class Node {
   #generation = 0n
   #serial = 0
 
-  constructor(pinDirectory = '/sys/fs/bpf/merlon-test') {
+  constructor(pinDirectory = '/sys/fs/bpf/merlon-test', options: NodeOptions = {}) {
     const opened = openKernel({
       native,
-      object: readFileSync(new URL('../../build/bpf/merlon.bpf.o', import.meta.url)),
+      object: options.object ?? readFileSync(OBJECT),
       pinDirectory,
       hostMountNamespace: Number(statSync('/proc/self/ns/mnt', { bigint: true }).ino),
     })
@@ -70,8 +80,7 @@ export class Node {
       verify: verifyTable, clock: systemClock, uptime: Number(boot.nowNs() / 1_000_000_000n),
     })
     // What the test file before this one left: its bindings, if it did not end well.
-    const { keys, count } = this.kernel.maps.bindings.entries()
-    for (let i = 0; i < count; i++) this.kernel.maps.bindings.delete(keys.slice(i * 8, i * 8 + 8))
+    if (options.keepBindings !== true) this.#dropBindings()
     this.hold(false)
     this.control.bumpEpoch()
     this.#errorsBefore = this.#allErrors()
@@ -81,7 +90,10 @@ export class Node {
 
   /** Compiles and loads policies; the table is in force for nobody yet. */
   load(yaml: string, posture: Posture = 'block', slot?: number): Loaded {
-    const plan = planOf(yaml, posture)
+    return this.loadPlan(planOf(yaml, posture), slot)
+  }
+
+  loadPlan(plan: Plan, slot?: number): Loaded {
     const compiled = compile(plan)
     if (!compiled.ok) throw new Error(JSON.stringify(compiled.findings))
     return { plan, slot: this.loadTable(compiled.table, slot) }
@@ -108,6 +120,11 @@ export class Node {
     this.#bound.add(id)
     this.control.bumpEpoch()
     return id
+  }
+
+  #dropBindings(): void {
+    const { keys, count } = this.kernel.maps.bindings.entries()
+    for (let i = 0; i < count; i++) this.kernel.maps.bindings.delete(keys.slice(i * 8, i * 8 + 8))
   }
 
   unbindAll(): void {
@@ -159,8 +176,8 @@ export class Node {
     return this.events.splice(0)
   }
 
-  close(): void {
-    this.unbindAll()
+  close({ keepBindings = false } = {}): void {
+    if (!keepBindings) this.unbindAll()
     for (const ring of this.#rings) ring.close()
     this.tables.close()
     this.kernel.close()

@@ -15,6 +15,8 @@ const ENTRY = '/t/bin/one'
 let node: Node
 let denyEntry: Loaded
 let container: Container
+/** Of its cgroup, which is gone when it is. */
+let id: bigint
 let stopBeating = (): void => {}
 
 before(() => {
@@ -42,7 +44,7 @@ function fresh(runtime: Runtime, root: Root): Container {
 /** Runtimes take a cgroup that is there already and empty. */
 function bindFirst(): void {
   mkdirSync(container.cgroup, { recursive: true })
-  node.bind(container.cgroup, denyEntry.slot.slot)
+  id = node.bind(container.cgroup, denyEntry.slot.slot)
 }
 
 /** Waits for something that will be so. */
@@ -65,11 +67,11 @@ async function event(what: string, is: (event: KernelEvent) => boolean): Promise
   })
 }
 
-const isDenial = (one: KernelEvent): boolean => one.kind === EVENT_KIND.DECISION && one.verdict === VERDICT.BLOCK && one.cgroupId === cgroupId(container.cgroup)
-const isHeld = (one: KernelEvent): boolean => one.kind === EVENT_KIND.HELD && one.cgroupId === cgroupId(container.cgroup)
+const isDenial = (one: KernelEvent): boolean => one.kind === EVENT_KIND.DECISION && one.verdict === VERDICT.BLOCK && one.cgroupId === id
+const isHeld = (one: KernelEvent): boolean => one.kind === EVENT_KIND.HELD
 
 function checkDenial(one: KernelEvent): void {
-  assert.deepEqual([one.op, one.path, one.clause, one.boundId, one.args], [OP.EXEC, ENTRY, 1, cgroupId(container.cgroup), [ENTRY, 'and', 'arguments']])
+  assert.deepEqual([one.op, one.path, one.clause, one.boundId, one.args], [OP.EXEC, ENTRY, 1, id, [ENTRY, 'and', 'arguments']])
 }
 
 function beat(): void {
@@ -91,7 +93,7 @@ function release(held: KernelEvent): void {
 /** The held event of a container that stands still before its first instruction. */
 async function stopped(): Promise<KernelEvent> {
   const held = await event('held container', isHeld)
-  assert.equal(held.path, ENTRY)
+  assert.deepEqual([held.path, held.cgroupId], [ENTRY, cgroupId(container.cgroup)])
   await until('stopped process', () => (stateOf(held.hostPid) === 'T' ? true : undefined))
   return held
 }
@@ -113,7 +115,7 @@ for (const runtime of RUNTIMES) {
     fresh(runtime, 'debian')
     container.create()
     assert.equal(container.state(), 'created')
-    node.bind(container.cgroup, denyEntry.slot.slot)
+    id = node.bind(container.cgroup, denyEntry.slot.slot)
     try {
       container.start()
     } catch (error) {
@@ -129,7 +131,7 @@ for (const runtime of RUNTIMES) {
     beat()
     const running = container.run()
     const held = await stopped()
-    node.bind(container.cgroup, denyEntry.slot.slot)
+    id = node.bind(container.cgroup, denyEntry.slot.slot)
     release(held)
     const { status, output } = await running
     assert.notEqual(status, 0)
@@ -155,7 +157,7 @@ for (const runtime of RUNTIMES) {
     container.start()
     const held = await stopped()
     assert.equal(held.hostPid, container.pid())
-    node.bind(container.cgroup, denyEntry.slot.slot)
+    id = node.bind(container.cgroup, denyEntry.slot.slot)
     release(held)
     checkDenial(await event('denial', isDenial))
   })
