@@ -170,6 +170,11 @@ export class Node {
     return result
   }
 
+  /** Hands over what has been read by itself: unlike drain(), this ends while events keep coming. */
+  take(): KernelEvent[] {
+    return this.events.splice(0)
+  }
+
   /** Reads what the rings hold and hands it over. */
   drain(): KernelEvent[] {
     for (const ring of this.#rings) ring.consume()

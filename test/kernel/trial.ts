@@ -32,6 +32,9 @@ function encode(word: Word): string {
   return [...raw].map((byte) => (/[\w/.:=,-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, '0')}`)).join('')
 }
 
+/** Between the rounds of a violator. */
+const REST_US = 2000
+
 export class Trial {
   readonly #child: ChildProcess
   readonly #waiting: ((line: string) => void)[] = []
@@ -63,7 +66,7 @@ export class Trial {
 
   /** Starts to try pairs of how (r, w, x) and path over and over; returns once each has been tried. */
   async violate(...pairs: readonly string[]): Promise<() => Promise<readonly { readonly succeeded: number; readonly denied: number }[]>> {
-    const going = await this.ask('violate', ...pairs)
+    const going = await this.ask('violate', REST_US, ...pairs)
     if (going.text !== 'going') throw new Error(`The violator did not start: ${going.error} ${going.text}`)
     return async () => {
       const numbers = (await this.must('stop')).split(' ').map(Number)

@@ -7,6 +7,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { add, collect, describe, none, type Outcome, type Totals } from './results.ts';
+import { command } from './vm/command.ts';
 import { GuestError, runInGuest, TREE } from './vm/guest.ts';
 import { provideImage } from './vm/image.ts';
 import { KERNEL_NAMES, type KernelName, provideKernel } from './vm/kernels.ts';
@@ -57,6 +58,7 @@ export async function runFiles(files: readonly string[], options: RunOptions): P
 export async function runKernelSuite(kernels: readonly KernelName[] = KERNEL_NAMES, files = suiteFiles('kernel')): Promise<Totals> {
   // Fetched before any guest starts, so that guests side by side do not both build the same image.
   for (const each of kernels) await provideKernel(each);
+  await command('make', ['-s', '-C', join(TREE, 'test/kernel')]);
   await provideImage();
   const waiting = [...kernels];
   const totals = none();

@@ -164,7 +164,8 @@ static int try_each(const char *how, const char *path, struct reply *scratch)
 }
 
 /*
- * Tries pairs of how (r, w, x) and path in turn until a line comes in on standard input: "succeeded denied" of each.
+ * Tries pairs of how (r, w, x) and path in turn until a line comes in on standard input: "succeeded denied" of each. Some rest after
+ * each round (first word, in microseconds) leaves the reader of the events time to follow.
  * Says "going" first, on a line of its own, once each has been tried.
  */
 static int violate(int count, char **words, struct reply *reply)
@@ -174,8 +175,8 @@ static int violate(int count, char **words, struct reply *reply)
 	long seen[MAX_WORDS][2] = { 0 };
 	char *text = reply->text, line[16];
 
-	for (long round = 0;; round++) {
-		for (int i = 0; i + 1 < count; i += 2) {
+	for (long round = 0;; round++, usleep((unsigned)atoi(words[0]))) {
+		for (int i = 1; i + 1 < count; i += 2) {
 			int error = try_each(words[i], words[i + 1], &scratch);
 
 			if (error && error != EACCES)
@@ -189,7 +190,7 @@ static int violate(int count, char **words, struct reply *reply)
 	}
 	if (read(0, line, sizeof(line)) < 0)
 		return errno;
-	for (int i = 0; i + 1 < count; i += 2)
+	for (int i = 1; i + 1 < count; i += 2)
 		text += sprintf(text, "%ld %ld ", seen[i][0], seen[i][1]);
 	return 0;
 }
