@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // When a child works, seen from outside: it answers, and what it is to bring about has come about. Its word for it is not asked.
-import { LogService } from '../proto/load.ts'
-import { openClient } from '../runtime/grpc.ts'
 import { sleep, systemClock } from '../runtime/clock.ts'
 import { connect } from 'node:net'
 import { parseAddress } from '../runtime/address.ts'
+import { isHealthy } from './health.ts'
 import { isCurrent, readStatus, type Status } from './status-file.ts'
 
-const POLL_MS = 50
+const POLL_MS = 100
 /** Under software emulation a process takes many seconds to start, and the verifier as many to load the programs. */
 const START_MS = 150_000
 
@@ -19,16 +18,7 @@ export async function operatorReady(address: string, statusFile: string, signal:
 
 /** It answers a HealthCheck as KubeArmor's clients send it. */
 export async function relayReady(address: string, signal: AbortSignal): Promise<boolean> {
-  return poll(START_MS, signal, async () => {
-    const client = openClient(LogService, reachable(address))
-    try {
-      return await new Promise<boolean>((resolve) => {
-        client.HealthCheck({ nonce: 7 }, { deadline: Date.now() + 1000 }, (error, reply) => resolve(error === null && reply?.Retval === 7))
-      })
-    } finally {
-      client.close()
-    }
-  })
+  return poll(START_MS, signal, () => isHealthy(address))
 }
 
 /** The operator has an acknowledgement from it: what is to be in force is in force. */
@@ -65,9 +55,4 @@ async function answers(address: string): Promise<boolean> {
     socket.once('connect', settle(true))
     socket.once('error', settle(false))
   })
-}
-
-/** A wildcard address is for listening only. */
-function reachable(address: string): string {
-  return address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
 }

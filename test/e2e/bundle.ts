@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real container without an engine: an OCI bundle, run by crun.
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildDebianRoot } from '../support/vm/roots.ts'
 
 /** A guest has one ready; anywhere else it is made from this machine's own files. */
 const READY_ROOT = '/var/lib/roots/debian'
+const TIMEOUT_MS = 60_000
 
 export interface CommandResult {
   /** Exit status; 128 and more for signals. */
@@ -38,11 +39,24 @@ export async function startContainer(name: string, directory: string): Promise<C
   spec.process.args = ['/bin/sleep', 'infinity']
   spec.root = { path: root, readonly: true }
   await writeFile(path, JSON.stringify(spec))
-  await must('crun', ['--cgroup-manager=cgroupfs', 'run', '--detach', name], bundle)
+  await startDetached(['--cgroup-manager=cgroupfs', 'run', '--detach', name], bundle)
   return {
     exec: (command) => run('crun', ['exec', name, '/bin/sh', '-c', command], bundle),
     remove: async () => void (await run('crun', ['delete', '--force', name], bundle)),
   }
+}
+
+/** The container inherits crun's output: pipes would stay open for as long as it runs, so it gets a file. */
+async function startDetached(args: readonly string[], bundle: string): Promise<void> {
+  const said = join(bundle, 'crun.log')
+  const log = openSync(said, 'w')
+  const child = spawn('crun', [...args], { cwd: bundle, stdio: ['ignore', log, log] })
+  closeSync(log)
+  const status = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code) => resolve(code ?? 128))
+  })
+  if (status !== 0) throw new Error(`crun ${args.join(' ')} failed with status ${status}: ${(await readFile(said, 'utf8')).trim()}`)
 }
 
 async function must(file: string, args: readonly string[], cwd: string): Promise<void> {
@@ -52,11 +66,10 @@ async function must(file: string, args: readonly string[], cwd: string): Promise
 
 export function run(file: string, args: readonly string[], cwd: string): Promise<CommandResult> {
   return new Promise((resolve) => {
-    const child = execFile(file, [...args], { cwd, timeout: 30_000 }, (error, stdout, stderr) => {
+    const child = execFile(file, [...args], { cwd, timeout: TIMEOUT_MS }, (error, stdout, stderr) => {
       const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 128
       resolve({ status, output: stdout + stderr + (error !== null && typeof error.code === 'string' ? error.message : '') })
     })
-    // `crun run --detach` hands its stdin to the container.
     child.stdin?.end()
   })
 }

@@ -21,6 +21,8 @@ interface Stage {
   up: Lines | undefined
   events: Lines | undefined
   container: Container | undefined
+  /** Programs of ours may be in the kernel. */
+  isEnforcing: boolean
 }
 
 type Step = readonly [name: string, run: (stage: Stage) => Promise<string>]
@@ -40,7 +42,7 @@ const STEPS: readonly Step[] = [
 /** Exit code 0, or 1 after naming the step that failed. */
 export async function runSteps(): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'merlon-demo-'))
-  const stage: Stage = { directory, policies: join(directory, 'policies'), stateDir: join(directory, 'state'), up: undefined, events: undefined, container: undefined }
+  const stage: Stage = { directory, policies: join(directory, 'policies'), stateDir: join(directory, 'state'), up: undefined, events: undefined, container: undefined, isEnforcing: false }
   const began = performance.now()
   try {
     for (const [index, step] of STEPS.entries()) {
@@ -74,13 +76,14 @@ async function cleanUp(stage: Stage): Promise<void> {
   await stage.events?.stop()
   await stage.up?.stop()
   // Whatever happened, the machine is left as it was: nothing enforced, no container.
-  if (stage.up !== undefined) await merlon('rescue', '--yes')
+  if (stage.isEnforcing) await merlon('rescue', '--yes')
   await stage.container?.remove()
   await rm(stage.directory, { recursive: true, force: true })
 }
 
 async function start(stage: Stage): Promise<string> {
   await cp(EXAMPLE, stage.policies, { recursive: true })
+  stage.isEnforcing = true
   stage.up = new Lines(['up', stage.policies, '--state-dir', stage.stateDir, '--listen', ADDRESS])
   const line = await stage.up.until((text) => /Ready in|ended with status/.test(text), SECONDS.ready)
   if (!line.includes('Ready in')) throw new Error('merlon up ended')
@@ -143,18 +146,15 @@ async function killAgent(stage: Stage): Promise<string> {
 
 async function breakFile(stage: Stage): Promise<string> {
   const broken = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata:\n  name: broken\n  namespace: demo\nspec:\n  selector: {matchLabels: {app: web}}\n  process:\n    matchPath:\n      - path: /usr/bin/find\n  action: Block\n'
+  const seen = stage.up?.count ?? 0
   await writeFile(join(stage.policies, 'broken.yaml'), broken)
-  const deadline = performance.now() + SECONDS.change * 1000
-  for (;;) {
-    const { status, output } = await merlon('status', '--state-dir', stage.stateDir)
-    const finding = /broken\.yaml"?:9:\d+: error: .*\n(.*\n)?(.*\n)?/.exec(output)?.[0]
-    if (finding !== undefined) {
-      if (status !== 1) throw new Error(`merlon status ended with ${status} in spite of the error`)
-      if (!isDenied(await inContainer(stage, BLOCKED))) throw new Error('the other policies are no longer enforced')
-      return `refused, the others hold:\n      ${finding.trim().replaceAll('\n', '\n      ')}`
-    }
-    if (performance.now() > deadline) throw new Error(`merlon status does not show it:\n${output}`)
-  }
+  await stage.up?.until((text) => text.includes('broken.yaml') && text.includes('problem'), SECONDS.change, seen)
+  const { status, output } = await merlon('status', '--state-dir', stage.stateDir)
+  const finding = /broken\.yaml"?:9:\d+: error: .*\n(.*\n)?(.*\n)?/.exec(output)?.[0]
+  if (finding === undefined) throw new Error(`merlon status does not show it:\n${output}`)
+  if (status !== 1) throw new Error(`merlon status ended with ${status} in spite of the error`)
+  if (!isDenied(await inContainer(stage, BLOCKED))) throw new Error('the other policies are no longer enforced')
+  return `refused, the others hold:\n      ${finding.trim().replaceAll('\n', '\n      ')}`
 }
 
 async function stop(stage: Stage): Promise<string> {
@@ -163,6 +163,7 @@ async function stop(stage: Stage): Promise<string> {
   if (!isDenied(await inContainer(stage, BLOCKED))) throw new Error('enforcement ended with merlon up')
   const rescue = await merlon('rescue', '--yes')
   if (rescue.status !== 0) throw new Error(`merlon rescue failed: ${rescue.output}`)
+  stage.isEnforcing = false
   const result = await inContainer(stage, BLOCKED)
   if (result.status !== 0) throw new Error(`after merlon rescue find is still refused: ${result.output}`)
   return 'merlon up has stopped and the kernel went on enforcing; merlon rescue ended that'
