@@ -75,6 +75,29 @@ __noinline int merlon_resolve(struct merlon_task *who, __u64 cgroup_id, __u64 ep
 }
 
 /*
+ * A runtime's process, seen by its mounts: it is in the node's mount namespace, or its executable lies there, or on a mount
+ * that was taken out of it (runc runs from a bind mount of itself that it has unmounted). `runc exec` joins the container's
+ * namespaces first and is moved into its cgroup later, while it runs.
+ */
+static __always_inline bool merlon_is_from_outside(const struct task_struct *task)
+{
+	struct vfsmount *vfsmount;
+	struct mnt_namespace *ns;
+
+	if (task->nsproxy->mnt_ns->ns.inum == merlon_config.host_mnt_ns)
+		return true;
+	vfsmount = BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
+	if (!vfsmount)
+		return false;
+	ns = BPF_CORE_READ((struct mount *)((__u64)vfsmount - bpf_core_field_offset(struct mount, mnt)), mnt_ns);
+	if (!ns)
+		return true;
+	if ((__u64)ns >= -4095ULL)
+		return false; /* a memfd: containers run those too */
+	return BPF_CORE_READ(ns, ns.inum) == merlon_config.host_mnt_ns;
+}
+
+/*
  * The current task's state, up to date: its storage, or `local` where there is no memory for one (bpf_task_storage_get
  * fails under memory pressure, and on 7.x wherever the CPU lacks cmpxchg16b).
  */
@@ -84,6 +107,7 @@ static __always_inline struct merlon_task *merlon_current(struct merlon_task *lo
 	struct merlon_task *who = bpf_task_storage_get(&tasks, task, 0, 0);
 	__u64 cgroup_id = bpf_get_current_cgroup_id(), epoch = merlon_epoch();
 	bool was_inside = who && who->kind == MERLON_BIND_CONTAINER;
+	bool was_elsewhere = who && who->cgroup_id && who->cgroup_id != cgroup_id;
 
 	if (who && who->cgroup_id == cgroup_id && who->epoch == epoch)
 		return who;
@@ -94,10 +118,9 @@ static __always_inline struct merlon_task *merlon_current(struct merlon_task *lo
 		who = local;
 	}
 	merlon_resolve(who, cgroup_id, epoch);
-	/* life.bpf.h marks who comes in, but a task that is moved may get here before the tracepoint does. */
-	if (!was_inside && who->kind == MERLON_BIND_CONTAINER &&
-	    task->nsproxy->mnt_ns->ns.inum == merlon_config.host_mnt_ns)
-		who->flags |= MERLON_TASK_ENTERING;
+	/* life.bpf.h marks who comes in, but a task that is being moved may get here before the tracepoint does. */
+	if (!was_inside && who->kind == MERLON_BIND_CONTAINER && (was_elsewhere || merlon_is_from_outside(task)))
+		__sync_fetch_and_or(&who->flags, MERLON_TASK_ENTERING);
 	return who;
 }
 

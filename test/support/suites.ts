@@ -14,7 +14,7 @@ import { KERNEL_NAMES, type KernelName, provideKernel } from './vm/kernels.ts';
 
 /** Two guests of two processors each: what a machine of two cores can emulate side by side. */
 const GUESTS_AT_ONCE = 2;
-const GUEST_SECONDS = Number(process.env['MERLON_TEST_GUEST_SECONDS'] ?? 900);
+const GUEST_SECONDS = Number(process.env['MERLON_TEST_GUEST_SECONDS'] ?? 2400);
 const GUEST_MEMORY_MB = 1536;
 /** The line that ends a guest's list of outcomes: without it the list is not complete. */
 const COMPLETE = 'complete';
