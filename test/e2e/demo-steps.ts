@@ -4,7 +4,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startContainer, type CommandResult, type Container } from './bundle.ts'
-import { childPid, Lines, merlon } from './merlon.ts'
+import { childPid, Lines, merlon, residentMb } from './merlon.ts'
 
 const EXAMPLE = new URL('../../examples/demo', import.meta.url).pathname
 const ADDRESS = '127.0.0.1:32767'
@@ -139,9 +139,11 @@ async function killAgent(stage: Stage): Promise<string> {
   process.kill(pid, 'SIGKILL')
   const result = await inContainer(stage, BLOCKED)
   if (!isDenied(result)) throw new Error(`without the agent find was not refused: status ${result.status}: ${result.output}`)
-  await stage.up?.until((text) => text.includes('agent is started again'), SECONDS.ready, seen)
+  // Its own word: until then it is the kernel alone that refuses.
+  const line = await stage.up?.until((text) => /agent: Started|agent: .*MERLON_/.test(text), SECONDS.ready, seen)
+  if (!line?.includes('kernelSide=adopted')) throw new Error(`the next agent did not adopt what the kernel holds: ${line}`)
   if (!isDenied(await inContainer(stage, BLOCKED))) throw new Error('with the new agent find was not refused')
-  return `kill -9 ${pid}, and find was still refused; the next agent took over`
+  return `kill -9 ${pid}, and find was still refused; the next agent adopted it and took over`
 }
 
 async function breakFile(stage: Stage): Promise<string> {
@@ -158,6 +160,7 @@ async function breakFile(stage: Stage): Promise<string> {
 }
 
 async function stop(stage: Stage): Promise<string> {
+  const memory = await Promise.all(['operator', 'relay', 'agent'].map(async (name) => `${name} ${await residentMb(stage.stateDir, name)} MB`))
   const code = await stage.up?.stop()
   if (code !== 0) throw new Error(`merlon up ended with status ${code}`)
   if (!isDenied(await inContainer(stage, BLOCKED))) throw new Error('enforcement ended with merlon up')
@@ -166,7 +169,7 @@ async function stop(stage: Stage): Promise<string> {
   stage.isEnforcing = false
   const result = await inContainer(stage, BLOCKED)
   if (result.status !== 0) throw new Error(`after merlon rescue find is still refused: ${result.output}`)
-  return 'merlon up has stopped and the kernel went on enforcing; merlon rescue ended that'
+  return `merlon up (${memory.join(', ')}) has stopped and the kernel went on enforcing; merlon rescue ended that`
 }
 
 async function inContainer(stage: Stage, command: string): Promise<CommandResult> {

@@ -12,7 +12,7 @@ const STEPS = [
   ['run what is blocked', /find: Permission denied/],
   ['see the alert', /Block of \/usr\/bin\/find in demo\/demo-web by block-shell-tools/],
   ['edit the policy', /Block refused it again, no restart/],
-  ['kill the agent', /still refused; the next agent took over/],
+  ['kill the agent', /still refused; the next agent adopted it/],
   ['break a policy file', /refused, the others hold/],
   ['stop', /merlon rescue ended that/],
 ] as const

@@ -68,3 +68,9 @@ export async function childPid(stateDir: string, name: string): Promise<number> 
   if (found === undefined) throw new Error(`merlon up runs no ${name}`)
   return found.pid
 }
+
+/** Resident memory of a process that `merlon up` started. */
+export async function residentMb(stateDir: string, name: string): Promise<number> {
+  const status = await readFile(`/proc/${await childPid(stateDir, name)}/status`, 'utf8')
+  return Math.round(Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024)
+}
