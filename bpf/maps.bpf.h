@@ -16,7 +16,7 @@ const volatile struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 65536);
 	__type(key, __u64);
 	__type(value, struct merlon_binding);
 } bindings SEC(".maps");
@@ -46,11 +46,14 @@ struct {
 
 /* ---- Counted ---- */
 
-/* The agent makes the entries with the table; without one, a hit is not counted and an error is. */
+/*
+ * The agent makes the entries with the table; without one, a hit is not counted and an error is. Full: the agent cannot load the
+ * table and says so. A hash map costs 16 bytes for each possible entry, used or not: 4 MiB.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4194304);
+	__uint(max_entries, 262144);
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");
