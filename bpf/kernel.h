@@ -18,17 +18,12 @@ struct ns_common {
 	unsigned int inum;
 };
 
-struct super_block {
-	unsigned long s_magic;
-};
-
 typedef struct {
 	unsigned int val;
 } kuid_t;
 
 struct inode {
 	kuid_t i_uid;
-	struct super_block *i_sb;
 };
 
 struct qstr {
@@ -50,7 +45,6 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
-	int mnt_flags;
 };
 
 struct path {
@@ -157,7 +151,6 @@ struct pt_regs {
 
 /* include/uapi/asm-generic/errno*.h, include/linux/errno.h */
 #define EACCES 13
-#define EEXIST 17
 #define ENOENT 2
 #define EFAULT 14
 #define ENOMEM 12
@@ -167,7 +160,6 @@ struct pt_regs {
 
 #define FMODE_WRITE 0x2
 #define O_TRUNC 01000
-#define MNT_INTERNAL 0x4000
 #define SIGSTOP 19
 
 #define NR_EXECVEAT 322 /* x86-64 */
