@@ -49,8 +49,8 @@ export const RULES: readonly Mutant[] = [
     name: 'not-in-is-in',
     bug: 'NotIn selects what In does',
     file: 'policy/select.ts',
-    find: "return listed === (expression.operator === 'In')",
-    replace: "return listed || expression.operator !== 'In'",
+    find: "values.some((value) => identities.has(value)) === (operator === 'In')",
+    replace: "(operator === 'NotIn' || values.some((value) => identities.has(value)))",
     tests: ['policy/select.test.ts'],
   },
   {
