@@ -13,7 +13,7 @@ import { makePlan } from '../../policy/plan.ts'
 import { readManifests, type Manifests } from '../../policy/read.ts'
 import { renderJson, renderText } from '../../policy/render.ts'
 import { ask } from '../../policy/testing.ts'
-import type { Finding, Policy, Workload } from '../../policy/types.ts'
+import type { Finding, PathMatch, Policy, Workload } from '../../policy/types.ts'
 import { verifyTable } from '../../policy/verify.ts'
 import { unaccounted } from './account.ts'
 import { mutated } from './mutate.ts'
@@ -40,8 +40,7 @@ function workloadOf({ kind, namespace, selector: { matchLabels, containers } }: 
 }
 
 /** What a plan of these policies says, and what its table says: the same, or why there is none. */
-function checkTables({ policies }: Manifests): number {
-  let compiled = 0
+function checkTables({ policies }: Manifests): void {
   for (const policy of policies) {
     const plan = makePlan(policies, workloadOf(policy), { filePosture: 'block' })
     const result = compile(plan)
@@ -49,19 +48,27 @@ function checkTables({ policies }: Manifests): number {
       assert.ok(result.findings.length > 0)
       continue
     }
-    compiled++
     assert.deepEqual(verifyTable(result.table), { ok: true })
     const table = openTable(result.table)
-    for (const { matches } of plan.clauses.slice(0, 5)) {
-      const [match] = matches
-      const path = match?.kind === 'path' ? match.path : match?.kind === 'dir' ? `${match.dir}x` : match?.kind === 'name' ? `/${match.name}` : (match?.pattern ?? '/')
-      for (const operation of ['exec', 'read', 'write'] as const) {
-        const question = ask(operation, path)
-        assert.deepEqual(table.decide(question), evaluate(plan, question))
-      }
-    }
+    const questions = plan.clauses.slice(0, 5).flatMap(({ matches: [match] }) => (['exec', 'read', 'write'] as const).map((operation) => ask(operation, near(match))))
+    for (const question of questions) assert.deepEqual(table.decide(question), evaluate(plan, question))
   }
-  return compiled
+}
+
+/** A path that the match covers, or one like it. */
+function near(match: PathMatch | undefined): string {
+  switch (match?.kind) {
+    case 'path':
+      return match.path
+    case 'dir':
+      return `${match.dir}x`
+    case 'name':
+      return `/${match.name}`
+    case 'pattern':
+      return match.pattern
+    case undefined:
+      return '/'
+  }
 }
 
 function check(content: string): Manifests {
