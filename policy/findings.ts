@@ -28,6 +28,8 @@ export const FINDINGS = {
   MERLON_POLICY_BAD_FORMAT: error('{path} must be {expected}', '{suggestion}'),
   MERLON_POLICY_OUT_OF_RANGE: error('{path} must be {expected}', 'use a value in that range'),
   MERLON_POLICY_TOO_LONG: error('{path} is too long', 'at most {limit} are allowed'),
+  MERLON_POLICY_RULE: error('{path} is not consistent: {rule}', 'see the message'),
+  MERLON_POLICY_DUPLICATE_ELEMENT: error('{path} agrees with an earlier element in {keys}', 'delete one of them'),
   MERLON_POLICY_INVALID_NAME: error('{path} is not a valid name: {expected}', 'choose a name of that form'),
   MERLON_POLICY_INVALID_PATTERN: error('the pattern cannot be read: {problem}', 'put a backslash before a character that is meant literally'),
   MERLON_POLICY_INVALID_PATH: error('no object can have this path: {problem}', 'write the path as the container sees it'),
