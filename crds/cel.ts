@@ -7,37 +7,20 @@ export function translate(rule: string): string {
   return expression(parse(rule).ast)
 }
 
+/** CEL's operators that JavaScript has too, for values of one type. */
+const BINARY: Readonly<Record<string, string>> = { '||': '||', '&&': '&&', '==': '===', '!=': '!==', '<': '<', '<=': '<=', '>': '>', '>=': '>=' }
+
 function expression(node: ASTNode): string {
-  switch (node.op) {
-    case '||':
-    case '&&':
-      return `(${expression(node.args[0])} ${node.op} ${expression(node.args[1])})`
-    case '!_':
-      return `!${expression(node.args)}`
-    case '==':
-      return `${expression(node.args[0])} === ${expression(node.args[1])}`
-    case '!=':
-      return `${expression(node.args[0])} !== ${expression(node.args[1])}`
-    case '<':
-    case '<=':
-    case '>':
-    case '>=':
-      return `${expression(node.args[0])} ${node.op} ${expression(node.args[1])}`
-    case 'in':
-      return `isIn(${expression(node.args[0])}, ${expression(node.args[1])})`
-    case 'list':
-      return `[${node.args.map(expression).join(', ')}]`
-    case '.':
-      return `get(${expression(node.args[0])}, ${quote(node.args[1])})`
-    case 'id':
-      return node.args
-    case 'value':
-      return typeof node.args === 'string' ? quote(node.args) : String(node.args)
-    case 'call':
-      return call(node.args[0], node.args[1])
-    default:
-      throw new Error(`The rules use ${node.op}, which crds/cel.ts cannot translate`)
-  }
+  const operator = BINARY[node.op]
+  if (operator !== undefined && Array.isArray(node.args)) return `(${node.args.map((each) => expression(each as ASTNode)).join(` ${operator} `)})`
+  if (node.op === '!_') return `!${expression(node.args)}`
+  if (node.op === 'in') return `isIn(${expression(node.args[0])}, ${expression(node.args[1])})`
+  if (node.op === 'list') return `[${node.args.map(expression).join(', ')}]`
+  if (node.op === '.') return `get(${expression(node.args[0])}, ${quote(node.args[1])})`
+  if (node.op === 'id') return node.args
+  if (node.op === 'value') return typeof node.args === 'string' ? quote(node.args) : String(node.args)
+  if (node.op === 'call') return call(node.args[0], node.args[1])
+  throw new Error(`The rules use ${node.op}, which crds/cel.ts cannot translate`)
 }
 
 function call(name: string, args: readonly ASTNode[]): string {

@@ -64,19 +64,9 @@ class Writer {
   }
 
   private plain(schema: OpenApi, name: string): string {
-    switch (schema.type) {
-      case 'array':
-        return `readonly ${bracketed(this.type(schema.items ?? {}, singular(name)))}[]`
-      case 'integer':
-        return 'number'
-      case 'string':
-      case 'boolean':
-        return schema.type
-      case 'object':
-        return this.object(schema, name)
-      case undefined:
-        return 'unknown'
-    }
+    if (schema.type === 'array') return `readonly ${bracketed(this.type(schema.items ?? {}, singular(name)))}[]`
+    if (schema.type === 'object') return this.object(schema, name)
+    return schema.type === 'integer' ? 'number' : (schema.type ?? 'unknown')
   }
 
   private object(schema: OpenApi, wanted: string): string {

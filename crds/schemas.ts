@@ -127,8 +127,9 @@ export function javascript(pattern: string): string {
     if (/^\\[^/.[\]()|^$*+?\\-]/.test(token)) throw new Error(`The pattern has ${token}, which is not known to mean the same to both`)
     if (token === '[') inClass = true
     if (token === ']') inClass = false
-    // Within JavaScript's literals and its u flag a slash is escaped, as crds/ does in any case.
-    result += token === '.' && !inClass ? '[^\\n]' : token === '/' ? '\\/' : token
+    // A slash ends a literal of JavaScript, unless it is within a class.
+    if (token === '/' || token === '\\/') result += inClass ? '/' : '\\/'
+    else result += token === '.' && !inClass ? '[^\\n]' : token
   }
   return result
 }

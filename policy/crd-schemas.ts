@@ -13,11 +13,11 @@ const s5: Schema = { type: 'any', oneOf: ['Enforce', 'Audit', 'Off', false] }
 const s6: Schema = { type: 'string', oneOf: ['namespace', 'label'] }
 const s7: Schema = { type: 'string', oneOf: ['In', 'NotIn', 'Exists', 'DoesNotExist'] }
 const s8: Schema = { type: 'list', items: s1, most: 1024 }
-const s9: Schema = { type: 'object', required: [], fields: { key: s6, operator: s7, values: s8 }, checks: [{ holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'key') && get(self, 'key') === 'label')), message: 'Exists and DoesNotExist are about labels; write key label' }, { holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'values') && size(get(self, 'values')) > 0)), message: 'Exists and DoesNotExist need the keys of labels in values' }] }
+const s9: Schema = { type: 'object', required: [], fields: { key: s6, operator: s7, values: s8 }, checks: [{ holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'key') && (get(self, 'key') === 'label'))), message: 'Exists and DoesNotExist are about labels; write key label' }, { holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'values') && (size(get(self, 'values')) > 0))), message: 'Exists and DoesNotExist need the keys of labels in values' }] }
 const s10: Schema = { type: 'list', items: s9, most: 256 }
 const s11: Schema = { type: 'object', required: [], fields: { matchExpressions: s10 } }
-const s12: Schema = { type: 'string', format: format('^\\/+.*[^\\/]$', /^\/+[^\n]*[^\/]$/u), longest: 4096 }
-const s13: Schema = { type: 'string', format: format('^[^\\/]+$', /^[^\/]+$/u), longest: 4096 }
+const s12: Schema = { type: 'string', format: format('^\\/+.*[^\\/]$', /^\/+[^\n]*[^/]$/u), longest: 4096 }
+const s13: Schema = { type: 'string', format: format('^[^\\/]+$', /^[^/]+$/u), longest: 4096 }
 const s14: Schema = { type: 'list', items: s3, most: 20 }
 const s15: Schema = { type: 'boolean' }
 const s16: Schema = { type: 'boolean', nullable: true }
@@ -54,7 +54,7 @@ const s46: Schema = { type: 'object', required: [], fields: { path: s12, dir: s3
 const s47: Schema = { type: 'list', items: s46, most: 256 }
 const s48: Schema = { type: 'object', required: [], fields: { syscall: s45, fromSource: s47, severity: s0, tags: s2, message: s3 } }
 const s49: Schema = { type: 'list', items: s48, most: 20000 }
-const s50: Schema = { type: 'string', format: format('(^\\/+.*[^\\/]$)|(^\\/$|^\\/.*\\/$)', /(^\/+[^\n]*[^\/]$)|(^\/$|^\/[^\n]*\/$)/u), longest: 4096 }
+const s50: Schema = { type: 'string', format: format('(^\\/+.*[^\\/]$)|(^\\/$|^\\/.*\\/$)', /(^\/+[^\n]*[^/]$)|(^\/$|^\/[^\n]*\/$)/u), longest: 4096 }
 const s51: Schema = { type: 'object', required: [], fields: { path: s50, recursive: s15, syscall: s45, fromSource: s47, severity: s0, tags: s2, message: s3 } }
 const s52: Schema = { type: 'list', items: s51, most: 20000 }
 const s53: Schema = { type: 'object', required: [], fields: { severity: s0, tags: s2, message: s3, matchSyscalls: s49, matchPaths: s52 } }
@@ -127,7 +127,7 @@ const s119: Schema = { type: 'list', items: s118, most: 20000 }
 const s120: Schema = { type: 'object', required: [], fields: { severity: s0, tags: s2, message: s3, action: s4, matchDevice: s119 } }
 const s121: Schema = { type: 'object', required: ['nodeSelector'], fields: { severity: s0, tags: s2, message: s3, action: s4, mode: s5, nodeSelector: s109, process: s26, file: s33, network: s112, capabilities: s115, syscalls: s53, device: s120, apparmor: s57 } }
 const s122: Schema = { type: 'string', oneOf: ['label'] }
-const s123: Schema = { type: 'object', required: [], fields: { key: s122, operator: s7, values: s8 }, checks: [{ holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'key') && get(self, 'key') === 'label')), message: 'Exists and DoesNotExist are about labels; write key label' }, { holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'values') && size(get(self, 'values')) > 0)), message: 'Exists and DoesNotExist need the keys of labels in values' }] }
+const s123: Schema = { type: 'object', required: [], fields: { key: s122, operator: s7, values: s8 }, checks: [{ holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'key') && (get(self, 'key') === 'label'))), message: 'Exists and DoesNotExist are about labels; write key label' }, { holds: (self) => ((!has(self, 'operator') || isIn(get(self, 'operator'), ['In', 'NotIn'])) || (has(self, 'values') && (size(get(self, 'values')) > 0))), message: 'Exists and DoesNotExist need the keys of labels in values' }] }
 const s124: Schema = { type: 'list', items: s123, most: 256 }
 const s125: Schema = { type: 'object', required: [], fields: { matchLabels: s108, matchExpressions: s124 } }
 const s126: Schema = { type: 'string', oneOf: ['pod', 'policy', 'Pod', 'Policy'] }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Applies a schema as the API server does with strict field validation: it accepts and rejects the same documents, and says more. Without
 // strictness the server drops the fields that MERLON_POLICY_UNKNOWN_FIELD is about, and its verdict is that of the other findings.
-import type { Entry, ListNode, MapNode, Node, Source, Span } from './document.ts'
+import type { ListNode, MapNode, Node, Source, Span } from './document.ts'
 import { finding, type FindingCode } from './findings.ts'
 import { valueOf, type Check } from './cel.ts'
 import type { Schema } from './schema.ts'
 import { nearest } from './spelling.ts'
+import { field, isNull } from './tree.ts'
 import type { Finding } from './types.ts'
 
 type ObjectSchema = Extract<Schema, { type: 'object' }>
@@ -34,11 +35,9 @@ class Validator {
       case 'any':
         return this.any(node, schema, path)
       case 'open':
-        return node.kind === 'map' ? undefined : this.wrongType(node, 'a mapping', path)
       case 'object':
-        return node.kind === 'map' ? this.object(node, schema, path) : this.wrongType(node, 'a mapping', path)
       case 'map':
-        return node.kind === 'map' ? this.map(node, schema, path) : this.wrongType(node, 'a mapping', path)
+        return node.kind === 'map' ? this.fields(node, schema, path) : this.wrongType(node, 'a mapping', path)
       case 'list':
         return node.kind === 'list' ? this.list(node, schema, path) : this.wrongType(node, 'a list', path)
       case 'string':
@@ -46,6 +45,11 @@ class Validator {
       case 'integer':
         return this.scalar(node, schema, path)
     }
+  }
+
+  private fields(node: MapNode, schema: Extract<Schema, { type: 'open' | 'object' | 'map' }>, path: string): void {
+    if (schema.type === 'object') this.object(node, schema, path)
+    else if (schema.type === 'map') this.map(node, schema, path)
   }
 
   private scalar(node: Node, schema: ScalarSchema, path: string): void {
@@ -161,16 +165,6 @@ function isValue<T extends keyof Values>(node: Node, type: T): node is Node & { 
 /** JSON knows one kind of number: 2.0 is an integer to the API server too. */
 function isInteger(node: Node): node is Node & { readonly kind: 'scalar'; readonly value: number | bigint } {
   return node.kind === 'scalar' && (typeof node.value === 'bigint' || (typeof node.value === 'number' && Number.isInteger(node.value)))
-}
-
-export function isNull(node: Node): boolean {
-  return node.kind === 'scalar' && node.value === null
-}
-
-/** The entry's value, unless it is absent or null, which the API server takes for the same. */
-export function field(node: Node | undefined, name: string): Node | undefined {
-  const entry: Entry | undefined = node?.kind === 'map' ? node.entries.get(name) : undefined
-  return entry === undefined || isNull(entry.value) ? undefined : entry.value
 }
 
 function describe(node: Node): string {
