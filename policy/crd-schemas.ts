@@ -149,11 +149,11 @@ const s141: Schema = { type: 'object', required: [], fields: { severity: s0, tag
 
 /** Whole objects of each kind. */
 export const CRD_SCHEMAS = {
-  KubeArmorClusterPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s58, status: s76 } },
-  KubeArmorConfig: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s102, status: s107 } },
-  KubeArmorHostPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s121, status: s76 } },
-  KubeArmorNetworkPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s140, status: s76 } },
-  KubeArmorPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s141, status: s76 } },
+  KubeArmorClusterPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s58, status: { type: 'dropped', content: s76 } } },
+  KubeArmorConfig: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s102, status: { type: 'dropped', content: s107 } } },
+  KubeArmorHostPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s121, status: { type: 'dropped', content: s76 } } },
+  KubeArmorNetworkPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s140, status: { type: 'dropped', content: s76 } } },
+  KubeArmorPolicy: { type: 'object', required: [], fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: METADATA_SCHEMA, spec: s141, status: { type: 'dropped', content: s76 } } },
 } as const satisfies Record<string, Schema>
 
 export const API_VERSIONS = {
