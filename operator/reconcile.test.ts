@@ -205,7 +205,7 @@ describe('Reconciler, order and failure', () => {
     await scenario.given(snapshotOf(policyText({ name: 'p' })), [app('a', 'web')])
     assert.equal(scenario.profile('a'), undefined)
     assert.deepEqual(scenario.reconciler.failed('n1').get('a')?.failure, [REFUSED])
-    assert.match(scenario.findings[0]?.message ?? '', /has no table yet/)
+    assert.match(scenario.findings[0]?.message ?? '', /no earlier table of it is known here/)
   })
 
   it('forgets tables that nothing needs any more, not those that an edit leaves alone', async () => {

@@ -182,7 +182,7 @@ export class Reconciler {
     const before = state.desired.get(workload)
     if ((before ?? state.failed.get(workload))?.failure === findings) return
     const { node } = state.facts
-    const kept = before ? 'its last good table stays in force' : 'it has no table yet and runs without one'
+    const kept = before ? 'its last good table stays in force' : 'no earlier table of it is known here, and its node leaves it as it is: without a table, or with that of an earlier operator'
     this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
     for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })
   }
