@@ -7,10 +7,26 @@ import { selects } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
 import type { Finding, Kind, Plan, Policy, Position, Posture, Workload } from '../policy/types.ts'
 
+/** Postures that are absent are the cluster's. */
 export interface NamespaceManifest {
   readonly name: string
-  /** Absent: the global default. */
   readonly filePosture?: Posture
+  readonly networkPosture?: Posture
+  readonly capabilitiesPosture?: Posture
+}
+
+/** What the annotation kubearmor-policy says of a pod or node: policies are enforced, enforced as if they said Audit, or left out. */
+export type PolicySwitch = 'enabled' | 'audited' | 'disabled'
+
+export interface NodeManifest {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly policySwitch: PolicySwitch
+}
+
+export interface Owner {
+  readonly kind: string
+  readonly name: string
 }
 
 export interface PodManifest {
@@ -19,7 +35,15 @@ export interface PodManifest {
   /** Empty: unknown, as in a manifest that was never applied. */
   readonly uid: string
   readonly labels: Readonly<Record<string, string>>
-  readonly containers: readonly { readonly name: string; readonly image: string }[]
+  /** `id` as its runtime calls it; absent while it is not known. */
+  readonly containers: readonly { readonly name: string; readonly image: string; readonly id?: string }[]
+  /** That it is bound to; absent or empty: none. */
+  readonly node?: string
+  /** Absent: enabled. */
+  readonly policySwitch?: PolicySwitch
+  readonly owner?: Owner
+  /** Its containers have ended and will not come back. */
+  readonly ended?: boolean
 }
 
 /** A policy with errors: none of its rules is used. */
