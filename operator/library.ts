@@ -2,7 +2,7 @@
 // What the operator needs of policy/: the pure functions, as one value that tests replace.
 import { compile } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
-import { readManifests } from '../policy/read.ts'
+import { readManifests, readObject } from '../policy/read.ts'
 import { selects } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
 import type { Finding, Kind, Plan, Policy, Position, Posture, Workload } from '../policy/types.ts'
@@ -73,9 +73,11 @@ export interface PolicyLibrary {
   /** The version of the table format that compile() writes. */
   readonly tableVersion: number
   readonly read: (text: string, file: string) => Manifests
+  /** One object of an API; `name` is what positions call it. */
+  readonly readObject: (value: unknown, name: string) => Manifests
   readonly selects: (policy: Policy, workload: Workload) => boolean
   readonly makePlan: (policies: readonly Policy[], workload: Workload, options: { readonly filePosture: Posture }) => Plan
   readonly compile: (plan: Plan) => Compiled
 }
 
-export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, selects, makePlan, compile }
+export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, readObject, selects, makePlan, compile }

@@ -5,6 +5,7 @@ import { parseDocuments, type Node, type Source } from './document.ts'
 import { finding, type FindingCode } from './findings.ts'
 import { normalise, stringMap, text, type Identity } from './normalise.ts'
 import { METADATA_SCHEMA, POLICY_SCHEMAS } from './schema.ts'
+import { treeOf } from './tree.ts'
 import type { Finding, Kind, Policy, Position, Posture } from './types.ts'
 import { field, validate } from './validate.ts'
 
@@ -54,6 +55,14 @@ export function readManifests(content: string, file: string): Manifests {
   const { source, roots, findings } = parseDocuments(content, file)
   const reader = new Reader(source, findings)
   for (const root of roots) reader.read(root)
+  return reader
+}
+
+/** Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. */
+export function readObject(value: unknown, name: string): Manifests {
+  const { root, source } = treeOf(value, name)
+  const reader = new Reader(source, [])
+  reader.read(root)
   return reader
 }
 
