@@ -8,6 +8,7 @@ import {
 } from './facts.ts'
 import { normalise, type Identity } from './normalise.ts'
 import { Notes } from './notes.ts'
+import { treeOf } from './object-tree.ts'
 import { METADATA_SCHEMA } from './schema.ts'
 import { field, text } from './tree.ts'
 import type { Finding, Kind, Policy, Position } from './types.ts'
@@ -37,6 +38,14 @@ export function readManifests(content: string, file: string): Manifests {
   const { source, roots, findings } = parseDocuments(content, file)
   const reader = new Reader(source, findings)
   for (const root of roots) reader.read(root)
+  return reader
+}
+
+/** Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. */
+export function readObject(value: unknown, name: string): Manifests {
+  const { root, source } = treeOf(value, name)
+  const reader = new Reader(source, [])
+  reader.read(root)
   return reader
 }
 
