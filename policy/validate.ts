@@ -51,13 +51,10 @@ class Validator {
 
   /** The server looks for unknown fields before it looks at types, so that below a value of the wrong type every field is unknown. */
   private dropped(node: Node, schema: Schema | undefined, path: string): void {
-    if (node.kind === 'list') {
-      const items = schema?.type === 'list' ? schema.items : undefined
-      for (const [index, item] of node.items.entries()) this.dropped(item, items, `${path}[${index}]`)
-    }
+    if (node.kind === 'list') for (const [index, item] of node.items.entries()) this.dropped(item, schema?.type === 'list' ? schema.items : undefined, `${path}[${index}]`)
     if (node.kind !== 'map' || schema?.type === 'open' || schema?.type === 'any') return
     for (const [name, { key, value }] of node.entries) {
-      const known = schema?.type === 'map' ? schema.values : schema?.type === 'object' && Object.hasOwn(schema.fields, name) ? schema.fields[name] : undefined
+      const known = fieldOf(schema, name)
       if (known === undefined) this.say('MERLON_POLICY_UNKNOWN_FIELD', key, { path: join(path, name), suggestion: 'nobody writes a status by hand: take it out' })
       else this.dropped(value, known, join(path, name))
     }
@@ -177,6 +174,11 @@ interface Values {
 
 function isValue<T extends keyof Values>(node: Node, type: T): node is Node & { readonly kind: 'scalar'; readonly value: Values[T] } {
   return node.kind === 'scalar' && typeof node.value === type
+}
+
+function fieldOf(schema: Schema | undefined, name: string): Schema | undefined {
+  if (schema?.type === 'map') return schema.values
+  return schema?.type === 'object' && Object.hasOwn(schema.fields, name) ? schema.fields[name] : undefined
 }
 
 /** RFC 3339, with an upper-case T and Z. */

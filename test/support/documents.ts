@@ -43,18 +43,11 @@ const ODD_VALUES: readonly Json[] = [null, true, false, 0, 1, -1, 10, 11, 1.5, 2
 /** A valid value of a schema, as far as its parts go; rules between fields may still refuse it. */
 export function sample(schema: OpenApi, chance: Chance, depth = 0): Json {
   if (schema.enum !== undefined) return chance.of(schema.enum)
-  switch (schema.type) {
-    case 'object':
-      return sampleObject(schema, chance, depth)
-    case 'array':
-      return Array.from({ length: chance.below(3) }, () => sample(schema.items ?? {}, chance, depth + 1))
-    case 'integer':
-      return (schema.minimum ?? 0) + chance.below((schema.maximum ?? 100) - (schema.minimum ?? 0) + 1)
-    case 'boolean':
-      return schema.nullable === true && chance.below(3) === 0 ? null : chance.below(2) === 0
-    default:
-      return sampleString(schema, chance)
-  }
+  if (schema.type === 'object') return sampleObject(schema, chance, depth)
+  if (schema.type === 'array') return Array.from({ length: chance.below(3) }, () => sample(schema.items ?? {}, chance, depth + 1))
+  if (schema.type === 'integer') return (schema.minimum ?? 0) + chance.below((schema.maximum ?? 100) - (schema.minimum ?? 0) + 1)
+  if (schema.type === 'boolean') return schema.nullable === true && chance.below(3) === 0 ? null : chance.below(2) === 0
+  return sampleString(schema, chance)
 }
 
 function sampleObject(schema: OpenApi, chance: Chance, depth: number): Json {
