@@ -6,7 +6,7 @@ import { finding, type FindingCode } from './findings.ts'
 import { normalise, stringMap, text, type Identity } from './normalise.ts'
 import { METADATA_SCHEMA, POLICY_SCHEMAS } from './schema.ts'
 import { treeOf } from './tree.ts'
-import type { Finding, Kind, Policy, Position, Posture } from './types.ts'
+import type { Finding, Policy, Position, Posture } from './types.ts'
 import { field, validate } from './validate.ts'
 
 export interface NamespaceFacts {
@@ -104,7 +104,7 @@ class Reader implements Manifests {
     else if (items !== undefined) this.say('MERLON_POLICY_NOT_AN_OBJECT', items, { problem: 'the items of a list are no list' })
   }
 
-  private policy(root: Node, kind: Kind, version: string): void {
+  private policy(root: Node, kind: keyof typeof POLICY_SCHEMAS, version: string): void {
     const metadata = field(root, 'metadata')
     const scoped = kind === 'KubeArmorPolicy'
     const identity: Identity = {
@@ -203,7 +203,7 @@ class Reader implements Manifests {
   }
 }
 
-function isPolicyKind(kind: string, version: string): kind is Kind {
+function isPolicyKind(kind: string, version: string): kind is keyof typeof POLICY_SCHEMAS {
   return Object.hasOwn(POLICY_SCHEMAS, kind) && version.startsWith(POLICY_GROUP)
 }
 

@@ -133,7 +133,7 @@ export const METADATA_SCHEMA: Schema = object({
 const policyKind = (spec: Schema): Schema => object({ apiVersion: text, kind: text, metadata: METADATA_SCHEMA, spec, status: object({ status: text }) })
 
 /** Whole objects of each kind, apiVersion security.kubearmor.com/v1. */
-export const POLICY_SCHEMAS: Readonly<Record<Kind, Schema>> = {
+export const POLICY_SCHEMAS: Readonly<Record<Exclude<Kind, 'KubeArmorNetworkPolicy'>, Schema>> = {
   KubeArmorPolicy: policyKind(object({ selector: object({ matchLabels: labels, matchExpressions: expressions('label') }), ...inPods })),
   KubeArmorClusterPolicy: policyKind(object({ selector: object({ matchExpressions: expressions('namespace', 'label') }), ...inPods })),
   KubeArmorHostPolicy: policyKind(object({ nodeSelector: object({ matchLabels: labels }), ...onHosts }, ['nodeSelector'])),

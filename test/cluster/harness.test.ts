@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { sharedCluster, type KubeError, type SharedCluster } from '../support/cluster.ts';
+import { type KubeError, sharedCluster, type SharedCluster } from '../support/cluster.ts';
 
 let cluster: SharedCluster;
 
