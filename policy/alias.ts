@@ -2,7 +2,7 @@
 // The directory links that every merged-usr image has, compiled into every plan. The kernel reports the path of the object, people write
 // the name that they know: a rule for /bin/ls has to hold where /bin is a link to usr/bin, from the first instruction of a container,
 // which is before anyone could look at its root.
-import type { Match } from './types.ts'
+import type { PathMatch } from './types.ts'
 
 /** Link and target, neither with a trailing slash. `/var/run/lock` needs no line of its own: it becomes `/run/lock`. */
 export const DIRECTORY_LINKS: readonly (readonly [link: string, target: string])[] = [
@@ -25,7 +25,7 @@ export function expandPath(path: string): readonly string[] {
 }
 
 /** Every match by which the kernel may see what `match` names; the first is `match` itself. */
-export function expand(match: Match): readonly Match[] {
+export function expand(match: PathMatch): readonly PathMatch[] {
   switch (match.kind) {
     case 'name':
       return [match]

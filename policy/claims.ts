@@ -2,7 +2,7 @@
 // What a table says of its object classes, held against the clauses of a plan: everything that does not depend on the path.
 import { acceptAt, nextState } from './cells.ts'
 import { DECISION, HEADER, PAGE, PLANES } from './table.ts'
-import { OPERATIONS, VERDICTS, type Clause, type Plan, type Section } from './types.ts'
+import { OPERATIONS, VERDICTS, type Clause, type Plan, type PathSection } from './types.ts'
 
 /** `wrong`: no path can make it right. `needs`: clauses, 0-based, that have to match every path of the object. */
 export interface Claim {
@@ -128,7 +128,7 @@ export class Claims {
   }
 }
 
-function sectionOf(plane: number): Section {
+function sectionOf(plane: number): PathSection {
   return OPERATIONS[plane >> 1] === 'exec' ? 'process' : 'file'
 }
 

@@ -2,7 +2,7 @@
 // Languages by Brzozowski's derivatives, for the proof only: shares nothing with the compiler but the parser of patterns. A language is a number; equal
 // numbers are equal languages, and the derivative by a byte is the language of what may follow that byte.
 import { parseGlob, setBytes, type GlobNode } from './glob.ts'
-import type { Match } from './types.ts'
+import type { PathMatch } from './types.ts'
 
 /** Nothing at all, and the empty string alone. */
 export const NOTHING = 0
@@ -31,7 +31,7 @@ export class Languages {
   private readonly within = this.setOf(flags(byte => byte > 0 && byte !== SLASH))
 
   /** What a match covers. Throws where a pattern does not parse: the reader has refused such. */
-  ofMatch(match: Match): number {
+  ofMatch(match: PathMatch): number {
     switch (match.kind) {
       case 'path':
         return this.literal(UTF8.encode(match.path), END)

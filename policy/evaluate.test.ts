@@ -5,13 +5,13 @@ import { describe, test } from 'node:test'
 import { evaluate, matches } from './evaluate.ts'
 import { makePlan } from './plan.ts'
 import { ask, costOf, policy, rule, WORKLOAD } from './testing.ts'
-import type { Action, Match, Operation, Plan, Posture, Rule, Verdict } from './types.ts'
+import type { Action, PathMatch, Operation, Plan, Posture, Rule, Verdict } from './types.ts'
 
-const path = (name: string): Match => ({ kind: 'path', path: name })
-const dir = (name: string, recursive = false): Match => ({ kind: 'dir', dir: name, recursive })
-const pattern = (text: string): Match => ({ kind: 'pattern', pattern: text })
+const path = (name: string): PathMatch => ({ kind: 'path', path: name })
+const dir = (name: string, recursive = false): PathMatch => ({ kind: 'dir', dir: name, recursive })
+const pattern = (text: string): PathMatch => ({ kind: 'pattern', pattern: text })
 const planOf = (rules: readonly Rule[], filePosture: Posture = 'audit'): Plan => makePlan([policy('p', rules)], WORKLOAD, { filePosture })
-const covers = (match: Match, name: string): boolean => matches(match, new TextEncoder().encode(name))
+const covers = (match: PathMatch, name: string): boolean => matches(match, new TextEncoder().encode(name))
 const verdictOf = (rules: readonly Rule[], ...question: Parameters<typeof ask>): Verdict => evaluate(planOf(rules), ask(...question)).verdict
 
 describe('What a rule matches', () => {
@@ -23,7 +23,7 @@ describe('What a rule matches', () => {
   })
 
   test('execname: its last component is this one, wherever it lies', () => {
-    const apt: Match = { kind: 'name', name: 'apt' }
+    const apt: PathMatch = { kind: 'name', name: 'apt' }
     assert.ok(covers(apt, '/usr/bin/apt') && covers(apt, '/apt'))
     assert.ok(!covers(apt, '/usr/bin/xapt') && !covers(apt, '/apt/get') && !covers(apt, '/usr/bin/apt-get'))
   })
@@ -159,7 +159,7 @@ describe('Which rule decides', () => {
   })
 
   test('2. an exact path before an execname, before a pattern, before a directory', () => {
-    const shapes: readonly Match[] = [path('/d/x'), { kind: 'name', name: 'x' }, pattern('/d/*'), dir('/d/')]
+    const shapes: readonly PathMatch[] = [path('/d/x'), { kind: 'name', name: 'x' }, pattern('/d/*'), dir('/d/')]
     for (const [index, specific] of shapes.entries()) {
       for (const general of shapes.slice(index + 1)) {
         const rules = [rule({ section: 'process', action: 'Allow', match: specific }), rule({ section: 'process', match: general })]

@@ -2,7 +2,7 @@
 // The specification: docs/semantics.md as code. Written to be read and believed, not to be fast. It finds the winner by comparing the
 // clauses that match, by the written rules, and so takes nothing on trust from the order that plan.ts puts them in.
 import { parseGlob, type GlobNode } from './glob.ts'
-import { OPERATIONS, type Answer, type Clause, type Match, type Operation, type Plan, type Question, type Section } from './types.ts'
+import { OPERATIONS, type Answer, type Clause, type PathMatch, type Operation, type Plan, type Question, type PathSection } from './types.ts'
 
 /** Linux's PATH_MAX counts the final NUL. */
 const LONGEST_PATH = 4095
@@ -22,7 +22,7 @@ export function evaluate(plan: Plan, question: Question): Answer {
   return fallback === undefined ? { verdict: 'Allow', clause: 0 } : { verdict: fallback.verdict, clause: reserved }
 }
 
-export function sectionOf(operation: Operation): Section {
+export function sectionOf(operation: Operation): PathSection {
   return operation === 'exec' ? 'process' : 'file'
 }
 
@@ -90,7 +90,7 @@ function rank(clause: Clause): readonly (string | number)[] {
 /* ---- What a rule matches ---- */
 
 /** True when a match, aliases aside, covers a path. */
-export function matches(match: Match, path: Uint8Array): boolean {
+export function matches(match: PathMatch, path: Uint8Array): boolean {
   switch (match.kind) {
     case 'path':
       return equal(path, bytesOf(match.path))

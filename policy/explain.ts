@@ -4,7 +4,7 @@
 import { clauseMatches, compare, evaluate, objectMatches, planeMatches, sectionOf, sourceMatches, type Precedence } from './evaluate.ts'
 import { describe, makePlan, type PlanOptions } from './plan.ts'
 import { selects } from './select.ts'
-import type { Clause, ClauseOrigin, Plan, Policy, Question, Rule, Section, Verdict, Workload } from './types.ts'
+import type { Clause, ClauseOrigin, Plan, Policy, Question, Rule, PathSection, Verdict, Workload } from './types.ts'
 
 /** A rule that did not decide, and why not. */
 export interface Passed {
@@ -73,7 +73,7 @@ interface Deciding {
   readonly winner: Clause | undefined
   readonly by: Explanation['by']
   readonly lost: readonly Lost[]
-  readonly section: Section
+  readonly section: PathSection
   readonly fallback: Explanation['fallback']
   readonly selecting: number
 }
@@ -90,7 +90,7 @@ function ruleReason({ origin, verdict }: Clause): string {
   return `this ${origin.action} rule matches, and permits what its readOnly or ownerOnly names`
 }
 
-function fallbackOf(plan: Plan, section: Section): Explanation['fallback'] {
+function fallbackOf(plan: Plan, section: PathSection): Explanation['fallback'] {
   const fallback = plan.defaults[section]
   if (fallback === undefined) return { verdict: 'Allow', reason: `the ${section} section has no Allow rule, so what no rule matches is permitted` }
   const [first] = allowing(plan, section)
@@ -99,7 +99,7 @@ function fallbackOf(plan: Plan, section: Section): Explanation['fallback'] {
 }
 
 /** The Allow rules of a section, each once, in order of precedence. */
-function allowing(plan: Plan, section: Section): readonly ClauseOrigin[] {
+function allowing(plan: Plan, section: PathSection): readonly ClauseOrigin[] {
   return [...new Set(plan.clauses.filter((clause) => clause.section === section && clause.origin.action === 'Allow').map(({ origin }) => origin))]
 }
 
@@ -127,7 +127,7 @@ function lostReason(winner: Clause, loser: Clause): string {
 }
 
 /** Rules that name the object, and none of whose clauses is about this operation, owner and source. */
-function nearOf(plan: Plan, question: Question, section: Section): readonly Passed[] {
+function nearOf(plan: Plan, question: Question, section: PathSection): readonly Passed[] {
   const naming = plan.clauses.filter((clause) => clause.section === section && objectMatches(clause, question))
   const matching = new Set(naming.filter((clause) => clauseMatches(clause, question)).map(({ origin }) => origin))
   const near = new Map(naming.filter(({ origin }) => !matching.has(origin)).map((clause) => [clause.origin, nearReason(clause, question)]))
@@ -149,7 +149,7 @@ interface Changing {
   readonly situation: Situation
   readonly question: Question
   readonly plan: Plan
-  readonly section: Section
+  readonly section: PathSection
   readonly by: Explanation['by']
   readonly winner: Clause | undefined
 }

@@ -3,7 +3,7 @@
 // different ways (`***`, `*?*`, `{a,b}`) get equal items, so that the automaton can share what they have in common.
 import { ANY, byteSet, byteSetKey, bytesOf, showByteSet, union, WITHIN_COMPONENT, type ByteSet } from './alphabet.ts'
 import { parseGlob, setBytes, type GlobNode } from './glob.ts'
-import type { Match } from './types.ts'
+import type { PathMatch } from './types.ts'
 
 export type Item =
   | { readonly kind: 'byte'; readonly set: ByteSet; readonly key: string }
@@ -33,7 +33,7 @@ export function byteString(text: string): string {
 }
 
 /** The shapes whose union is what `match` covers. Throws where a pattern does not parse: the reader has refused such. */
-export function shapesOf(match: Match): readonly Shape[] {
+export function shapesOf(match: PathMatch): readonly Shape[] {
   switch (match.kind) {
     case 'path':
       return [{ kind: 'literal', bytes: byteString(match.path) }]

@@ -2,11 +2,11 @@
 // Clauses that match, folded to classes: subjects (executables that the same clauses name as their source) and objects (paths
 // that are decided alike, whatever set of clauses matches them).
 import { byteString } from './expression.ts'
-import { OPERATIONS, VERDICTS, type Plan, type Section, type Verdict } from './types.ts'
+import { OPERATIONS, VERDICTS, type Plan, type PathSection, type Verdict } from './types.ts'
 import { DECISION, PLANES } from './table.ts'
 
 /** Clause numbers that follow the plan's own (policy/types.ts, Answer). */
-export function reservedClauses(plan: Plan): { readonly [section in Section]: { readonly fallback: number; readonly undecidable: number } } {
+export function reservedClauses(plan: Plan): { readonly [section in PathSection]: { readonly fallback: number; readonly undecidable: number } } {
   const n = plan.clauses.length
   return { process: { fallback: n + 1, undecidable: n + 3 }, file: { fallback: n + 2, undecidable: n + 4 } }
 }
@@ -16,7 +16,7 @@ export function decisionWord(clause: number, verdict: Verdict, isDefault = false
   return clause | (VERDICTS.indexOf(verdict) << DECISION.verdictShift) | (isDefault ? DECISION.default : 0)
 }
 
-export function sectionOfPlane(plane: number): Section {
+export function sectionOfPlane(plane: number): PathSection {
   return OPERATIONS[plane >> 1] === 'exec' ? 'process' : 'file'
 }
 

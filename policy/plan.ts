@@ -6,33 +6,30 @@ import {
   OPERATIONS,
   type Clause,
   type ClauseOrigin,
-  type Match,
+  type PathMatch,
   type Operation,
   type Plan,
   type Policy,
-  type Posture,
+  type Postures,
   type Rule,
-  type Section,
+  type PathSection,
   type Verdict,
   type Workload,
 } from './types.ts'
 
-export interface PlanOptions extends SelectOptions {
-  /** What the namespace's annotation says, or else the global default. */
-  readonly filePosture: Posture
-}
+export type PlanOptions = SelectOptions & Postures
 
-export const SECTIONS: readonly Section[] = ['process', 'file']
+export const SECTIONS: readonly PathSection[] = ['process', 'file']
 
 /** The plan of one container or host. The order of `policies`, and of the rules in them, makes no difference to any verdict. */
 export function makePlan(policies: readonly Policy[], workload: Workload, options: PlanOptions): Plan {
   const candidates = policies
     .filter((policy) => selects(policy, workload, options))
-    .flatMap((policy) => policy.rules.flatMap((rule, index) => clausesOf(policy, rule).map((clause) => ({ clause, key: keyOf(clause, index) }))))
+    .flatMap((policy) => policy.rules.filter(isPathRule).flatMap((rule, index) => clausesOf(policy, rule).map((clause) => ({ clause, key: keyOf(clause, index) }))))
   candidates.sort((a, b) => compareKeys(a.key, b.key) || compareDuplicates(a.clause, b.clause))
   const clauses = candidates.map(({ clause }) => clause)
 
-  const defaults: { [section in Section]?: Reserved } = {}
+  const defaults: { [section in PathSection]?: Reserved } = {}
   for (const section of SECTIONS) {
     const allowList = clauses.some((clause) => clause.section === section && clause.origin.action === 'Allow')
     if (allowList) defaults[section] = reserved('DefaultPosture', section, options.filePosture === 'block' ? 'Block' : 'Audit')
@@ -49,8 +46,15 @@ export function makePlan(policies: readonly Policy[], workload: Workload, option
 
 /* ---- From a rule to its clauses ---- */
 
+type PathRule = Rule & { readonly section: PathSection; readonly match: PathMatch }
+
+/** The reader refuses what tables do not hold yet. */
+function isPathRule(rule: Rule): rule is PathRule {
+  return rule.section === 'process' || rule.section === 'file'
+}
+
 /** At most one clause for what satisfies the rule's flags and one for the rest, times the aliases where their length matters. */
-function clausesOf(policy: Policy, rule: Rule): readonly Clause[] {
+function clausesOf(policy: Policy, rule: PathRule): readonly Clause[] {
   const all = planesOf(rule.section, () => true)
   const readOnly = rule.readOnly && rule.section === 'file'
   const satisfied = planesOf(rule.section, (operation, owner) => (!readOnly || operation === 'read') && (!rule.ownerOnly || owner))
@@ -73,12 +77,12 @@ function clausesOf(policy: Policy, rule: Rule): readonly Clause[] {
 }
 
 /** Of two directories the longer one decides, so a clause holds directories of one length. */
-function split(matches: readonly Match[]): readonly (readonly Match[])[] {
+function split(matches: readonly PathMatch[]): readonly (readonly PathMatch[])[] {
   return matches[0]?.kind === 'dir' ? matches.map((match) => [match]) : [matches]
 }
 
 /** Bit `operation * 2 + owner` for every operation of the section and either owner for which `holds`. */
-function planesOf(section: Section, holds: (operation: Operation, owner: boolean) => boolean): number {
+function planesOf(section: PathSection, holds: (operation: Operation, owner: boolean) => boolean): number {
   let planes = 0
   for (const [index, operation] of OPERATIONS.entries()) {
     if ((operation === 'exec') !== (section === 'process')) continue
@@ -106,10 +110,10 @@ function originOf(policy: Policy, rule: Rule): ClauseOrigin {
 export function describe(rule: Pick<Rule, 'section' | 'match' | 'readOnly' | 'ownerOnly' | 'sources'>): string {
   const flags = `${rule.readOnly ? ' readOnly' : ''}${rule.ownerOnly ? ' ownerOnly' : ''}`
   const from = rule.sources.length === 0 ? '' : ` from ${rule.sources.join(', ')}`
-  return `${rule.section} ${describeMatch(rule.match)}${flags}${from}`
+  return `${rule.section} ${describeMatch(rule.match as PathMatch)}${flags}${from}`
 }
 
-function describeMatch(match: Match): string {
+function describeMatch(match: PathMatch): string {
   switch (match.kind) {
     case 'path':
       return `path ${match.path}`
@@ -129,7 +133,7 @@ interface Reserved {
   readonly origin: ClauseOrigin
 }
 
-function reserved(name: string, section: Section, verdict: Verdict): Reserved {
+function reserved(name: string, section: PathSection, verdict: Verdict): Reserved {
   return {
     verdict,
     origin: {
@@ -146,7 +150,7 @@ function reserved(name: string, section: Section, verdict: Verdict): Reserved {
   }
 }
 
-function undecidableVerdict(clauses: readonly Clause[], section: Section, defaults: Plan['defaults']): Verdict {
+function undecidableVerdict(clauses: readonly Clause[], section: PathSection, defaults: Plan['defaults']): Verdict {
   const own = clauses.filter((clause) => clause.section === section)
   if (defaults[section]?.verdict === 'Block' || own.some((clause) => clause.verdict === 'Block')) return 'Block'
   return own.length > 0 ? 'Audit' : 'Allow'

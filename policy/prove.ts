@@ -8,7 +8,7 @@ import { END, Languages, NOTHING } from './derivative.ts'
 import { evaluate } from './evaluate.ts'
 import { openTable } from './lookup.ts'
 import { search, type Space } from './search.ts'
-import { OPERATIONS, type Answer, type Match, type Plan, type Question } from './types.ts'
+import { OPERATIONS, type Answer, type PathMatch, type Plan, type Question } from './types.ts'
 
 export interface ProveOptions {
   /** Pairs of a state and a language that are looked at in one search. */
@@ -56,7 +56,7 @@ class Prover {
   private readonly limit: number
   private readonly claims: Claims
   private readonly languages = new Languages()
-  private readonly ofMatch = new Map<Match, number>()
+  private readonly ofMatch = new Map<PathMatch, number>()
   private readonly named: number
   private readonly bytes: readonly number[]
   private pairs = 0

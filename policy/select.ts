@@ -19,11 +19,18 @@ export interface SelectOptions {
 }
 
 export function selects(policy: Policy, workload: Workload, options: SelectOptions = {}): boolean {
-  if (policy.kind === 'KubeArmorHostPolicy') return workload.host && selectsHost(policy, workload)
+  if (policy.mode === 'Off' || workload.policy === 'disabled') return false
+  if (policy.kind === 'KubeArmorHostPolicy') return workload.host && selectsHost(policy.selector.matchLabels, workload)
+  if (policy.kind === 'KubeArmorNetworkPolicy' && policy.selectsPods !== true) return workload.host && selectsHost(policy.selector.matchLabels, workload)
+  return selectsContainer(policy, workload, options)
+}
+
+function selectsContainer(policy: Policy, workload: Workload, options: SelectOptions): boolean {
   const untracked = options.untrackedNamespaces ?? UNTRACKED_NAMESPACES
   if (workload.host || untracked.includes(workload.namespace)) return false
   if (policy.kind === 'KubeArmorPolicy' && policy.namespace !== workload.namespace) return false
 
+  if (policy.nodeSelector !== undefined && !selectsHost(policy.nodeSelector, { ...workload, labels: workload.nodeLabels ?? {} })) return false
   const { matchLabels, matchExpressions, containers } = policy.selector
   const identities = identitiesOf(workload)
   return (
@@ -39,14 +46,18 @@ function identitiesOf(workload: Workload): ReadonlySet<string> {
   return new Set([`namespaceName=${workload.namespace}`, ...labels.map(([key, value]) => `${key}=${value}`)])
 }
 
-function holds(expression: LabelExpression, identities: ReadonlySet<string>, workload: Workload): boolean {
-  const listed =
-    expression.key === 'namespace' ? expression.values.includes(workload.namespace) : expression.values.some((value) => identities.has(value))
-  return listed === (expression.operator === 'In')
+function holds({ key, operator, values }: LabelExpression, identities: ReadonlySet<string>, workload: Workload): boolean {
+  // Everyone has a namespace, whatever is listed.
+  if (key === 'namespace' && (operator === 'Exists' || operator === 'DoesNotExist')) return operator === 'Exists'
+  if (key === 'namespace') return values.includes(workload.namespace) === (operator === 'In')
+  if (operator === 'In' || operator === 'NotIn') return values.some((value) => identities.has(value)) === (operator === 'In')
+  const known = values.some((label) => Object.hasOwn(workload.labels, label) && !CONTROLLER_LABELS.has(label))
+  return known === (operator === 'Exists')
 }
 
-function selectsHost(policy: Policy, workload: Workload): boolean {
-  const wanted = Object.entries(policy.selector.matchLabels)
+/** An empty nodeSelector selects no host. */
+function selectsHost(labels: Readonly<Record<string, string>>, workload: Workload): boolean {
+  const wanted = Object.entries(labels)
   return wanted.length > 0 && wanted.every(([key, value]) => hostLabelHolds(key, value, workload))
 }
 

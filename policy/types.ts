@@ -23,27 +23,82 @@ export interface Finding {
 }
 
 export type Action = 'Allow' | 'Audit' | 'Block'
-export type Kind = 'KubeArmorPolicy' | 'KubeArmorClusterPolicy' | 'KubeArmorHostPolicy'
-/** Process rules decide execs, file rules decide opens. Each has its own allow-list mode. */
-export type Section = 'process' | 'file'
+export type Kind = 'KubeArmorPolicy' | 'KubeArmorClusterPolicy' | 'KubeArmorHostPolicy' | 'KubeArmorNetworkPolicy'
 
-export type Match =
+/** What rules are about. Each section has its own allow-list mode (docs/semantics.md); ingress and egress are those of network policies. */
+export type Section = 'process' | 'file' | 'network' | 'dns' | 'capabilities' | 'syscalls' | 'device' | 'preset' | 'ingress' | 'egress'
+/** In the order of the reserved clauses (Answer). */
+export const SECTIONS: readonly Section[] = ['process', 'file', 'network', 'dns', 'capabilities', 'syscalls', 'device', 'preset', 'ingress', 'egress']
+
+/** The sections that tables have today. */
+export type PathSection = 'process' | 'file'
+
+export interface Directory {
+  /** Ends in a slash. */
+  readonly dir: string
+  readonly recursive: boolean
+}
+
+/** What process and file rules match, and the path of a syscall rule. */
+export type PathMatch =
   | { readonly kind: 'path'; readonly path: string }
   /** The last component of a path, anywhere (`execname`). */
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'pattern'; readonly pattern: string }
-  /** `dir` ends in a slash. Matches the directory itself and its children, all descendants when recursive. */
-  | { readonly kind: 'dir'; readonly dir: string; readonly recursive: boolean }
+  /** The directory itself and its children, all descendants when recursive. */
+  | ({ readonly kind: 'dir' } & Directory)
 
-/** One rule as written, with severity, tags, message and action inherited (rule, section, spec). */
+/** Ports `first` to `last`, of one transport protocol or of every one that has ports. */
+export interface PortRange {
+  readonly first: number
+  readonly last: number
+  readonly protocol?: 'TCP' | 'UDP' | 'SCTP'
+}
+
+export type Match =
+  | PathMatch
+  /** An executable reached through a link: by the last component of the name it was executed by (design: multi-call binaries). Made by plan.ts, never read. */
+  | { readonly kind: 'invoked'; readonly name: string; readonly path: string }
+  /** Section network: a name of PROTOCOLS (names.ts), in lower case. */
+  | { readonly kind: 'protocol'; readonly protocol: string }
+  /** Section dns: the name and all names under it; as written, but for dots at its ends. */
+  | { readonly kind: 'domain'; readonly domain: string }
+  /** Section capabilities: a name of CAPABILITIES (names.ts), in lower case, without `cap_`. */
+  | { readonly kind: 'capability'; readonly capability: string }
+  /** Section syscalls: one name of SYSCALL_NUMBERS (syscalls.ts); with a path, calls that are about such an object. */
+  | { readonly kind: 'syscall'; readonly syscall: string; readonly path?: Extract<PathMatch, { readonly kind: 'path' | 'dir' }> }
+  /** Section device: numbers of USB; without `class`: ALL. */
+  | { readonly kind: 'device'; readonly class?: number; readonly subClass?: number; readonly protocol?: number; readonly level?: number }
+  /** Section preset: a name of PRESETS (names.ts). */
+  | { readonly kind: 'preset'; readonly preset: string }
+  /** Sections ingress and egress. An empty list restricts nothing. `cidrs` are of either family, in any valid spelling. */
+  | { readonly kind: 'flow'; readonly cidrs: readonly string[]; readonly ports: readonly PortRange[]; readonly interfaces: readonly string[] }
+
+/** What may pass: `limit` bytes in each `seconds`, counted for a pod or for a whole policy. */
+export interface Quota {
+  readonly limit: number
+  readonly seconds: number
+  readonly level: 'pod' | 'policy'
+}
+
+/** One rule as written, with severity, tags, message and action inherited (rule, section, spec). A list in a manifest becomes several rules. */
 export interface Rule {
   readonly section: Section
+  /** Process and file: a PathMatch; every other section: the kind that names it. */
   readonly match: Match
   readonly action: Action
   readonly readOnly: boolean
   readonly ownerOnly: boolean
-  /** Exact executable paths; empty: any source. */
+  /** Process, file and network; absent: it makes no difference. False: only processes without a terminal are what remains permitted, true: only those with one. */
+  readonly pts?: boolean
+  /** Process. Absent or empty: any. At most 20. */
+  readonly allowedArgs?: readonly string[]
+  /** Exact executable paths; with `sourceDirectories` empty too: any source. */
   readonly sources: readonly string[]
+  /** Syscalls only. */
+  readonly sourceDirectories?: readonly Directory[]
+  /** Ingress and egress only. */
+  readonly quota?: Quota
   readonly severity: number
   readonly tags: readonly string[]
   readonly message: string
@@ -52,8 +107,8 @@ export interface Rule {
 
 export interface LabelExpression {
   readonly key: 'label' | 'namespace'
-  readonly operator: 'In' | 'NotIn'
-  /** `key=value` for labels, names for namespaces. */
+  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'
+  /** Labels as `key=value` for In and NotIn, as `key` for Exists and DoesNotExist; namespaces by name. */
   readonly values: readonly string[]
 }
 
@@ -64,15 +119,34 @@ export interface Selector {
   readonly containers: readonly string[]
 }
 
+/** Enforce: as written. Audit: what it would block is audited. Off: as if it were not there. */
+export type Mode = 'Enforce' | 'Audit' | 'Off'
+/** The annotation of a policy that says its mode; it counts before `spec.mode`. */
+export const MODE_ANNOTATION = 'merlon.io/mode'
+
 export interface Policy {
   readonly kind: Kind
   readonly name: string
   /** Empty for the cluster-scoped kinds. */
   readonly namespace: string
-  /** Pod selector; for a host policy the node selector. */
+  /** Pod selector; for a host policy, and a network policy without a pod selector, the node selector. */
   readonly selector: Selector
+  /** Of a network policy with a pod selector: labels that the pod's node must have. */
+  readonly nodeSelector?: Readonly<Record<string, string>>
+  /** A network policy: whether it has a pod selector. Without one it is about hosts. */
+  readonly selectsPods?: boolean
+  /** Absent: Enforce. */
+  readonly mode?: Mode
   readonly rules: readonly Rule[]
   readonly position: Position
+}
+
+/** What the agent found in a container's root (design: names and links). */
+export interface Links {
+  /** Links and what they lead to, both absolute and without further links: directories and files that rules name. */
+  readonly targets: Readonly<Record<string, string>>
+  /** Targets, among those, that do what the name says by which they are executed: `/bin/busybox`. */
+  readonly multicall: readonly string[]
 }
 
 /** One container, or one host, that policies may select. */
@@ -82,10 +156,25 @@ export interface Workload {
   readonly pod: string
   readonly container: string
   readonly labels: Readonly<Record<string, string>>
+  /** Of the node that a pod runs on: for network policies that select pods by node too. */
+  readonly nodeLabels?: Readonly<Record<string, string>>
+  /** The pod's, or node's, annotation kubearmor-policy. Absent: enabled. Audited: nothing is blocked, what would be is audited. */
+  readonly policy?: 'enabled' | 'disabled' | 'audited'
+  /** Absent: the root has not been seen yet, and the well-known links of images are assumed. */
+  readonly links?: Links
 }
 
 /** What happens to an operation that no rule matches, in a section that is in allow-list mode. */
 export type Posture = 'audit' | 'block'
+
+/** Of one workload: each from its namespace's annotation, or else the default for containers or for hosts. Processes have that of files, dns that of the network. */
+export interface Postures {
+  readonly filePosture: Posture
+  /** Absent, like the rest: audit. Ingress and egress have it too. */
+  readonly networkPosture?: Posture
+  readonly capabilitiesPosture?: Posture
+  readonly devicePosture?: Posture
+}
 
 /** The verdict words of tables and events, in their numeric order. */
 export type Verdict = 'Allow' | 'Audit' | 'Block'
@@ -100,10 +189,10 @@ export const OPERATIONS: readonly Operation[] = ['exec', 'read', 'write']
  * satisfies its flags, and what does not (docs/semantics.md).
  */
 export interface Clause {
-  readonly section: Section
-  readonly match: Match
+  readonly section: PathSection
+  readonly match: PathMatch
   /** Aliases applied: every path, directory or pattern by which the kernel may see the object. At least one. */
-  readonly matches: readonly Match[]
+  readonly matches: readonly PathMatch[]
   /** Exact executable paths, aliases applied; empty: any source. */
   readonly sources: readonly string[]
   /** Bit `operation * 2 + owner` of each plane that the clause applies to (docs/table.md, "Decisions"). */
@@ -132,9 +221,9 @@ export interface ClauseOrigin {
 export interface Plan {
   readonly clauses: readonly Clause[]
   /** Default clauses for sections in allow-list mode; absent: unmatched operations are allowed and not counted. */
-  readonly defaults: Readonly<Partial<Record<Section, { readonly verdict: Verdict; readonly origin: ClauseOrigin }>>>
+  readonly defaults: Readonly<Partial<Record<PathSection, { readonly verdict: Verdict; readonly origin: ClauseOrigin }>>>
   /** Verdicts for what cannot be decided. */
-  readonly undecidable: Readonly<Record<Section, { readonly verdict: Verdict; readonly origin: ClauseOrigin }>>
+  readonly undecidable: Readonly<Record<PathSection, { readonly verdict: Verdict; readonly origin: ClauseOrigin }>>
 }
 
 /** One operation put to an evaluator or a table. Paths are bytes without NUL. */

@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { parseGlob, setBytes, type GlobNode } from '../../policy/glob.ts'
 import { makePlan } from '../../policy/plan.ts'
-import { OPERATIONS, type Action, type Match, type Plan, type Policy, type Posture, type Question, type Rule, type Workload } from '../../policy/types.ts'
+import { OPERATIONS, type Action, type PathMatch, type Plan, type Policy, type Posture, type Question, type Rule, type Workload } from '../../policy/types.ts'
 
 const UTF8 = new TextEncoder()
 
@@ -17,11 +17,11 @@ const path = fc.array(name, { minLength: 1, maxLength: 4 }).map(names => `/${nam
 const directory = fc.oneof({ weight: 6, arbitrary: path.map(text => `${text}/`) }, { weight: 1, arbitrary: fc.constantFrom('/', '/bin/', '/usr/bin/', '/usr/') })
 const pattern = fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 7 }).map(pieces => `/${pieces.join('')}`)
 
-const match: fc.Arbitrary<Match> = fc.oneof(
-  fc.oneof(path, fc.constantFrom(...EXECUTABLES)).map((text): Match => ({ kind: 'path', path: text })),
-  fc.record({ dir: directory, recursive: fc.boolean() }).map((value): Match => ({ kind: 'dir', ...value })),
-  name.map((text): Match => ({ kind: 'name', name: text })),
-  pattern.filter(text => parseGlob(text).ok).map((text): Match => ({ kind: 'pattern', pattern: text })),
+const match: fc.Arbitrary<PathMatch> = fc.oneof(
+  fc.oneof(path, fc.constantFrom(...EXECUTABLES)).map((text): PathMatch => ({ kind: 'path', path: text })),
+  fc.record({ dir: directory, recursive: fc.boolean() }).map((value): PathMatch => ({ kind: 'dir', ...value })),
+  name.map((text): PathMatch => ({ kind: 'name', name: text })),
+  pattern.filter(text => parseGlob(text).ok).map((text): PathMatch => ({ kind: 'pattern', pattern: text })),
 )
 
 const rule: fc.Arbitrary<Omit<Rule, 'position'>> = fc.record({
@@ -138,7 +138,7 @@ function limit(operation: Question['operation'], sources: readonly Uint8Array[])
   return sources.slice(0, operation === 'exec' ? 2 : 1)
 }
 
-function targetPath(matches: readonly Match[] | undefined, { choice, edits }: Target): Uint8Array {
+function targetPath(matches: readonly PathMatch[] | undefined, { choice, edits }: Target): Uint8Array {
   const chosen = matches?.[choice % matches.length] ?? { kind: 'path', path: '/a/b' }
   return Uint8Array.from(edits.reduce(bend, [...realise(chosen, draws(choice))]).slice(0, 4095))
 }
@@ -175,7 +175,7 @@ function draws(choice: number): Draw {
 const FILLERS = ['', '', 'a', 'b', 'ab', '/', 'a/b', '/a/', 'é', '\u0001']
 
 /** One of the paths that a match covers, and some that it just does not. */
-function realise(match: Match, draw: Draw): Uint8Array {
+function realise(match: PathMatch, draw: Draw): Uint8Array {
   switch (match.kind) {
     case 'path':
       return UTF8.encode(match.path)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The suites: on this machine (unit, e2e), and inside a guest of every kernel (kernel).
+// The suites: on this machine (unit, cluster, e2e), and inside a guest of every kernel (kernel).
 
 import { appendFileSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -20,7 +20,7 @@ const GUEST_MEMORY_MB = 1536;
 const COMPLETE = 'complete';
 
 export function unitFiles(): string[] {
-  const outside = (path: string): boolean => /^(node_modules|build|test\/kernel|test\/e2e)(\/|$)/.test(path);
+  const outside = (path: string): boolean => /^(node_modules|build|test\/kernel|test\/cluster|test\/e2e)(\/|$)/.test(path);
   return globSync('**/*.test.ts', { cwd: TREE, exclude: outside }).filter((each) => !outside(each)).sort();
 }
 
@@ -36,7 +36,7 @@ const UNSETTLED: Readonly<Record<string, string>> = {
 };
 
 /** The files of a suite, without those that are unsettled, which are named. */
-export function suiteFiles(name: 'kernel' | 'e2e'): string[] {
+export function suiteFiles(name: 'kernel' | 'cluster' | 'e2e'): string[] {
   const found = globSync(`test/${name}/**/*.test.ts`, { cwd: TREE }).sort();
   for (const each of found) if (UNSETTLED[each] !== undefined) console.log(`NOT RUN ${each}: ${UNSETTLED[each]}`);
   return found.filter((each) => UNSETTLED[each] === undefined);
