@@ -13,8 +13,8 @@ export function unaccounted(text: string, read: Manifests): readonly string[] {
     const here = source.position(root.span)
     const policy = read.policies.find(({ position }) => isAt(position, here))
     if (policy !== undefined) return rulesOf(root).filter((item) => !isHeardOf(item, source, policy.rules, read.findings)).map((item) => `${show(source.position(item.span))} rule`)
-    const known = [...read.refused, ...read.namespaces, ...read.pods].some(({ position }) => isAt(position, here))
-    return known || read.findings.some(({ position }) => isWithin(position, source, root.span)) ? [] : [`${show(here)} document`]
+    const known = [...read.refused, ...read.namespaces, ...read.pods, ...read.nodes, ...read.settings].some(({ position }) => isAt(position, here))
+    return known || read.findings.some(({ position }) => isWithin(position, source, extentOf(root))) ? [] : [`${show(here)} document`]
   })
 }
 
@@ -42,7 +42,7 @@ function rulesOf(root: Node): readonly Node[] {
 }
 
 function isHeardOf(item: Node, source: Source, rules: readonly { readonly position: Position }[], findings: readonly Finding[]): boolean {
-  return rules.some(({ position }) => isWithin(position, source, item.span)) || findings.some(({ position }) => isWithin(position, source, item.span))
+  return rules.some(({ position }) => isWithin(position, source, extentOf(item))) || findings.some(({ position }) => isWithin(position, source, extentOf(item)))
 }
 
 function entry(node: Node | undefined, key: string): Node | undefined {
@@ -51,6 +51,13 @@ function entry(node: Node | undefined, key: string): Node | undefined {
 
 function isAt(a: Position, b: Position): boolean {
   return a.line === b.line && a.column === b.column
+}
+
+/** From where it begins to the end of what is in it: a collection's own span may end with its first line. */
+function extentOf(node: Node): Span {
+  const below = node.kind === 'list' ? node.items : node.kind === 'map' ? [...node.entries.values()].map(({ value }) => value) : []
+  // What an alias brings in stands before.
+  return below.map(extentOf).reduce((all, { end }) => ({ start: all.start, end: Math.max(all.end, end) }), node.span)
 }
 
 function isWithin(position: Position, source: Source, { start, end }: Span): boolean {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { composeDocuments, parseDocuments, type Node } from '../../policy/document.ts'
 import { compile } from '../../policy/compile.ts'
 import { evaluate } from '../../policy/evaluate.ts'
 import { FINDINGS } from '../../policy/findings.ts'
@@ -13,6 +14,7 @@ import { makePlan } from '../../policy/plan.ts'
 import { readManifests, type Manifests } from '../../policy/read.ts'
 import { renderJson, renderText } from '../../policy/render.ts'
 import { ask } from '../../policy/testing.ts'
+import { makeSource } from '../../policy/source.ts'
 import type { Finding, PathMatch, Policy, Workload } from '../../policy/types.ts'
 import { verifyTable } from '../../policy/verify.ts'
 import { unaccounted } from './account.ts'
@@ -71,6 +73,25 @@ function near(match: PathMatch | undefined): string {
   }
 }
 
+/** The quick reader gives the tree that the complete one gives, places and all, or leaves the text to it. */
+function checkReaders(content: string): boolean {
+  const { quick, roots } = parseDocuments(content, 'x.yaml')
+  if (!quick) return false
+  const complete = composeDocuments(content, makeSource(content, 'x.yaml'))
+  assert.deepEqual(complete.findings, [])
+  assert.deepEqual(roots.map((root) => shown(root, content)), complete.roots.map((root) => shown(root, content)))
+  return true
+}
+
+/** A tree with all that is said of it: values, where they begin, and their first line. */
+function shown(node: Node, content: string): unknown {
+  const at = node.span.start
+  const text = content.slice(at, node.span.end).split(/\r?\n/, 1)[0]
+  if (node.kind === 'scalar') return { at, text, value: node.value }
+  if (node.kind === 'list') return { at, text, items: node.items.map((item) => shown(item, content)) }
+  return { at, text, entries: [...node.entries].map(([key, entry]) => [key, entry.key.start, shown(entry.value, content)]) }
+}
+
 function check(content: string): Manifests {
   const before = process.cpuUsage()
   const read = readManifests(content, 'x.yaml')
@@ -93,10 +114,11 @@ test('the seeds themselves are read: every policy is there, or refused with a re
 })
 
 test('mutated manifests: findings or tables, and never neither', () => {
-  const seen = { policies: 0, refused: 0, findings: new Set<string>() }
+  const seen = { policies: 0, refused: 0, quick: 0, findings: new Set<string>() }
   fc.assert(
     fc.property(mutated(SEEDS), (content) => {
       const { policies, refused, findings } = check(content)
+      if (checkReaders(content)) seen.quick++
       seen.policies += policies.length
       seen.refused += refused.length
       for (const { code } of findings) seen.findings.add(code)
@@ -104,5 +126,5 @@ test('mutated manifests: findings or tables, and never neither', () => {
     { numRuns: COUNT, seed: SEED },
   )
   // Mutations that are all refused at the door, or none, would test nothing.
-  assert.ok(seen.policies > COUNT / 20 && seen.refused > COUNT / 20 && seen.findings.size > 15, JSON.stringify({ ...seen, findings: [...seen.findings] }))
+  assert.ok(seen.policies > COUNT / 20 && seen.refused > COUNT / 20 && seen.quick > COUNT / 20 && seen.findings.size > 15, JSON.stringify({ ...seen, findings: [...seen.findings] }))
 })

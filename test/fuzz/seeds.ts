@@ -106,9 +106,24 @@ items:
   kind: Pod
   metadata: {name: web-1, namespace: shop, labels: {app: web}, annotations: {kubearmor-policy: audited}}
   spec: {initContainers: [{name: init}], containers: [{name: web, image: "w:1"}]}
+- apiVersion: v1
+  kind: Node
+  metadata: {name: node-1, labels: {kubernetes.io/hostname: node-1}}
 - apiVersion: apps/v1
   kind: Deployment
   metadata: {name: web}
+---
+apiVersion: operator.kubearmor.com/v1
+kind: KubeArmorConfig
+metadata: {name: kubearmorconfig-default, namespace: kubearmor}
+spec:
+  defaultFilePosture: block
+  defaultVisibility: process,network
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kubearmor-config, namespace: kubearmor}
+data: {defaultFilePosture: audit, visibility: none}
 `,
   '{"apiVersion":"security.kubearmor.com/v1","kind":"KubeArmorPolicy","metadata":{"name":"json","namespace":"shop"},"spec":{"selector":{"matchLabels":{}},"file":{"matchPaths":[{"path":"/a\\u0062"},{"path":"/é"}]},"action":"Block"}}',
   `${head('KubeArmorPolicy', 'merge', 'shop')}x: &rule {path: /bin/ls, severity: 4}
