@@ -69,6 +69,8 @@ class Reader implements Manifests {
   readonly pods: PodFacts[] = []
   readonly nodes: NodeFacts[] = []
   readonly settings: SettingsFacts[] = []
+  /** A property of its own and no accessor: what is read gets copied by spreading. */
+  readonly findings: Finding[]
   private readonly source: Source
   private readonly notes: Notes
   private readonly options: ReadOptions
@@ -77,11 +79,8 @@ class Reader implements Manifests {
     this.source = source
     this.options = options
     this.notes = new Notes(source)
-    this.notes.findings.push(...findings)
-  }
-
-  get findings(): Finding[] {
-    return this.notes.findings
+    this.findings = this.notes.findings
+    this.findings.push(...findings)
   }
 
   read(root: Node): void {
