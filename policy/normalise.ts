@@ -69,8 +69,9 @@ function selectionOf(spec: Node | undefined, kind: Kind, notes: Notes): Pick<Pol
 /** Refusals once for each rule, in the order of the text; warnings once for each feature. */
 function sayUnenforced(rules: readonly Rule[], how: Unenforced, notes: Notes): void {
   const told = new Set<string>()
-  for (const { position, ...rule } of rules) {
-    for (const code of unenforced({ position, ...rule })) {
+  for (const rule of rules) {
+    for (const code of unenforced(rule)) {
+      const { position } = rule
       const key = how === 'warn' ? code : `${code} ${position.line}:${position.column}`
       if (told.has(key)) continue
       told.add(key)
