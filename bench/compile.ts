@@ -107,7 +107,7 @@ function planOfRules(rules: readonly Rule[]): Plan {
   return makePlan([{ ...first, rules, position }], WORKLOAD, { filePosture: 'audit' })
 }
 
-const POSTURES = { file: 'audit', network: 'audit', capabilities: 'audit' } as const
+const POSTURES = { filePosture: 'audit', networkPosture: 'audit', capabilitiesPosture: 'audit' } as const
 
 /** As the operator does, with its caches. */
 function decideAll(decider: Decider, policies: readonly Policy[], workloads: readonly Workload[]): void {
