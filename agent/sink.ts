@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events to the relay: in batches, soon, and from a bounded buffer while the relay is away. A batch is kept until it is acknowledged and sent
 // again on the next stream, so an event may arrive twice, but what is lost is only what was dropped here, and that is counted and said.
+import { status } from '@grpc/grpc-js'
 import type { BatchAck__Output as BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
 import type { Event } from '../proto/gen/merlon/v1/Event.ts'
 import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
@@ -28,7 +29,8 @@ export interface SinkConnection {
 
 export interface SinkOptions {
   readonly node: string
-  readonly connect: () => SinkConnection
+  /** Undefined where `signal` aborted first. */
+  readonly connect: (signal: AbortSignal) => Promise<SinkConnection | undefined>
   readonly clock: Clock
   readonly backoff: Backoff
   readonly capacity?: Readonly<Record<EventKind, number>>
@@ -74,7 +76,8 @@ export class Sink {
   }
 
   async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    const connection = this.#options.connect()
+    const connection = await this.#options.connect(signal)
+    if (!connection) return { ok: false, code: status.CANCELLED, message: 'not connected' }
     const { stream } = connection
     const abort = (): void => stream.cancel()
     signal.addEventListener('abort', abort, { once: true })

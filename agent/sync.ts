@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's side of NodeSync: says what it is, what runs here and what it holds; carries out what comes back, in order, and acknowledges each
 // generation. Enforcement never depends on this stream.
+import { status } from '@grpc/grpc-js'
 import type { Ack } from '../proto/gen/merlon/v1/Ack.ts'
 import type { AgentMessage } from '../proto/gen/merlon/v1/AgentMessage.ts'
 import type { Counters } from '../proto/gen/merlon/v1/Counters.ts'
@@ -18,7 +19,8 @@ export interface SyncConnection {
 }
 
 export interface SyncOptions {
-  readonly connect: () => SyncConnection
+  /** `standing`: only once the connection stands. Undefined: `signal` aborted first, or it does not stand. */
+  readonly connect: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
   /** Asked for each stream: what is held changes. */
   readonly hello: () => Hello
   /** Carries out one message; generation and latency are added here. */
@@ -71,8 +73,37 @@ export class Sync {
     return keepConnected((established) => this.#session(established, signal), { backoff, signal, ...(onLost ? { onLost } : {}) })
   }
 
+  /**
+   * Moves to a new stream, for which `connect` is called now: with a new certificate, perhaps to another replica. The old stream ends when the new
+   * connection stands, and between the two no time passes: nothing is carried out twice or out of order.
+   */
+  async renew(signal: AbortSignal): Promise<void> {
+    const connection = await this.#options.connect(signal, true)
+    // Then the old stream is better than none, and whatever ends it brings the new certificate.
+    if (!connection) return
+    this.#prepared?.close()
+    this.#prepared = connection
+    this.#candidate?.cancel()
+  }
+
   async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    const connection = this.#options.connect()
+    let end: StreamEnd
+    do {
+      const connection = this.#takePrepared() ?? (await this.#options.connect(signal, false))
+      if (!connection) return { ok: false, code: status.CANCELLED, message: 'not connected' }
+      end = await this.#converse(connection, established, signal)
+    } while (this.#prepared && !signal.aborted)
+    this.#takePrepared()?.close()
+    return end
+  }
+
+  #takePrepared(): SyncConnection | undefined {
+    const prepared = this.#prepared
+    this.#prepared = undefined
+    return prepared
+  }
+
+  async #converse(connection: SyncConnection, established: () => void, signal: AbortSignal): Promise<StreamEnd> {
     const { stream } = connection
     const abort = (): void => stream.cancel()
     signal.addEventListener('abort', abort, { once: true })
@@ -96,6 +127,8 @@ export class Sync {
     }
   }
 
+  /** Stands ready to take over. */
+  #prepared: SyncConnection | undefined
   /** Connected or about to be. */
   #candidate: ClientDuplex<AgentMessage, OperatorMessage> | undefined
 

@@ -2,19 +2,21 @@
 // Findings, as messages to people who follow the relay (feeder.LogService/WatchMessages). What the relay does not take in time is dropped: the status
 // and the log have it all.
 import { hostname } from 'node:os'
+import { status } from '@grpc/grpc-js'
 import type { Finding } from '../policy/types.ts'
 import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import { encodeFeederMessage, EventSink } from '../proto/load.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { keepConnected, openClient } from '../runtime/grpc.ts'
+import { connectTo, type Target } from '../runtime/connect.ts'
+import { keepConnected } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { BoundedQueue } from '../runtime/queue.ts'
 import { clientDuplex, type StreamEnd } from '../runtime/stream.ts'
 
 export interface MessagesOptions {
-  /** Of the relay's EventSink. */
-  readonly address: string
+  /** The relay's EventSink. */
+  readonly relay: Target
   readonly clock: Clock
   readonly logger: Logger
   readonly random: () => number
@@ -56,8 +58,9 @@ export class Messages {
   }
 
   async #session(established: () => void): Promise<StreamEnd> {
-    const { address, signal } = this.#options
-    const client = openClient(EventSink, address)
+    const { relay, signal } = this.#options
+    const client = await connectTo(EventSink, relay, signal)
+    if (!client) return { ok: false, code: status.CANCELLED, message: 'not connected' }
     const stream = clientDuplex(client.Push())
     const over = new AbortController()
     const stop = (): void => {

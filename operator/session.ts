@@ -7,7 +7,7 @@ import type { AgentMessage__Output } from '../proto/gen/merlon/v1/AgentMessage.t
 import type { Hello__Output } from '../proto/gen/merlon/v1/Hello.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Workloads__Output } from '../proto/gen/merlon/v1/Workloads.ts'
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { ServerDuplex } from '../runtime/stream.ts'
 import type { Reconciler } from './reconcile.ts'
@@ -15,8 +15,17 @@ import { AgentView } from './view.ts'
 
 export type AgentStream = ServerDuplex<OperatorMessage, AgentMessage__Output>
 
+/** Whose certificate the stream came with. */
+export interface AgentPeer {
+  readonly node: string
+  /** When it expires, milliseconds since 1970. */
+  readonly notAfter: number
+}
+
 export interface SessionOptions {
   readonly stream: AgentStream
+  /** Absent: plaintext. */
+  readonly peer?: AgentPeer
   readonly reconciler: Reconciler
   readonly tableVersion: number
   readonly nodeLabels: Readonly<Record<string, string>>
@@ -63,6 +72,7 @@ export class Session {
     const silence = clock.after(HELLO_MS, () => {
       if (!this.hello) stream.fail(status.DEADLINE_EXCEEDED, 'MERLON_OPERATOR_NO_HELLO: the first message did not come in time')
     })
+    const expiry = this.#watchExpiry()
     const sending = this.#send()
     for await (const message of stream.messages()) {
       const refused = this.#take(message)
@@ -73,6 +83,7 @@ export class Session {
       }
     }
     silence.cancel()
+    expiry?.cancel()
     if (stream.isOpen) stream.finish()
     this.notify()
     await sending
@@ -90,6 +101,12 @@ export class Session {
   /** A newer stream of the same node takes over. */
   replace(): void {
     this.#options.stream.fail(status.ABORTED, 'MERLON_OPERATOR_REPLACED: a newer stream of this node took over')
+  }
+
+  /** A stream does not outlive the certificate that opened it: what a thief can do with one ends. An agent has come back with a new one long before. */
+  #watchExpiry(): Timer | undefined {
+    const { peer, stream, clock } = this.#options
+    return peer && clock.after(Math.max(0, peer.notAfter - clock.now()), () => stream.fail(status.UNAUTHENTICATED, 'MERLON_OPERATOR_CERTIFICATE_EXPIRED: the certificate of this stream has expired: come back with a new one'))
   }
 
   async #send(): Promise<void> {
@@ -113,9 +130,12 @@ export class Session {
   }
 
   #hello(hello: Hello__Output): Refused | undefined {
-    const { tableVersion, reconciler, nodeLabels, logger, onHello } = this.#options
+    const { peer, tableVersion, reconciler, nodeLabels, logger, onHello } = this.#options
     if (this.hello) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_SECOND_HELLO: Hello comes once in a stream' }
     if (hello.node === '') return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_NO_NODE: Hello must name the node' }
+    if (peer && peer.node !== hello.node) {
+      return { code: status.PERMISSION_DENIED, message: `MERLON_OPERATOR_NOT_YOUR_NODE: this certificate is for node "${peer.node}", not for "${hello.node}"` }
+    }
     if (!hello.table_versions.includes(tableVersion)) {
       const reads = hello.table_versions.length === 0 ? 'none' : hello.table_versions.join(', ')
       const advice = hello.table_versions.some((version) => version > tableVersion) ? 'upgrade the operator' : 'upgrade the agent'

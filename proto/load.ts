@@ -16,8 +16,10 @@ import type { OperatorMessage, OperatorMessage__Output } from './gen/merlon/v1/O
 
 /** Relative to this folder. */
 export const PROTO_FILES: readonly string[] = ['merlon/v1/sync.proto', 'merlon/v1/events.proto', 'feeder/kubearmor.proto']
+/** Loaded on demand only, by enrolment.ts. */
+export const PROTO_FILES_ON_DEMAND: readonly string[] = ['merlon/v1/enrolment.proto']
 
-const OPTIONS: Options = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true, includeDirs: [import.meta.dirname] }
+export const OPTIONS: Options = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true, includeDirs: [import.meta.dirname] }
 
 const root = loadPackageDefinition(loadSync([...PROTO_FILES], OPTIONS)) as GrpcObject & EventsTypes & FeederTypes & SyncTypes & {
   // Each generated type knows its own file's part of the package.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Servers and channels of gRPC with the settings that the defaults get wrong for long streams.
-import { credentials, Server, ServerCredentials, type ChannelOptions, type Client, type ServiceClientConstructor, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import { credentials as plain, Server, ServerCredentials, type ChannelCredentials, type ChannelOptions, type Client, type ServiceClientConstructor, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { clearSocket, formatAddress, parseAddress, protectSocket, type Address } from './address.ts'
 import type { Backoff } from './backoff.ts'
 import type { StreamEnd } from './stream.ts'
@@ -26,6 +26,9 @@ const CLIENT_OPTIONS: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
   'grpc.enable_retries': 0,
 }
+
+/** Peers are known by the ID in their certificates: the name that TLS sends stands for none of their addresses. */
+const SECURE_CLIENT_OPTIONS: ChannelOptions = { ...CLIENT_OPTIONS, 'grpc.ssl_target_name_override': 'merlon' }
 
 export interface Service {
   readonly definition: ServiceDefinition
@@ -74,9 +77,9 @@ function stop(server: Server, graceMs: number): Promise<void> {
   })
 }
 
-/** A client of one service on its own connection. It connects at its first call; close() it. Throws on a malformed address. */
-export function openClient<C extends Client>(constructor: new (...args: ConstructorParameters<ServiceClientConstructor>) => C, address: string): C {
-  return new constructor(formatAddress(addressOf(address)), credentials.createInsecure(), CLIENT_OPTIONS)
+/** A client of one service on its own connection, in plaintext by default. It connects at its first call; close() it. Throws on a malformed address. */
+export function openClient<C extends Client>(constructor: new (...args: ConstructorParameters<ServiceClientConstructor>) => C, address: string, credentials?: ChannelCredentials): C {
+  return new constructor(formatAddress(addressOf(address)), credentials ?? plain.createInsecure(), credentials ? SECURE_CLIENT_OPTIONS : CLIENT_OPTIONS)
 }
 
 /** Whether the client is connected within `ms`. */

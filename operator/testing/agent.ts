@@ -7,10 +7,13 @@ import type { OperatorMessage__Output } from '../../proto/gen/merlon/v1/Operator
 import type { Profile__Output } from '../../proto/gen/merlon/v1/Profile.ts'
 import type { Workload } from '../../proto/gen/merlon/v1/Workload.ts'
 import { NodeSync } from '../../proto/load.ts'
+import type { ChannelCredentials } from '@grpc/grpc-js'
 import { openClient } from '../../runtime/grpc.ts'
 import { clientDuplex, type ClientDuplex, type StreamEnd } from '../../runtime/stream.ts'
 
 export interface TestAgentOptions {
+  /** Absent: plaintext. */
+  readonly credentials?: ChannelCredentials
   readonly hello?: Hello
   /** What it answers to each message beside the generation; undefined: nothing, it stays silent. Default: all is in force. */
   readonly ack?: (message: OperatorMessage__Output, agent: TestAgent) => Ack | undefined
@@ -32,7 +35,7 @@ export class TestAgent {
 
   constructor(address: string, options: TestAgentOptions = {}) {
     this.#options = options
-    this.#client = openClient(NodeSync, address)
+    this.#client = openClient(NodeSync, address, options.credentials)
     this.#stream = clientDuplex(this.#client.Sync())
     this.ended = this.#stream.ended
   }
