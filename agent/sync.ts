@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's side of NodeSync: says what it is, what runs here and what it holds; carries out what comes back, in order, and acknowledges each
 // generation. Enforcement never depends on this stream.
-import { status } from '@grpc/grpc-js'
 import type { Ack } from '../proto/gen/merlon/v1/Ack.ts'
 import type { AgentMessage } from '../proto/gen/merlon/v1/AgentMessage.ts'
 import type { Counters } from '../proto/gen/merlon/v1/Counters.ts'
@@ -10,13 +9,10 @@ import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/me
 import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
 import type { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { keepConnected } from '../runtime/grpc.ts'
+import { keepStreaming, type Connection } from '../runtime/grpc.ts'
 import type { ClientDuplex, StreamEnd } from '../runtime/stream.ts'
 
-export interface SyncConnection {
-  readonly stream: ClientDuplex<AgentMessage, OperatorMessage>
-  close(): void
-}
+export type SyncConnection = Connection<ClientDuplex<AgentMessage, OperatorMessage>>
 
 export interface SyncOptions {
   /** `standing`: only once the connection stands. Undefined: `signal` aborted first, or it does not stand. */
@@ -69,8 +65,9 @@ export class Sync {
 
   /** Keeps a stream to the operator until `signal` aborts. */
   run(signal: AbortSignal): Promise<void> {
-    const { backoff, onLost } = this.#options
-    return keepConnected((established) => this.#session(established, signal), { backoff, signal, ...(onLost ? { onLost } : {}) })
+    const { connect, backoff, onLost } = this.#options
+    const next = async (): Promise<SyncConnection | undefined> => this.#takePrepared() ?? (await connect(signal, false))
+    return keepStreaming(next, (stream, established) => this.#live(stream, established), { backoff, signal, isNextReady: () => this.#prepared !== undefined, ...(onLost ? { onLost } : {}) })
   }
 
   /**
@@ -86,27 +83,13 @@ export class Sync {
     this.#candidate?.cancel()
   }
 
-  async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    let end: StreamEnd
-    do {
-      const connection = this.#takePrepared() ?? (await this.#options.connect(signal, false))
-      if (!connection) return { ok: false, code: status.CANCELLED, message: 'not connected' }
-      end = await this.#converse(connection, established, signal)
-    } while (this.#prepared && !signal.aborted)
-    this.#takePrepared()?.close()
-    return end
-  }
-
   #takePrepared(): SyncConnection | undefined {
     const prepared = this.#prepared
     this.#prepared = undefined
     return prepared
   }
 
-  async #converse(connection: SyncConnection, established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    const { stream } = connection
-    const abort = (): void => stream.cancel()
-    signal.addEventListener('abort', abort, { once: true })
+  async #live(stream: ClientDuplex<AgentMessage, OperatorMessage>, established: () => void): Promise<void> {
     try {
       void stream.send({ hello: this.#options.hello() })
       void stream.send({ workloads: { full: true, upserted: [...this.#workloads.values()], removed: [] } })
@@ -117,13 +100,10 @@ export class Sync {
         this.#stream = stream
         await this.#answer(stream, message)
       }
-      return await stream.ended
     } finally {
       if (this.#stream) this.#lostAt = this.#options.clock.monotonic()
       this.#candidate = undefined
       this.#stream = undefined
-      signal.removeEventListener('abort', abort)
-      connection.close()
     }
   }
 

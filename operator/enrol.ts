@@ -2,7 +2,8 @@
 // Enrolment: whoever proves by a token what it is gets a certificate that says so, and nothing else.
 import { createPublicKey, verify, type KeyObject } from 'node:crypto'
 import { status, type handleUnaryCall } from '@grpc/grpc-js'
-import { agentId, Enrolment, enrolmentProof, RELAY_ID } from '../proto/enrolment.ts'
+import { agentId, enrolmentProof, RELAY_ID } from '../proto/enrolment.ts'
+import { Enrolment } from '../proto/load.ts'
 import type { EnrolReply } from '../proto/gen/merlon/v1/EnrolReply.ts'
 import type { EnrolRequest__Output } from '../proto/gen/merlon/v1/EnrolRequest.ts'
 import type { LeafSpec } from '../runtime/authority.ts'

@@ -2,17 +2,17 @@
 // Findings, as messages to people who follow the relay (feeder.LogService/WatchMessages). What the relay does not take in time is dropped: the status
 // and the log have it all.
 import { hostname } from 'node:os'
-import { status } from '@grpc/grpc-js'
 import type { Finding } from '../policy/types.ts'
+import type { BatchAck__Output as BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
 import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import { encodeFeederMessage, EventSink } from '../proto/load.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { connectTo, type Target } from '../runtime/connect.ts'
-import { keepConnected } from '../runtime/grpc.ts'
+import { keepStreaming, type Connection } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { BoundedQueue } from '../runtime/queue.ts'
-import { clientDuplex, type StreamEnd } from '../runtime/stream.ts'
+import { clientDuplex, type ClientDuplex, type StreamEnd } from '../runtime/stream.ts'
 
 export interface MessagesOptions {
   /** The relay's EventSink. */
@@ -54,21 +54,16 @@ export class Messages {
     const { clock, random, signal, logger } = this.#options
     const backoff = new Backoff({ baseMs: 200, capMs: 10_000, clock, random })
     const onLost = (end: StreamEnd, delayMs: number): void => logger.debug('Lost the relay', { ...end, delayMs })
-    await keepConnected((established) => this.#session(established), { backoff, signal, onLost })
+    const connect = async (): Promise<Connection<ClientDuplex<EventBatch, BatchAck>> | undefined> => {
+      const client = await connectTo(EventSink, this.#options.relay, signal)
+      return client && { stream: clientDuplex(client.Push()), close: () => client.close() }
+    }
+    await keepStreaming(connect, (stream, established) => this.#live(stream, established), { backoff, signal, onLost })
   }
 
-  async #session(established: () => void): Promise<StreamEnd> {
-    const { relay, signal } = this.#options
-    const client = await connectTo(EventSink, relay, signal)
-    if (!client) return { ok: false, code: status.CANCELLED, message: 'not connected' }
-    const stream = clientDuplex(client.Push())
+  async #live(stream: ClientDuplex<EventBatch, BatchAck>, established: () => void): Promise<void> {
     const over = new AbortController()
-    const stop = (): void => {
-      over.abort()
-      stream.cancel()
-    }
-    signal.addEventListener('abort', stop, { once: true })
-    void stream.ended.then(stop)
+    void stream.ended.then(() => over.abort())
     // One at a time: findings are few, and none is given up before the relay has acknowledged it.
     this.#sequence = 0
     let acknowledged = (): void => {}
@@ -82,14 +77,11 @@ export class Messages {
       this.#current ??= this.#queue.shift()
       const done = new Promise<boolean>((resolve) => { acknowledged = () => resolve(true) })
       await stream.send({ ...this.#current, sequence: ++this.#sequence, losses: this.#losses() })
-      if (!(await Promise.race([done, stream.ended.then(() => false)])) || signal.aborted) break
+      if (!(await Promise.race([done, stream.ended.then(() => false)]))) break
       this.#current = undefined
     }
     stream.cancel()
     await acks
-    signal.removeEventListener('abort', stop)
-    client.close()
-    return stream.ended
   }
 
   #losses(): { where: string; count: number }[] {

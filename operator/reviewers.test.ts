@@ -4,24 +4,26 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { fileReviewer, kubernetesReviewer, type TokenReviews } from './reviewers.ts'
+import type { Call } from './kube/api.ts'
+import { fileReviewer, kubernetesReviewer } from './reviewers.ts'
 
-type Status = Awaited<ReturnType<TokenReviews['createTokenReview']>>['status']
+type Status = object | undefined
 
 const ACCOUNTS = { agent: 'system:serviceaccount:merlon:merlon-agent', relay: 'system:serviceaccount:merlon:merlon-relay' }
 const NODE = 'authentication.kubernetes.io/node-name'
 const good = (username: string, extra: Record<string, string[]> = {}): Status => ({ authenticated: true, audiences: ['merlon'], user: { username, extra } })
 
 async function review(status: Status): Promise<unknown> {
-  const asked: unknown[] = []
+  const asked: Call[] = []
   const reviewer = kubernetesReviewer({
-    createTokenReview: async ({ body }) => {
-      asked.push(body.spec)
+    call: async (call) => {
+      asked.push(call)
       return status === undefined ? {} : { status }
     },
   }, ACCOUNTS)
   const result = await reviewer('the-token')
-  assert.deepEqual(asked, [{ token: 'the-token', audiences: ['merlon'] }])
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token: 'the-token', audiences: ['merlon'] } }
+  assert.deepEqual(asked, [{ method: 'POST', path: '/apis/authentication.k8s.io/v1/tokenreviews', body }])
   return result.ok ? result : result.message
 }
 

@@ -2,19 +2,8 @@
 // Who a token is: asked of the API server in a cluster, looked up in a file elsewhere.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { KubeApi } from './kube/api.ts'
 import { AUDIENCE, type Review, type Reviewer } from './enrol.ts'
-
-/** What is needed of @kubernetes/client-node's AuthenticationV1Api. */
-export interface TokenReviews {
-  createTokenReview(request: { readonly body: { readonly spec: { token: string; audiences: string[] } } }): Promise<{
-    readonly status?: {
-      readonly authenticated?: boolean
-      readonly audiences?: string[]
-      readonly error?: string
-      readonly user?: { readonly username?: string; readonly extra?: Readonly<Record<string, string[]>> }
-    }
-  }>
-}
 
 /** User names of service accounts: system:serviceaccount:NAMESPACE:NAME. */
 export interface Accounts {
@@ -25,9 +14,19 @@ export interface Accounts {
 /** In the tokens of pods since Kubernetes 1.30. */
 const NODE_NAME = 'authentication.kubernetes.io/node-name'
 
-export function kubernetesReviewer(api: TokenReviews, accounts: Accounts): Reviewer {
+/** As the API server answers a TokenReview. */
+interface TokenStatus {
+  readonly authenticated?: boolean
+  readonly audiences?: readonly string[]
+  readonly error?: string
+  readonly user?: { readonly username?: string; readonly extra?: Readonly<Record<string, readonly string[]>> }
+}
+
+export function kubernetesReviewer(api: Pick<KubeApi, 'call'>, accounts: Accounts): Reviewer {
   return async (token) => {
-    const { status } = await api.createTokenReview({ body: { spec: { token, audiences: [AUDIENCE] } } })
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [AUDIENCE] } }
+    const answer = await api.call({ method: 'POST', path: '/apis/authentication.k8s.io/v1/tokenreviews', body })
+    const status = answer['status'] as TokenStatus | undefined
     if (!status?.authenticated) return { ok: false, message: `the API server does not accept this token${status?.error ? `: ${status.error}` : ''}` }
     // An API server that knows nothing of audiences would accept any token and say none.
     if (!status.audiences?.includes(AUDIENCE)) return { ok: false, message: `this token is not for the audience "${AUDIENCE}"` }
@@ -35,7 +34,7 @@ export function kubernetesReviewer(api: TokenReviews, accounts: Accounts): Revie
   }
 }
 
-function reviewUser({ username = '', extra = {} }: { readonly username?: string; readonly extra?: Readonly<Record<string, string[]>> }, accounts: Accounts): Review {
+function reviewUser({ username = '', extra = {} }: NonNullable<TokenStatus['user']>, accounts: Accounts): Review {
   if (username === accounts.relay) return { ok: true, role: 'RELAY' }
   if (username !== accounts.agent) return { ok: false, message: `"${username}" is neither an agent (${accounts.agent}) nor the relay (${accounts.relay})` }
   const node = extra[NODE_NAME]?.[0]

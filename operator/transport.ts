@@ -7,8 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Target } from '../runtime/connect.ts'
 import { Endpoints } from '../runtime/endpoints.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { CoreApi } from './kube-secrets.ts'
-import type { TokenReviews } from './reviewers.ts'
+import type { KubeApi } from './kube/api.ts'
 import type { OperatorSecurity, SecurityOptions } from './security.ts'
 
 export const TRANSPORT_HELP = `  --tls kubernetes|DIR           serve agents by TLS and give them certificates. kubernetes: the authority is a Secret, tokens are service
@@ -48,8 +47,7 @@ export function parseTransport(values: TransportValues, addresses: readonly stri
 
 /** What `--tls kubernetes` needs of the cluster. */
 export interface ClusterIdentity {
-  readonly core: CoreApi
-  readonly reviews: TokenReviews
+  readonly api: Pick<KubeApi, 'call'>
   /** The operator's own, where its Secrets are and the accounts of agents and relay. */
   readonly namespace: string
 }
@@ -108,17 +106,17 @@ const LABELS = { 'app.kubernetes.io/name': 'merlon', 'app.kubernetes.io/managed-
 
 async function inCluster(cluster: ClusterIdentity | undefined): Promise<Places> {
   if (!cluster) throw new Error('Cannot use --tls kubernetes without a cluster: the operator reads a directory')
-  const [{ KubeSecretStore, putConfigMap, putSecret }, { kubernetesReviewer }] = await Promise.all([import('./kube-secrets.ts'), import('./reviewers.ts')])
-  const { core, reviews, namespace } = cluster
+  const [{ KubeSecretStore, putConfigMap, putSecret }, { kubernetesReviewer }] = await Promise.all([import('./kube/secrets.ts'), import('./reviewers.ts')])
+  const { api, namespace } = cluster
   const object = (name: string, labels: Record<string, string> = {}): { namespace: string; name: string; labels: Record<string, string> } => ({ namespace, name, labels: { ...LABELS, ...labels } })
   const account = (name: string): string => `system:serviceaccount:${namespace}:${name}`
   return {
-    store: new KubeSecretStore(core, object(AUTHORITY_SECRET)),
-    publish: (trust) => putConfigMap(core, object(TRUST_CONFIG_MAP), { 'ca.crt': trust }),
-    review: kubernetesReviewer(reviews, { agent: account(AGENT_ACCOUNT), relay: account(RELAY_ACCOUNT) }),
+    store: new KubeSecretStore(api, object(AUTHORITY_SECRET)),
+    publish: (trust) => putConfigMap(api, object(TRUST_CONFIG_MAP), { 'ca.crt': trust }),
+    review: kubernetesReviewer(api, { agent: account(AGENT_ACCOUNT), relay: account(RELAY_ACCOUNT) }),
     feeder: {
-      store: new KubeSecretStore(core, object(FEEDER_AUTHORITY_SECRET)),
-      publish: (_trust, { certificate, privateKey }) => putSecret(core, object(KUBEARMOR_CA_SECRET, { 'kubearmor-app': 'kubearmor-ca' }), { 'tls.crt': certificate, 'tls.key': privateKey }),
+      store: new KubeSecretStore(api, object(FEEDER_AUTHORITY_SECRET)),
+      publish: (_trust, { certificate, privateKey }) => putSecret(api, object(KUBEARMOR_CA_SECRET, { 'kubearmor-app': 'kubearmor-ca' }), { 'tls.crt': certificate, 'tls.key': privateKey }),
       dnsNames: [`kubearmor.${namespace}`, `kubearmor.${namespace}.svc`, `kubearmor.${namespace}.svc.cluster.local`, 'kubearmor'],
     },
   }

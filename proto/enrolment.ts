@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Enrolment service, and the names that certificates carry. Apart from load.ts: without TLS none of it is loaded.
-import { loadPackageDefinition, type GrpcObject } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
-import type { ProtoGrpcType } from './gen/enrolment.ts'
-import { OPTIONS } from './load.ts'
-
-const root = loadPackageDefinition(loadSync('merlon/v1/enrolment.proto', OPTIONS)) as GrpcObject & ProtoGrpcType
-
-export const Enrolment = root.merlon.v1.Enrolment
+// The names that certificates carry, and what is signed to get one.
 
 /** SPIFFE IDs. A peer is believed to be what its certificate's URI says, whatever address it was reached at. */
 const TRUST_DOMAIN = 'spiffe://merlon/'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Servers and channels of gRPC with the settings that the defaults get wrong for long streams.
-import { credentials as plain, Server, ServerCredentials, type ChannelCredentials, type ChannelOptions, type Client, type ServiceClientConstructor, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import { credentials as plain, Server, ServerCredentials, status, type ChannelCredentials, type ChannelOptions, type Client, type ServiceClientConstructor, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { clearSocket, formatAddress, parseAddress, protectSocket, type Address } from './address.ts'
 import type { Backoff } from './backoff.ts'
 import type { StreamEnd } from './stream.ts'
@@ -96,6 +96,8 @@ function addressOf(text: string): Address {
 export interface KeepConnectedOptions {
   readonly backoff: Backoff
   readonly signal: AbortSignal
+  /** Whether the next session can begin at once: the last one was ended for it. */
+  readonly isNextReady?: () => boolean
   /** After each end, with the wait before the next attempt. */
   readonly onLost?: (end: StreamEnd, delayMs: number) => void
 }
@@ -105,12 +107,47 @@ export interface KeepConnectedOptions {
  * calls `established` once it works, which makes the next wait short again. It must end soon after `signal` aborts.
  */
 export async function keepConnected(session: (established: () => void) => Promise<StreamEnd>, options: KeepConnectedOptions): Promise<void> {
-  const { backoff, signal, onLost } = options
+  const { backoff, signal, onLost, isNextReady } = options
   while (!signal.aborted) {
     const end = await session(() => backoff.reset())
     if (signal.aborted) return
+    if (isNextReady?.()) continue
     const delay = backoff.next()
     onLost?.(end, delay)
     await backoff.wait(signal, delay)
   }
+}
+
+/** A client of its own with one stream on it. */
+export interface Connection<S extends ClosableStream> {
+  readonly stream: S
+  close(): void
+}
+
+interface ClosableStream {
+  readonly ended: Promise<StreamEnd>
+  cancel(): void
+}
+
+/**
+ * As keepConnected(), for sessions that are one stream each: opens a connection, lives on its stream, cancels it when `signal` aborts, and
+ * closes the connection whatever happened. `connect` gives undefined where `signal` aborted first. `live` returns when it has read the stream to its end.
+ */
+export function keepStreaming<S extends ClosableStream>(connect: (signal: AbortSignal) => Promise<Connection<S> | undefined>, live: (stream: S, established: () => void) => Promise<void>, options: KeepConnectedOptions): Promise<void> {
+  const { signal } = options
+  return keepConnected(async (established) => {
+    const connection = await connect(signal)
+    if (!connection) return { ok: false, code: status.CANCELLED, message: 'not connected' }
+    const { stream } = connection
+    if (signal.aborted) stream.cancel()
+    const cancel = (): void => stream.cancel()
+    signal.addEventListener('abort', cancel, { once: true })
+    try {
+      await live(stream, established)
+      return await stream.ended
+    } finally {
+      signal.removeEventListener('abort', cancel)
+      connection.close()
+    }
+  }, options)
 }

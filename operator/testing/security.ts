@@ -10,12 +10,17 @@ import { Endpoints } from '../../runtime/endpoints.ts'
 import { silentLogger } from '../../runtime/log.ts'
 import type { Credentials } from '../../runtime/tls.ts'
 import { combine } from '../files.ts'
-import { policyLibrary } from '../library.ts'
+import { policyLibrary, type Manifests } from '../library.ts'
 import { Reconciler } from '../reconcile.ts'
 import { fileReviewer } from '../reviewers.ts'
 import { FileSecretStore } from '../secrets.ts'
 import { openSecurity, type OperatorSecurity } from '../security.ts'
 import { NodeSyncServer } from '../serve.ts'
+
+/** What was read, as an object that can be spread. */
+function plain({ policies, refused, namespaces, pods, findings }: Manifests): Manifests {
+  return { policies, refused, namespaces, pods, findings }
+}
 
 /** An hour of its own, beside real time, which TLS goes by. */
 export class SecureOperator {
@@ -30,7 +35,7 @@ export class SecureOperator {
 
   constructor(clock: Clock = systemClock) {
     this.clock = clock
-    this.reconciler = new Reconciler({ clock: systemClock, logger: silentLogger, library: policyLibrary, defaultPosture: 'audit', onNodes: (nodes) => this.server.notify(nodes) })
+    this.reconciler = new Reconciler({ clock: systemClock, logger: silentLogger, library: policyLibrary, defaults: { file: 'audit', network: 'audit', capabilities: 'audit' }, onNodes: (nodes) => this.server.notify(nodes) })
     writeFileSync(join(this.directory, 'tokens'), 'agent n1 token-of-n1 # first\nagent n2 token-of-n2\nrelay token-of-relay\n')
   }
 
@@ -56,7 +61,7 @@ export class SecureOperator {
   }
 
   policies(...texts: string[]): void {
-    this.reconciler.setSnapshot(combine(texts.map((text, index) => ({ path: `f${index}`, fingerprint: '', good: true, stale: false, ...policyLibrary.read(text, `f${index}`) }))))
+    this.reconciler.setSnapshot(combine(texts.map((text, index) => ({ path: `f${index}`, fingerprint: '', good: true, stale: false, ...plain(policyLibrary.read(text, `f${index}`)) }))))
   }
 
   /** Somebody with a token. */
