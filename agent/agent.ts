@@ -25,6 +25,7 @@ import type { Container } from './containers/source.ts'
 import { CounterReader } from './counters.ts'
 import { Enforcement } from './enforcement.ts'
 import { describe, reasonOf, type AgentProblem } from './errors.ts'
+import { resumeProcess } from './held.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
 import type { AgentOptions } from './options.ts'
@@ -163,13 +164,7 @@ export class Agent {
       },
       awayMs: () => this.#sync.awayMs,
       notify: (level, message) => this.#say(level, message),
-      resume: (pid) => {
-        try {
-          process.kill(pid, 'SIGCONT')
-        } catch {
-          // Gone.
-        }
-      },
+      resume: resumeProcess,
     })
   }
 

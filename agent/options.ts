@@ -21,6 +21,7 @@ export interface AgentOptions {
   /** Of grpc.health.v1; absent: none. */
   readonly grpcHealth: string | undefined
   readonly detach: boolean
+  readonly release: boolean
 }
 
 export type OptionsResult =
@@ -48,6 +49,7 @@ Loads what the operator sends into the kernel, finds containers, and sends event
   --bpf-object PATH          the BPF programs (default: beside this program)
   --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
   --detach                   remove all programs, maps and pins, and end: nothing is enforced after that
+  --release                  let go of containers that an agent held when it was killed, and end; enforcement goes on
   --help
 
 Ends with status 0 after a signal (enforcement goes on), 1 on an error, 2 on wrong options, 4 when nothing can be enforced here.
@@ -70,6 +72,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         'ca-file': { type: 'string' }, 'token-file': text('/var/run/secrets/merlon/token'), plaintext: { type: 'boolean', default: false },
         http: { type: 'string' }, 'grpc-health': { type: 'string' },
         'pin-directory': text('/sys/fs/bpf/merlon'), detach: { type: 'boolean', default: false },
+        release: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -97,6 +100,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         http: values.http,
         grpcHealth: values['grpc-health'],
         detach: values.detach,
+        release: values.release,
       },
     }
   } catch (error) {

@@ -33,7 +33,7 @@ export function affected(change: Change, world: World, selects: PolicyLibrary['s
     nodes: touched,
     isEverywhere: edits.length > 0 || namespaces.size > 0 || defaults !== undefined,
     visit(state, entry, mark) {
-      const isOther = pods.has(entry.reported.pod_uid) || (entry.id === 'host' && nodes.has(state.facts.node))
+      const isOther = pods.has(entry.reported.pod_uid) || nodes.has(state.facts.node)
       if (isOther || !entry.identified) return mark({ identity: true })
       const changed = reselect(entry, edits, selects)
       const { host, namespace } = entry.identified.workload

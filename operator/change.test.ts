@@ -38,7 +38,7 @@ class Cluster {
     }
     this.reconciler = new Reconciler({
       library: { ...policyLibrary, selects, ...more.library },
-      defaults: { file: 'audit', network: 'audit', capabilities: 'audit' },
+      defaults: { filePosture: 'audit' },
       clock: systemClock,
       logger: silentLogger,
       onNodes: (nodes) => this.notified.push(...nodes),
@@ -142,7 +142,7 @@ describe('Reconciler.change()', () => {
     const cluster = await new Cluster().change({ pods: pod(UID), policies: policy({ name: 'p', action: 'Allow' }) })
     const verdict = (): string | undefined => cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile.clauses.at(-4)?.action
     assert.equal(verdict(), 'Audit')
-    await cluster.change({ defaults: { file: 'block', network: 'audit', capabilities: 'audit' } })
+    await cluster.change({ defaults: { filePosture: 'block' } })
     assert.equal(verdict(), 'Block')
     await cluster.change({ namespaces: new Map([['default', { name: 'default', filePosture: 'audit' }]]) })
     assert.equal(verdict(), 'Audit')

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // From policies and a workload to what its node must hold. Pure, except for the cache of what was planned and compiled before.
 import { createHash } from 'node:crypto'
-import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Verdict, Workload } from '../policy/types.ts'
+import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Postures, Verdict, Workload } from '../policy/types.ts'
 import type { Clause } from '../proto/gen/merlon/v1/Clause.ts'
 import type { Compiled, PolicyLibrary, PolicySwitch } from './library.ts'
-import type { Postures } from './world.ts'
 
 /** A table and what its clause numbers mean. */
 export interface DesiredProfile {
@@ -43,6 +42,7 @@ interface Made {
 
 /** From here on a plan takes so long to compile that streams and leases would notice: some 10 ms. */
 const LONG_CLAUSES = 400
+const POSTURES: readonly (keyof Postures)[] = ['filePosture', 'networkPosture', 'capabilitiesPosture', 'devicePosture']
 
 export class Decider {
   readonly #options: DeciderOptions
@@ -62,7 +62,7 @@ export class Decider {
   key({ policies, postures, policySwitch }: DecisionInputs): string {
     if (policies.length === 0 || policySwitch === 'disabled') return ''
     const numbers = policies.map((policy) => this.#numberOf(policy)).toSorted((a, b) => a - b)
-    return `${policySwitch}:${postures.file}:${postures.network}:${postures.capabilities}:${numbers.join(',')}`
+    return `${policySwitch}:${POSTURES.map((name) => postures[name] ?? '').join(':')}:${numbers.join(',')}`
   }
 
   /** Undefined: it is being compiled, and onCompiled will tell. */
@@ -85,7 +85,7 @@ export class Decider {
 
   #make({ policies, postures, policySwitch }: DecisionInputs, workload: Workload): Made {
     this.done.plans += 1
-    const planned = this.#options.library.makePlan(policies, workload, { filePosture: postures.file })
+    const planned = this.#options.library.makePlan(policies, workload, postures)
     const plan = policySwitch === 'audited' ? auditOnly(planned) : planned
     if (plan.clauses.length === 0) return { plan, content: '', decision: { ok: true, profile: NO_RULES } }
     return { plan, content: decisiveContent(plan), decision: undefined }

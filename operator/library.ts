@@ -5,18 +5,15 @@ import { makePlan } from '../policy/plan.ts'
 import { readManifests, readObject } from '../policy/read.ts'
 import { selects } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
-import type { Finding, Kind, Plan, Policy, Position, Posture, Workload } from '../policy/types.ts'
+import type { Finding, Kind, Plan, Policy, Position, Postures, Workload } from '../policy/types.ts'
 
 /** Postures that are absent are the cluster's. */
-export interface NamespaceManifest {
+export interface NamespaceManifest extends Partial<Postures> {
   readonly name: string
-  readonly filePosture?: Posture
-  readonly networkPosture?: Posture
-  readonly capabilitiesPosture?: Posture
 }
 
-/** What the annotation kubearmor-policy says of a pod or node: policies are enforced, enforced as if they said Audit, or left out. */
-export type PolicySwitch = 'enabled' | 'audited' | 'disabled'
+/** What the annotation kubearmor-policy says of a pod or node. */
+export type PolicySwitch = NonNullable<Workload['policy']>
 
 export interface NodeManifest {
   readonly name: string
@@ -76,7 +73,7 @@ export interface PolicyLibrary {
   /** One object of an API; `name` is what positions call it. */
   readonly readObject: (value: unknown, name: string) => Manifests
   readonly selects: (policy: Policy, workload: Workload) => boolean
-  readonly makePlan: (policies: readonly Policy[], workload: Workload, options: { readonly filePosture: Posture }) => Plan
+  readonly makePlan: (policies: readonly Policy[], workload: Workload, postures: Postures) => Plan
   readonly compile: (plan: Plan) => Compiled
 }
 

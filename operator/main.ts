@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator over a directory of manifests: reads, plans, compiles, distributes, and says what became of it.
 import { parseArgs } from 'node:util'
-import type { Finding, Posture } from '../policy/types.ts'
+import type { Finding, Posture, Postures } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
 import { createLogger, isLevel, LEVELS, setLogLevel, type Level } from '../runtime/log.ts'
@@ -12,7 +12,6 @@ import { NodeSyncServer } from './serve.ts'
 import { DirectorySource } from './source.ts'
 import { StatusBoard } from './status.ts'
 import { openTransport, parseTransport, relayTarget, TRANSPORT_HELP, TRANSPORT_OPTIONS, type TransportSettings } from './transport.ts'
-import type { Postures } from './world.ts'
 
 const HELP = `Usage: node operator/main.ts --directory DIR [options]
 
@@ -83,7 +82,7 @@ function parseLabels(text: string): Record<string, string> | undefined {
 }
 
 function sameEverywhere(posture: Posture): Postures {
-  return { file: posture, network: posture, capabilities: posture }
+  return { filePosture: posture, networkPosture: posture, capabilitiesPosture: posture, devicePosture: posture }
 }
 
 async function main(life: Life, args: readonly string[]): Promise<number | void> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each node must hold, kept up with what sources say and with what the agents report. Level-based: a change only names the workloads to
 // decide again; what is decided depends on nothing but the state then.
-import type { Finding, Policy, Workload } from '../policy/types.ts'
+import type { Finding, Policy, Postures, Workload } from '../policy/types.ts'
 import type { Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -10,7 +10,7 @@ import { fileFinding, type Snapshot } from './files.ts'
 import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
 import { affected, type Affected } from './affected.ts'
-import { World, type Change, type Postures } from './world.ts'
+import { World, type Change } from './world.ts'
 
 /** What a node must hold for one workload. */
 export interface DesiredBinding {
@@ -61,6 +61,8 @@ export interface NodeState {
   readonly pending: Set<string>
   /** Their tables are being compiled elsewhere. */
   readonly compiling: Set<string>
+  /** Another one with each change of `desired` and `failed`. */
+  version: number
 }
 
 export interface DesiredFailure {
@@ -100,6 +102,7 @@ export class Reconciler {
   change(change: Change): void {
     const concerned = affected(change, this.world, this.#options.library.selects)
     this.world.apply(change)
+    if (change.nodes) this.#setNodes(change.nodes)
     for (const state of this.#statesOf(concerned)) {
       if (concerned.nodes.has(state.facts.node)) this.#expect(state)
       for (const entry of state.entries.values()) concerned.visit(state, entry, (what) => this.#mark(state, entry, what))
@@ -110,10 +113,11 @@ export class Reconciler {
 
   /** An agent has come. What was decided for its workloads before stays until they are reported again. */
   setNode(facts: NodeFacts): void {
-    const state = this.#nodes.get(facts.node) ?? { facts, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set() }
+    const state = this.#stateOf(facts.node)
     state.facts = facts
-    this.#nodes.set(facts.node, state)
+    for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
     this.#expect(state)
+    this.#drain()
   }
 
   /** What runs on a node. Waiting workloads are decided before this returns, and their node is notified first. */
@@ -149,6 +153,25 @@ export class Reconciler {
   /** Resolves when nothing is left to decide. */
   async settled(): Promise<void> {
     while (this.#draining) await this.#draining
+  }
+
+  /** Nodes that an agent has come from, or that the API has. */
+  get nodes(): ReadonlyMap<string, NodeState> {
+    return this.#nodes
+  }
+
+  #stateOf(node: string): NodeState {
+    const state = this.#nodes.get(node) ?? { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0 }
+    this.#nodes.set(node, state)
+    return state
+  }
+
+  /** A node of the API is planned for before its agent comes; one that is gone, and has no agent, is forgotten. */
+  #setNodes(nodes: NonNullable<Change['nodes']>): void {
+    for (const [name, node] of nodes) {
+      if (node) this.#expect(this.#stateOf(name))
+      else if (![...this.#stateOf(name).entries.values()].some(({ isExpected }) => !isExpected)) this.#nodes.delete(name)
+    }
   }
 
   *#statesOf({ nodes, isEverywhere }: Affected): Generator<NodeState> {
@@ -251,15 +274,16 @@ export class Reconciler {
     const node = world.nodes.get(facts.node)
     const known = node ? { node: facts.node, labels: { ...facts.labels, ...node.labels }, policySwitch: node.policySwitch } : facts
     entry.identified ??= identify(entry.reported, world.find(entry.reported), known)
-    const { workload, policySwitch } = entry.identified
+    const { workload } = entry.identified
     entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload))
-    return { policies: entry.selecting, postures: world.posturesOf(workload), policySwitch }
+    return { policies: entry.selecting, postures: world.posturesOf(workload), policySwitch: workload.policy ?? 'enabled' }
   }
 
   #record(state: NodeState, entry: Entry, decision: Decision): void {
     const { id, reported, identified, selecting: policies = [] } = entry
     const before = state.desired.get(id)
     const profile = decision.ok ? decision.profile : before?.profile
+    state.version += 1
     const failure = decision.ok ? [] : decision.findings
     if (!decision.ok) this.#report(state, id, decision.findings)
     if (profile && identified) {
@@ -294,6 +318,7 @@ function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean 
 }
 
 function forget(state: NodeState, id: string): void {
+  state.version += 1
   for (const map of [state.entries, state.desired, state.failed, state.pending, state.compiling]) map.delete(id)
 }
 

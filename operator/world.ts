@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that sources have said, indexed by what the reconciler asks. A source replaces it whole (a directory) or changes parts (an API).
-import type { Finding, Policy, Posture, Workload } from '../policy/types.ts'
+import type { Finding, Policy, Postures, Workload } from '../policy/types.ts'
 import { nameOf, type Snapshot } from './files.ts'
 import { podOf, type FoundPod, type ReportedWorkload } from './identity.ts'
 import type { NamespaceManifest, NodeManifest, PodManifest, Refusal } from './library.ts'
-
-/** What unmatched operations get in an allow-list, by what is unmatched. */
-export interface Postures {
-  /** Of process rules too. */
-  readonly file: Posture
-  readonly network: Posture
-  readonly capabilities: Posture
-}
 
 /** What has become of some objects; undefined: gone. */
 export interface Change {
@@ -104,8 +96,9 @@ export class World {
   posturesOf(workload: Workload): Postures {
     const own = workload.host ? undefined : this.namespaces.get(workload.namespace)
     if (!own) return this.defaults
-    const { file, network, capabilities } = this.defaults
-    return { file: own.filePosture ?? file, network: own.networkPosture ?? network, capabilities: own.capabilitiesPosture ?? capabilities }
+    const { filePosture, networkPosture, capabilitiesPosture } = own
+    const said = Object.entries({ filePosture, networkPosture, capabilitiesPosture }).filter(([, posture]) => posture !== undefined)
+    return said.length === 0 ? this.defaults : { ...this.defaults, ...Object.fromEntries(said) }
   }
 
   #setPod(uid: string, pod: PodManifest | undefined): void {

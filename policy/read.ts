@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files of manifests to policies, and to the facts about namespaces and pods that policies are matched with. Nothing is dropped silently:
 // each document ends up in the result, in `refused`, or in a finding.
-import { API_VERSIONS, CRD_SCHEMAS } from './crd-schemas.ts'
+import { admit, isCustomKind } from './admission.ts'
 import { parseDocuments, type Node, type Source } from './document.ts'
 import {
   configMapSettings, configSettings, isSettingsMap, namespaceFacts, nodeFacts, podFacts, type NamespaceFacts, type NodeFacts, type PodFacts, type SettingsFacts,
 } from './facts.ts'
-import { checkMetadata } from './metadata.ts'
 import { normalise, type Identity } from './normalise.ts'
 import { Notes } from './notes.ts'
 import { treeOf } from './object-tree.ts'
@@ -57,17 +56,16 @@ class Reader implements Manifests {
   readonly pods: PodFacts[] = []
   readonly nodes: NodeFacts[] = []
   readonly settings: SettingsFacts[] = []
+  /** A property of its own and no accessor: what is read gets copied by spreading. */
+  readonly findings: Finding[]
   private readonly source: Source
   private readonly notes: Notes
 
   constructor(source: Source, findings: readonly Finding[]) {
     this.source = source
     this.notes = new Notes(source)
-    this.notes.findings.push(...findings)
-  }
-
-  get findings(): Finding[] {
-    return this.notes.findings
+    this.findings = this.notes.findings
+    this.findings.push(...findings)
   }
 
   read(root: Node): void {
@@ -81,8 +79,8 @@ class Reader implements Manifests {
   }
 
   private object(root: Node, kind: string, version: string): void {
-    if (kind === 'List' || (kind.endsWith('List') && isCustom(kind.replace(/List$/, ''), version))) return this.list(root)
-    if (isCustom(kind, version)) return kind === 'KubeArmorConfig' ? this.config(root, version) : this.policy(root, kind, version)
+    if (kind === 'List' || (kind.endsWith('List') && isCustomKind(kind.replace(/List$/, ''), version))) return this.list(root)
+    if (isCustomKind(kind, version)) return kind === 'KubeArmorConfig' ? this.config(root, version) : this.policy(root, kind, version)
     if (version === 'v1' && (CORE_KINDS.includes(kind) || (kind === 'ConfigMap' && isSettingsMap(root)))) return this.core(root, kind)
     this.notes.say('MERLON_POLICY_UNKNOWN_KIND', field(root, 'kind') ?? root, { kind: `${version} ${kind}` })
   }
@@ -102,7 +100,7 @@ class Reader implements Manifests {
       name: text(metadata, 'name') ?? '',
     }
     const first = this.findings.length
-    this.valid(root, kind, version)
+    admit(root, kind, version, this.notes)
     if (!this.notes.anyError(first)) {
       const { policy, findings } = normalise(root, identity, this.source)
       this.findings.push(...findings)
@@ -112,17 +110,9 @@ class Reader implements Manifests {
     if (this.notes.anyError(first)) this.refused.push({ ...identity, position: this.source.position(root.span), findings: own })
   }
 
-  /** What the API server would say of a custom resource. */
-  private valid(root: Node, kind: CustomKind, version: string): void {
-    const expected = API_VERSIONS[kind]
-    if (version !== expected) return this.notes.say('MERLON_POLICY_UNKNOWN_VERSION', field(root, 'apiVersion') ?? root, { kind, version, expected })
-    this.findings.push(...validate(root, CRD_SCHEMAS[kind], this.source))
-    checkMetadata(root, NAMESPACED.includes(kind), this.notes)
-  }
-
   private config(root: Node, version: string): void {
     const first = this.findings.length
-    this.valid(root, 'KubeArmorConfig', version)
+    admit(root, 'KubeArmorConfig', version, this.notes)
     if (!this.notes.anyError(first)) this.settings.push(configSettings(root, this.notes))
   }
 
@@ -140,10 +130,4 @@ class Reader implements Manifests {
   }
 }
 
-type CustomKind = keyof typeof CRD_SCHEMAS
 const CORE_KINDS: readonly string[] = ['Namespace', 'Pod', 'Node']
-const NAMESPACED: readonly string[] = ['KubeArmorPolicy', 'KubeArmorConfig']
-
-function isCustom(kind: string, version: string): kind is CustomKind {
-  return Object.hasOwn(CRD_SCHEMAS, kind) && version.split('/')[0] === API_VERSIONS[kind as CustomKind].split('/')[0]
-}

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cluster's defaults, from where KubeArmor has them: the ConfigMap kubearmor-config and one KubeArmorConfig. Pure.
-import type { Posture } from '../../policy/types.ts'
-import type { Postures } from '../world.ts'
+import type { Postures } from '../../policy/types.ts'
 import type { KubeMetadata, KubeObject } from './api.ts'
 import { isPosture, record } from './trim.ts'
 
 /** What one object says; what it does not say is absent. */
 export interface Settings {
-  readonly postures: { readonly file?: Posture; readonly network?: Posture; readonly capabilities?: Posture }
+  readonly postures: Partial<Postures>
   /** When that was written last, RFC 3339. */
   readonly writtenAt: string
 }
@@ -22,7 +21,7 @@ export interface ConfigObject extends Settings {
   readonly message: string
 }
 
-const KEYS = { file: 'defaultFilePosture', network: 'defaultNetworkPosture', capabilities: 'defaultCapabilitiesPosture' } as const
+const KEYS: Readonly<Record<string, string>> = { filePosture: 'defaultFilePosture', networkPosture: 'defaultNetworkPosture', capabilitiesPosture: 'defaultCapabilitiesPosture' }
 
 export function trimConfigMap({ metadata, data }: KubeObject): Settings {
   return { postures: posturesIn(record(data)), writtenAt: writtenAt(metadata ?? {}) }

@@ -15,14 +15,11 @@ interface ContainerStatus {
 export function trimPod({ metadata, spec, status }: KubeObject): PodManifest | undefined {
   const { name = '', namespace = '', uid = '', labels = {}, annotations } = metadata ?? {}
   if (uid === '') return undefined
-  const { nodeName = '' } = record(spec) as { nodeName?: string }
+  const { nodeName: node = '' } = record(spec) as { nodeName?: string }
+  const ended = ['Succeeded', 'Failed'].includes(String(record(status)['phase']))
   const owner = ownerOf(metadata ?? {})
-  return {
-    name, namespace, uid, labels, node: nodeName, containers: containersOf(record(spec), record(status)),
-    ...(annotations?.[POLICY_ANNOTATION] === undefined ? {} : { policySwitch: policySwitch(annotations) }),
-    ...(owner ? { owner } : {}),
-    ...(['Succeeded', 'Failed'].includes(String(record(status)['phase'])) ? { ended: true } : {}),
-  }
+  const rare = { policySwitch: policySwitch(annotations), ...(owner ? { owner } : {}), ...(ended ? { ended } : {}) }
+  return { name, namespace, uid, labels, node, containers: containersOf(record(spec), record(status)), ...rare }
 }
 
 export function trimNode({ metadata }: KubeObject): NodeManifest {
