@@ -23,6 +23,7 @@ export interface NodeSyncOptions {
   readonly services?: readonly Service[]
   readonly clock: Clock
   readonly logger: Logger
+  readonly onAcknowledged?: (ms: number) => void
   /** Something that a status shows has changed. */
   readonly onChange: () => void
 }
@@ -68,7 +69,7 @@ export class NodeSyncServer {
   }
 
   async #open(call: AgentCall): Promise<void> {
-    const { security, reconciler, tableVersion, nodeLabels, clock, logger, onChange } = this.#options
+    const { security, reconciler, tableVersion, nodeLabels, clock, logger, onChange, onAcknowledged } = this.#options
     const peer = security?.agentOf(call)
     if (security && !peer) {
       logger.warn('Refused an agent', { peer: call.getPeer(), reason: 'no certificate of an agent' })
@@ -81,7 +82,7 @@ export class NodeSyncServer {
       if (before?.isOpen) before.replace()
     }
     try {
-      await new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange }).run()
+      await new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange }).run()
     } catch (error) {
       logger.error('Failed a session', { error })
       call.destroy(error as Error)

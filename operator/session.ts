@@ -33,6 +33,8 @@ export interface SessionOptions {
   readonly logger: Logger
   /** The agent said who it is. */
   readonly onHello: (session: Session) => void
+  /** From sending to acknowledgement of each message, in milliseconds. */
+  readonly onAcknowledged?: (ms: number) => void
   /** Acks, counters, ends: what a status shows. */
   readonly onChange: () => void
 }
@@ -50,6 +52,8 @@ export class Session {
   readonly #options: SessionOptions
   #logger: Logger
   #reported = false
+  /** When each message that is not acknowledged yet was handed over, by generation, in order. */
+  readonly #sentAt = new Map<number, number>()
   #wake: (() => void) | undefined
   #dirty = false
 
@@ -98,6 +102,15 @@ export class Session {
     this.#wake?.()
   }
 
+  /** An agent that says nothing leaves at most what fits its stream. */
+  #noteLatency(generation: number): void {
+    for (const [sent, at] of this.#sentAt) {
+      if (sent > generation) return
+      this.#sentAt.delete(sent)
+      if (sent === generation) this.#options.onAcknowledged?.(this.#options.clock.monotonic() - at)
+    }
+  }
+
   /** A newer stream of the same node takes over. */
   replace(): void {
     this.#options.stream.fail(status.ABORTED, 'MERLON_OPERATOR_REPLACED: a newer stream of this node took over')
@@ -115,6 +128,7 @@ export class Session {
       this.#dirty = false
       const message = this.#reported ? this.view?.next(reconciler.desired(this.node), reconciler.isSettled(this.node), reconciler.failed(this.node).keys()) : undefined
       if (message) {
+        this.#sentAt.set(Number(message.generation), this.#options.clock.monotonic())
         await stream.sendThrough(message)
         this.#logger.debug('Sent a message', { generation: message.generation, full: message.full, tables: message.tables?.length, bindings: message.bindings?.length, unbound: message.unbound?.length })
       } else if (!this.#dirty) await new Promise<void>((resolve) => { this.#wake = resolve })
@@ -162,6 +176,7 @@ export class Session {
 
   #ack(ack: Ack__Output): void {
     this.view?.acknowledge(ack)
+    this.#noteLatency(ack.generation)
     this.ackedAtMs = this.#options.clock.now()
     for (const { code, message, workload } of ack.errors) this.#logger.warn('Heard of a failure', { code, problem: message, workload })
     this.#logger.debug('Heard an acknowledgement', { generation: ack.generation, latencyUs: ack.latency_us, tables: ack.tables.length, errors: ack.errors.length })
