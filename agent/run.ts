@@ -5,13 +5,11 @@ import { readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { loadBinding } from '../native/index.ts'
 import { verifyTable } from '../policy/verify.ts'
-import { EventSink, NodeSync } from '../proto/load.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { openClient } from '../runtime/grpc.ts'
 import { EXIT_FAILED, type Life } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
-import { clientDuplex } from '../runtime/stream.ts'
 import { Agent } from './agent.ts'
+import { makeConnections } from './connections.ts'
 import { letGo } from './detach.ts'
 import { describe } from './errors.ts'
 import { openKernel } from './kernel.ts'
@@ -43,19 +41,14 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
     abandon(options, logger)
     return EXIT_FAILED
   }
+  const connections = await makeConnections(options, { clock: systemClock, logger })
   const agent = new Agent({
     options, native, kernel: kernel.value, cgroupRoot: machine.cgroupRoot, abilities: preflight.abilities, clock: systemClock, logger, verify: (bytes) => verifyTable(bytes, { sha256 }), compileProbe,
-    connectOperator: () => {
-      const client = openClient(NodeSync, options.operator)
-      return { stream: clientDuplex(client.Sync()), close: () => client.close() }
-    },
-    connectRelay: () => {
-      const client = openClient(EventSink, options.relay)
-      return { stream: clientDuplex(client.Push()), close: () => client.close() }
-    },
+    ...connections,
   })
   life.onShutdown('agent', () => agent.stop())
   await agent.start()
+  void connections.enroller?.run(life.signal, () => agent.renewed())
 }
 
 /** What an earlier agent holds must not wait for one that cannot start, unless unknown containers are to wait. */

@@ -5,13 +5,13 @@ import type { Finding, Posture, Postures } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
 import { createLogger, isLevel, LEVELS, setLogLevel, type Level } from '../runtime/log.ts'
-import { parseAddress } from '../runtime/address.ts'
 import { policyLibrary } from './library.ts'
 import { Messages } from './messages.ts'
 import { Reconciler } from './reconcile.ts'
 import { NodeSyncServer } from './serve.ts'
 import { DirectorySource } from './source.ts'
 import { StatusBoard } from './status.ts'
+import { openTransport, parseTransport, relayTarget, TRANSPORT_HELP, TRANSPORT_OPTIONS, type TransportSettings } from './transport.ts'
 
 const HELP = `Usage: node operator/main.ts --directory DIR [options]
 
@@ -24,7 +24,7 @@ agent reports, and keeps agents up to date. A file with errors is refused, and i
   --node-labels K=V,...          labels of every node, for host policies
   --status-file FILE             write what is known about policies and nodes there, as JSON
   --relay ADDRESS                tell those who follow events what is wrong with manifests, through this relay
-  --log-level LEVEL              ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
+${TRANSPORT_HELP}  --log-level LEVEL              ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
   --help                         this text
 
 Prints "ready ADDRESS" on standard output when agents can connect. Ends on SIGTERM. Exit status: 0 ended as asked, 1 failed, 2 wrong usage.
@@ -37,6 +37,7 @@ interface Settings {
   readonly nodeLabels: Readonly<Record<string, string>>
   readonly statusFile: string | undefined
   readonly relay: string | undefined
+  readonly transport: TransportSettings
   readonly logLevel: Level
 }
 
@@ -50,6 +51,7 @@ const OPTIONS = {
   'node-labels': { ...TEXT, default: '' },
   'status-file': TEXT,
   relay: TEXT,
+  ...TRANSPORT_OPTIONS,
   'log-level': { ...TEXT, default: 'info' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -64,15 +66,13 @@ export function parseSettings(args: readonly string[]): SettingsResult {
   if (values.help) return { ok: true, value: 'help' }
   const { directory, listen, relay, 'default-posture': defaultPosture, 'log-level': logLevel } = values
   if (!directory) return { ok: false, message: '--directory is required' }
-  for (const text of relay === undefined ? [listen] : [listen, relay]) {
-    const address = parseAddress(text)
-    if (!address.ok) return address
-  }
+  const transport = parseTransport(values, relay === undefined ? [listen] : [listen, relay])
+  if (!transport.ok) return transport
   if (defaultPosture !== 'audit' && defaultPosture !== 'block') return { ok: false, message: `--default-posture must be audit or block, not "${defaultPosture}"` }
   if (!isLevel(logLevel)) return { ok: false, message: `--log-level must be one of ${LEVELS.join(', ')}, not "${logLevel}"` }
   const nodeLabels = parseLabels(values['node-labels'])
   if (nodeLabels === undefined) return { ok: false, message: '--node-labels must be key=value pairs with commas between them' }
-  return { ok: true, value: { directory, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, logLevel } }
+  return { ok: true, value: { directory, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, transport: transport.value, logLevel } }
 }
 
 function parseLabels(text: string): Record<string, string> | undefined {
@@ -108,10 +108,11 @@ async function run(life: Life, settings: Settings): Promise<void> {
     setLogLevel(level)
   })
 
-  const messages = settings.relay === undefined ? undefined : new Messages({ address: settings.relay, clock, logger, random: Math.random, signal: life.signal })
+  const security = await openTransport(settings.transport, { clock, logger })
+  const messages = settings.relay === undefined ? undefined : new Messages({ relay: await relayTarget(settings.relay, security), clock, logger, random: Math.random, signal: life.signal })
   const onFinding = (finding: Finding): void => messages?.add(finding)
   const reconciler = new Reconciler({ library: policyLibrary, defaults: sameEverywhere(settings.defaultPosture), clock, logger, onNodes: (nodes) => server.notify(nodes), onSettled: () => board.changed(), onFinding })
-  const server = new NodeSyncServer({ address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange: () => board.changed() })
+  const server = new NodeSyncServer({ address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, ...(security ? { security, services: [security.enrolment] } : {}), clock, logger, onChange: () => board.changed() })
   const { statusFile: file } = settings
   const board = new StatusBoard({ reconciler, sessions: server.sessions, directory: settings.directory, address: () => server.address, clock, logger, ...(file === undefined ? {} : { file }) })
   const source = new DirectorySource({ directory: settings.directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding })
@@ -125,6 +126,8 @@ async function run(life: Life, settings: Settings): Promise<void> {
   life.onShutdown('source', () => source.close())
   await server.start()
   life.onShutdown('server', () => server.stop())
+  const renewing = security?.run(life.signal)
+  life.onShutdown('identity', () => renewing)
   const talking = messages?.run()
   life.onShutdown('messages', () => talking)
   await board.flush()
