@@ -25,6 +25,7 @@ import type { Container } from './containers/source.ts'
 import { CounterReader } from './counters.ts'
 import { Enforcement } from './enforcement.ts'
 import { describe, reasonOf, type AgentProblem } from './errors.ts'
+import { resumeProcess } from './held.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
 import type { AgentOptions } from './options.ts'
@@ -83,7 +84,7 @@ export class Agent {
     const backoff = (): Backoff => new Backoff({ baseMs: 100, capMs: 5_000, clock, random: Math.random })
     this.#control = new Control(maps.control)
     this.#tables = new TableStore({
-      native, tables: maps.tables, counters: maps.counters, directory: kernel.tablesDirectory, verify, clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
+      native, tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory: kernel.tablesDirectory, verify, clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
     })
     this.#enforcement = new Enforcement({ tables: this.#tables, bindings: maps.bindings, control: this.#control })
     this.#owners = new Owners(this.#enforcement)
@@ -158,13 +159,7 @@ export class Agent {
       },
       awayMs: () => this.#sync.awayMs,
       notify: (level, message) => this.#say(level, message),
-      resume: (pid) => {
-        try {
-          process.kill(pid, 'SIGCONT')
-        } catch {
-          // Gone.
-        }
-      },
+      resume: resumeProcess,
     })
   }
 

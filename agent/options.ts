@@ -14,6 +14,7 @@ export interface AgentOptions {
   readonly stateDirectories: readonly string[]
   readonly nodeLabels: Readonly<Record<string, string>>
   readonly detach: boolean
+  readonly release: boolean
 }
 
 export type OptionsResult =
@@ -36,6 +37,7 @@ Loads what the operator sends into the kernel, finds containers, and sends event
   --bpf-object PATH          the BPF programs (default: beside this program)
   --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
   --detach                   remove all programs, maps and pins, and end: nothing is enforced after that
+  --release                  let go of containers that an agent held when it was killed, and end; enforcement goes on
   --help
 
 Ends with status 0 after a signal (enforcement goes on), 1 on an error, 2 on wrong options, 4 when nothing can be enforced here.
@@ -56,6 +58,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         operator: text('unix:/run/merlon/operator.sock'), relay: text('unix:/run/merlon/relay.sock'), node: text(defaults.hostName), cluster: text('default'),
         unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
         'pin-directory': text('/sys/fs/bpf/merlon'), detach: { type: 'boolean', default: false },
+        release: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -78,6 +81,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         stateDirectories: [...STATE_DIRECTORIES, ...values['state-directory']],
         nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
         detach: values.detach,
+        release: values.release,
       },
     }
   } catch (error) {

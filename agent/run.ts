@@ -12,6 +12,7 @@ import { EXIT_FAILED, type Life } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
 import { clientDuplex } from '../runtime/stream.ts'
 import { Agent } from './agent.ts'
+import { letGo } from './detach.ts'
 import { describe } from './errors.ts'
 import { openKernel } from './kernel.ts'
 import type { AgentOptions } from './options.ts'
@@ -30,6 +31,7 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
   for (const problem of preflight.problems) process.stderr.write(`${describe(problem)}\n`)
   if (!preflight.canEnforce || machine.cgroupRoot === undefined) {
     process.stderr.write('Nothing can be enforced on this machine. Policies can still be written, checked and explained here.\n')
+    abandon(options, logger)
     return EXIT_CANNOT_ENFORCE
   }
   const native = loadBinding()
@@ -38,6 +40,7 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
   const kernel = openKernel({ native, object: readFileSync(options.bpfObject), pinDirectory: options.pinDirectory, hostMountNamespace })
   if (!kernel.ok) {
     process.stderr.write(`${describe(kernel.problem)}\n`)
+    abandon(options, logger)
     return EXIT_FAILED
   }
   const agent = new Agent({
@@ -53,4 +56,12 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
   })
   life.onShutdown('agent', () => agent.stop())
   await agent.start()
+}
+
+/** What an earlier agent holds must not wait for one that cannot start, unless unknown containers are to wait. */
+function abandon({ unbound, pinDirectory }: AgentOptions, logger: Logger): void {
+  if (unbound === 'block') return
+  const { released, problem } = letGo(pinDirectory)
+  if (released > 0) logger.warn('Released containers that an earlier agent held: they run without a profile', { count: released })
+  if (problem !== undefined) logger.warn(problem)
 }

@@ -14,6 +14,7 @@ import { NodeSyncServer } from './serve.ts'
 import { DirectorySource } from './source.ts'
 import type { KubernetesSettings } from './kube/start.ts'
 import { StatusBoard } from './status.ts'
+import type { Settings as ClusterSettings } from './world.ts'
 
 const HELP = `Usage: node operator/main.ts --directory DIR | --kubeconfig FILE | --in-cluster [options]
 
@@ -140,11 +141,12 @@ async function run(life: Life, settings: Settings): Promise<void> {
 
   const messages = settings.relay === undefined ? undefined : new Messages({ address: settings.relay, clock, logger, random: Math.random, signal: life.signal })
   const onFinding = (finding: Finding): void => messages?.add(finding)
-  const defaults = sameEverywhere(settings.defaultPosture)
+  const postures = sameEverywhere(settings.defaultPosture)
+  const defaults = { postures, hostPostures: postures }
   const compiler = new Compiler(logger)
   const onChange = (): void => sourceSide.changed()
   const reconciler = new Reconciler({
-    library: policyLibrary, defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onSettled: onChange, onFinding, compileElsewhere: (plan) => compiler.compile(plan),
+    library: policyLibrary, settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onSettled: onChange, onFinding, compileElsewhere: (plan) => compiler.compile(plan),
   })
   const server = new NodeSyncServer({ address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange })
   const common: SourceParts = { reconciler, server, clock, logger, onFinding }
@@ -199,7 +201,7 @@ function fromDirectory({ directory = '', statusFile: file }: Settings, { reconci
 }
 
 /** Imported when it is needed only: what it brings costs a second and 86 MB. */
-async function fromKubernetes(settings: KubernetesSettings, defaults: Postures, { reconciler, server, clock, logger, onFinding }: SourceParts): Promise<SourceSide> {
+async function fromKubernetes(settings: KubernetesSettings, defaults: ClusterSettings, { reconciler, server, clock, logger, onFinding }: SourceParts): Promise<SourceSide> {
   const { Kubernetes } = await import('./kube/start.ts')
   const kubernetes = new Kubernetes({ settings, reconciler, sessions: server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, onFinding })
   return { start: () => kubernetes.start(reconciler), started: async () => {}, changed: () => kubernetes.changed(), stop: () => kubernetes.stop() }

@@ -31,7 +31,7 @@ class Scenario {
     const compile = (plan: Plan): Compiled => (this.refuses(plan) ? { ok: false, findings: [REFUSED] } : policyLibrary.compile(plan))
     this.reconciler = new Reconciler({
       library: { ...policyLibrary, compile },
-      defaults: { filePosture: defaultPosture },
+      settings: { postures: { filePosture: defaultPosture }, hostPostures: { filePosture: defaultPosture } },
       clock: systemClock,
       logger: silentLogger,
       onNodes: (nodes) => this.notified.push([...nodes]),
@@ -206,7 +206,7 @@ describe('Reconciler, order and failure', () => {
     await scenario.given(snapshotOf(policyText({ name: 'p' })), [app('a', 'web')])
     assert.equal(scenario.profile('a'), undefined)
     assert.deepEqual(scenario.reconciler.failed('n1').get('a')?.failure, [REFUSED])
-    assert.match(scenario.findings[0]?.message ?? '', /has no table yet/)
+    assert.match(scenario.findings[0]?.message ?? '', /no earlier table of it is known here/)
   })
 
   it('forgets tables that nothing needs any more, not those that an edit leaves alone', async () => {

@@ -1,52 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objects that come from an API, as the trees that the reader reads. They have no lines: a place in them is the path of its fields.
-import type { Entry, Node, Source } from './document.ts'
-import type { Position } from './types.ts'
+// Reading a tree that the schema has found valid: absent, null and of another type are all the same.
+import type { Entry, Node } from './document.ts'
 
-export interface Tree {
-  readonly root: Node
-  readonly source: Source
+export function isNull(node: Node): boolean {
+  return node.kind === 'scalar' && node.value === null
 }
 
-interface Step {
-  /** Index of the step that this one goes on from; -1: none. */
-  readonly parent: number
-  readonly text: string
-  readonly value: unknown
+/** The entry's value, unless it is absent or null, which the API server takes for the same. */
+export function field(node: Node | undefined, name: string): Node | undefined {
+  const entry: Entry | undefined = node?.kind === 'map' ? node.entries.get(name) : undefined
+  return entry === undefined || isNull(entry.value) ? undefined : entry.value
 }
 
-/** Of a value that JSON.parse() could have made. `name` is what positions begin with. */
-export function treeOf(value: unknown, name: string): Tree {
-  const steps: Step[] = []
-  const root = convert({ parent: -1, text: '', value }, steps)
-  const position = ({ start }: { readonly start: number }): Position => ({ file: [name, pathOf(steps, start)].filter(Boolean).join(' '), line: 0, column: 0 })
-  return { root, source: { position, place: (span) => ({ position: position(span), text: textOf(steps[span.start]?.value) }) } }
+export function items(node: Node | undefined): readonly Node[] {
+  return node?.kind === 'list' ? node.items : []
 }
 
-/** A span's `start` is the index of its step. */
-function convert(step: Step, steps: Step[]): Node {
-  const { value } = step
-  const start = steps.push(step) - 1
-  const span = { start, end: start }
-  if (Array.isArray(value)) return { kind: 'list', items: value.map((item, index) => convert({ parent: start, text: `[${index}]`, value: item }, steps)), span }
-  if (typeof value === 'object' && value !== null) {
-    const entries = new Map<string, Entry>()
-    for (const [key, each] of Object.entries(value)) {
-      const child = convert({ parent: start, text: `.${key}`, value: each }, steps)
-      entries.set(key, { key: child.span, value: child })
-    }
-    return { kind: 'map', entries, span }
-  }
-  const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-  return { kind: 'scalar', value: isPlain ? value : null, span }
+export function text(node: Node | undefined, name: string): string | undefined {
+  return stringOf(field(node, name))
 }
 
-function pathOf(steps: readonly Step[], start: number): string {
-  const parts: string[] = []
-  for (let step = steps[start]; step !== undefined; step = steps[step.parent]) parts.push(step.text)
-  return parts.toReversed().join('').replace(/^\./, '')
+export function stringOf(node: Node | undefined): string | undefined {
+  return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined
 }
 
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+export function strings(node: Node | undefined): readonly string[] {
+  return items(node).flatMap((item) => stringOf(item) ?? [])
+}
+
+export function truth(node: Node, name: string): boolean {
+  return triState(node, name) === true
+}
+
+/** Undefined where nothing is said. */
+export function triState(node: Node, name: string): boolean | undefined {
+  const value = field(node, name)
+  return value?.kind === 'scalar' && typeof value.value === 'boolean' ? value.value : undefined
+}
+
+export function integer(node: Node | undefined, name: string): number | undefined {
+  const value = field(node, name)
+  return value?.kind === 'scalar' && (typeof value.value === 'number' || typeof value.value === 'bigint') ? Number(value.value) : undefined
+}
+
+/** The string values of a mapping. */
+export function stringMap(node: Node | undefined): Readonly<Record<string, string>> {
+  if (node?.kind !== 'map') return {}
+  return Object.fromEntries(
+    [...node.entries.keys()].flatMap((key) => {
+      const value = text(node, key)
+      return value === undefined ? [] : [[key, value] as const]
+    }),
+  )
 }

@@ -4,8 +4,13 @@ import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { generate } from './generate.ts'
-import { decodeAgentMessage, decodeAlert, decodeEventBatch, decodeFeederMessage, decodeLog, decodeOperatorMessage, encodeAgentMessage, encodeAlert, encodeEventBatch, encodeFeederMessage, encodeLog, encodeOperatorMessage, LogService, logServiceOfBytes } from './load.ts'
+import type { MethodDefinition } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import fc from 'fast-check'
+import protobuf, { type Field, type Type } from 'protobufjs/light.js'
+import descriptor from './gen/descriptor.json' with { type: 'json' }
+import { generate, PROTO_FILES } from './generate.ts'
+import { decodeAgentMessage, decodeAlert, decodeEventBatch, decodeFeederMessage, decodeLog, decodeOperatorMessage, encodeAgentMessage, encodeAlert, encodeEventBatch, encodeFeederMessage, encodeLog, encodeOperatorMessage, EventSink, LogService, logServiceOfBytes, NodeSync } from './load.ts'
 
 describe('proto/gen', () => {
   it('is what proto/generate.ts writes', () => {
@@ -13,13 +18,57 @@ describe('proto/gen', () => {
     const fresh = mkdtempSync(join(tmpdir(), 'merlon-gen-'))
     try {
       generate(fresh)
-      const files = globSync('**/*.ts', { cwd: fresh }).toSorted()
-      assert.deepEqual(globSync('**/*.ts', { cwd: committed }).toSorted(), files)
+      const files = globSync('**/*.{ts,json}', { cwd: fresh }).toSorted()
+      assert.deepEqual(globSync('**/*.{ts,json}', { cwd: committed }).toSorted(), files)
       for (const file of files) assert.equal(readFileSync(join(committed, file), 'utf8'), readFileSync(join(fresh, file), 'utf8'), `${file}: run node proto/generate.ts`)
     } finally {
       rmSync(fresh, { recursive: true, force: true })
     }
   })
+})
+
+/** Any value of a field, in the form that is encoded from. */
+function anyOf(field: Field): fc.Arbitrary<unknown> {
+  const { resolvedType } = field.resolve()
+  if (resolvedType instanceof protobuf.Enum) return fc.constantFrom(...Object.keys(resolvedType.values))
+  if (resolvedType instanceof protobuf.Type) return anyMessage(resolvedType)
+  const scalars: Readonly<Record<string, fc.Arbitrary<unknown>>> = { string: fc.string(), bool: fc.boolean(), bytes: fc.uint8Array().map((bytes) => Buffer.from(bytes)) }
+  return scalars[field.type] ?? (field.type.startsWith('u') || field.type.startsWith('f') ? fc.nat() : fc.integer())
+}
+
+function anyMessage(type: Type): fc.Arbitrary<object> {
+  const fields = type.fieldsArray.map((field): [string, fc.Arbitrary<unknown>] => {
+    const one = anyOf(field)
+    if (field.map) return [field.name, fc.dictionary(fc.string(), one, { maxKeys: 3 })]
+    return [field.name, field.repeated ? fc.array(one, { maxLength: 3 }) : one]
+  })
+  return fc.record(Object.fromEntries(fields), { requiredKeys: [] })
+}
+
+describe('the definitions', () => {
+  const OPTIONS = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true, includeDirs: [import.meta.dirname] }
+  const theirs = loadSync([...PROTO_FILES], OPTIONS)
+  const ours = { 'merlon.v1.NodeSync': NodeSync, 'merlon.v1.EventSink': EventSink, 'feeder.LogService': LogService }
+  const root = protobuf.Root.fromJSON(descriptor as protobuf.INamespace)
+  for (const [name, { service }] of Object.entries(ours)) {
+    const expected = theirs[name] as unknown as Record<string, MethodDefinition<object, object>>
+    it(`of ${name} are those of @grpc/proto-loader, which the types are made for`, () => {
+      assert.deepEqual(Object.keys(service).toSorted(), Object.keys(expected).toSorted())
+      for (const [method, definition] of Object.entries(service) as [string, MethodDefinition<object, object>][]) {
+        const reference = expected[method]!
+        for (const key of ['path', 'requestStream', 'responseStream'] as const) assert.equal(definition[key], reference[key])
+        const { requestType, responseType } = root.lookupService(name).methods[method]!
+        for (const [side, type] of [['request', requestType], ['response', responseType]] as const) {
+          const messages = anyMessage(root.lookupType(`${name.slice(0, name.lastIndexOf('.'))}.${type}`))
+          fc.assert(fc.property(messages, (value) => {
+            const bytes = reference[`${side}Serialize`](value)
+            assert.deepEqual(definition[`${side}Serialize`](value), bytes)
+            assert.deepEqual(definition[`${side}Deserialize`](bytes), reference[`${side}Deserialize`](bytes))
+          }), { numRuns: 200 })
+        }
+      }
+    })
+  }
 })
 
 describe('codecs', () => {

@@ -2,8 +2,11 @@
 // The services and messages of proto/, ready for grpc-js. Field names are as written in the .proto files (KubeArmor's are in
 // PascalCase and must stay so). 64-bit numbers are JavaScript numbers, exact up to 2^53: of all fields only time_unix_ns is larger, and
 // is read in steps of 256 ns. Enums are their names, bytes are Buffers, absent fields have their defaults, an absent message is null.
-import { loadPackageDefinition, type GrpcObject, type MethodDefinition, type ServiceClientConstructor } from '@grpc/grpc-js'
-import { loadSync, type Options } from '@grpc/proto-loader'
+// The descriptors are read from a JSON file that proto/generate.ts writes, and only protobufjs' light build is loaded: parsing .proto files, and
+// loading the parser, would be half of what a process needs for its start.
+import { makeGenericClientConstructor, type MethodDefinition, type ServiceClientConstructor } from '@grpc/grpc-js'
+import protobuf, { type IConversionOptions, type INamespace, type Method, type Type } from 'protobufjs/light.js'
+import descriptor from './gen/descriptor.json' with { type: 'json' }
 import type { ProtoGrpcType as EventsTypes } from './gen/events.ts'
 import type { ProtoGrpcType as FeederTypes } from './gen/kubearmor.ts'
 import type { ProtoGrpcType as SyncTypes } from './gen/sync.ts'
@@ -14,20 +17,36 @@ import type { EventBatch, EventBatch__Output } from './gen/merlon/v1/EventBatch.
 import type { AgentMessage, AgentMessage__Output } from './gen/merlon/v1/AgentMessage.ts'
 import type { OperatorMessage, OperatorMessage__Output } from './gen/merlon/v1/OperatorMessage.ts'
 
-/** Relative to this folder. */
-export const PROTO_FILES: readonly string[] = ['merlon/v1/sync.proto', 'merlon/v1/events.proto', 'feeder/kubearmor.proto']
+/** As proto/generate.ts says them to the generator of the types. */
+const OPTIONS: IConversionOptions = { longs: Number, enums: String, defaults: true, oneofs: true }
 
-const OPTIONS: Options = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true, includeDirs: [import.meta.dirname] }
+const root = protobuf.Root.fromJSON(descriptor as INamespace)
 
-const root = loadPackageDefinition(loadSync([...PROTO_FILES], OPTIONS)) as GrpcObject & EventsTypes & FeederTypes & SyncTypes & {
-  // Each generated type knows its own file's part of the package.
-  merlon: { v1: EventsTypes['merlon']['v1'] & SyncTypes['merlon']['v1'] }
+function toBytes(type: Type): (value: object) => Buffer {
+  return (value) => asBuffer(type.encode(type.fromObject(value)).finish())
 }
 
-/** Client constructors; `.service` is the definition that a server adds. */
-export const NodeSync = root.merlon.v1.NodeSync
-export const EventSink = root.merlon.v1.EventSink
-export const LogService = root.feeder.LogService
+function fromBytes(type: Type): (bytes: Buffer) => object {
+  return (bytes) => type.toObject(type.decode(bytes), OPTIONS)
+}
+
+/** The client constructor of a service; its `.service` is the definition that a server adds. */
+function client(name: string): ServiceClientConstructor {
+  const methods = root.lookupService(name).methodsArray.map((method): [string, MethodDefinition<object, object>] => {
+    const { resolvedRequestType: request, resolvedResponseType: response } = method.resolve() as Method
+    if (!request || !response) throw new Error(`Cannot find the messages of ${name}/${method.name} in proto/`)
+    return [method.name, {
+      path: `/${name}/${method.name}`, requestStream: method.requestStream === true, responseStream: method.responseStream === true,
+      requestSerialize: toBytes(request), requestDeserialize: fromBytes(request), responseSerialize: toBytes(response), responseDeserialize: fromBytes(response),
+    }]
+  })
+  return makeGenericClientConstructor(Object.fromEntries(methods), name)
+}
+
+// The generated types describe exactly these: a test compares the definitions with those of @grpc/proto-loader, which the types are made for.
+export const NodeSync = client('merlon.v1.NodeSync') as unknown as SyncTypes['merlon']['v1']['NodeSync']
+export const EventSink = client('merlon.v1.EventSink') as unknown as EventsTypes['merlon']['v1']['EventSink']
+export const LogService = client('feeder.LogService') as unknown as FeederTypes['feeder']['LogService']
 
 /** One message of a service method, to bytes and back. Encoding throws on a value of the wrong type. */
 interface Codec<In, Out> {

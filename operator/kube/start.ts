@@ -2,12 +2,13 @@
 // The operator's side towards a Kubernetes API, put together: source, election, status. Imported only where an API is used: client-node takes a
 // second and 86 MB.
 import { hostname } from 'node:os'
-import type { Finding, Postures } from '../../policy/types.ts'
+import type { Finding } from '../../policy/types.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { PolicyLibrary } from '../library.ts'
 import type { Reconciler } from '../reconcile.ts'
 import type { Session } from '../session.ts'
+import type { Settings } from '../world.ts'
 import { ClientNodeApi, loadConfig, type Credentials, type KubeApi } from './api.ts'
 import { LeaderElection } from './lease.ts'
 import { KubernetesSource } from './source.ts'
@@ -25,7 +26,7 @@ export interface KubernetesParts {
   readonly reconciler: Reconciler
   readonly sessions: ReadonlyMap<string, Session>
   readonly library: PolicyLibrary
-  readonly defaults: Postures
+  readonly defaults: Settings
   readonly clock: Clock
   readonly logger: Logger
   readonly random: () => number
