@@ -1,30 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // make demo: the main job on real parts, one line for each step as it happens. Runs here where the kernel can enforce, else in a guest.
 // Exit code 0 when every step came about; 1 with the name of the step that did not.
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readHostFacts, shortcomings } from '../../cli/preflight.ts'
-import { cacheDirectory } from '../support/vm/cache.ts'
-import { runInGuest } from '../support/vm/guest.ts'
-import { isKernelName } from '../support/vm/kernels.ts'
-import { runSteps } from './demo-steps.ts'
+import { bundle } from '../../bundle.ts'
+import { runInGuest, TREE } from '../support/vm/guest.ts'
+import { isKernelName, type KernelName } from '../support/vm/kernels.ts'
 
 const USAGE = 'Usage: node test/e2e/demo.ts [--here | --guest] [--kernel 6.12]'
 const GUEST_SECONDS = 420
 
 /**
- * Compiled code goes from one run to the next: without it each process spends most of its start on reading TypeScript. In one file, since
- * hundreds of small ones take longer over 9p than they save.
+ * The demo itself as one file: under emulation, reading its sources would take longer than a step does. As deep below the tree as its
+ * source is, so that it finds the same things.
  */
-const IN_GUEST = `
-mkdir /tmp/compiled
-[ ! -f /results/compiled.tar ] || tar xf /results/compiled.tar -C /tmp/compiled
-NODE_COMPILE_CACHE=/tmp/compiled node test/e2e/demo.ts --here
-status=$?
-tar cf /results/new.tar -C /tmp/compiled . && mv /results/new.tar /results/compiled.tar
-exit $status
-`
+const HERE = 'build/demo/here.mjs'
 
 /** Why the demo cannot run on this machine itself; undefined: it can. */
 async function obstacle(): Promise<string | undefined> {
@@ -36,24 +29,33 @@ async function obstacle(): Promise<string | undefined> {
   return existsSync('/usr/bin/crun') ? undefined : 'There is no crun here (apt-get install crun).'
 }
 
+function onThisMachine(): Promise<number> {
+  const here = join(TREE, HERE)
+  const [file, args] = process.getuid?.() === 0 ? [process.execPath, [here]] : ['sudo', [process.execPath, here]]
+  const child = spawn(file, args, { stdio: 'inherit' })
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (status) => resolve(status ?? 1))
+  })
+}
+
+async function inGuest(kernel: KernelName): Promise<number> {
+  const onOutput = (chunk: Buffer): void => void process.stdout.write(chunk)
+  const { status } = await runInGuest({ kernel, script: `exec node ${HERE}`, timeoutSeconds: GUEST_SECONDS, onOutput })
+  return status
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { here: { type: 'boolean', default: false }, guest: { type: 'boolean', default: false }, kernel: { type: 'string', default: '6.12' } } })
-  if (values.here) return runSteps()
-  const why = values.guest ? 'as you asked' : await obstacle()
-  if (why === undefined) return runSteps()
   if (!isKernelName(values.kernel)) {
     console.error(USAGE)
     return 2
   }
+  await bundle({ here: 'test/e2e/demo-here.ts' }, dirname(HERE))
+  const why = values.here ? undefined : values.guest ? 'as you asked' : await obstacle()
+  if (why === undefined) return onThisMachine()
   console.log(`Not on this machine: ${why}\nIn a guest with Linux ${values.kernel} instead, under software emulation`)
-  const { status } = await runInGuest({
-    kernel: values.kernel,
-    script: IN_GUEST,
-    results: join(cacheDirectory(), 'compiled'),
-    timeoutSeconds: GUEST_SECONDS,
-    onOutput: (chunk) => void process.stdout.write(chunk),
-  })
-  return status
+  return inGuest(values.kernel)
 }
 
 process.exitCode = await main()

@@ -5,7 +5,8 @@ import { createInterface } from 'node:readline'
 import { readFile } from 'node:fs/promises'
 import { run, type CommandResult } from './bundle.ts'
 
-const MAIN = new URL('../../cli/main.ts', import.meta.url).pathname
+/** What images run: two levels up from this file and from the bundle of the demo alike. */
+const MAIN = new URL('../../build/bundle/cli/main.mjs', import.meta.url).pathname
 
 export async function merlon(...args: readonly string[]): Promise<CommandResult> {
   return run(process.execPath, [MAIN, ...args], '/')
