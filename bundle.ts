@@ -13,7 +13,7 @@ const APPS: readonly string[] = ['agent', 'cli', 'operator', 'relay']
 const FILES: readonly string[] = ['package.json', 'build/bpf/merlon.bpf.o', 'build/native/merlon_bpf.node']
 
 /** `programs`: source file by the name that its bundle gets in `outdir`, without the extension. */
-export async function bundle(programs: Readonly<Record<string, string>>, outdir: string): Promise<void> {
+async function bundle(programs: Readonly<Record<string, string>>, outdir: string): Promise<void> {
   await build({
     absWorkingDir: TREE,
     entryPoints: { ...programs },
@@ -42,4 +42,6 @@ if (import.meta.main) {
     await mkdir(dirname(join(OUT, file)), { recursive: true })
     await cp(join(TREE, file), join(OUT, file))
   }
+  // The demo runs in emulated guests: as deep below the tree as its source is, so that it finds the same things.
+  await bundle({ here: 'test/e2e/demo-here.ts' }, join(TREE, 'build/demo'))
 }

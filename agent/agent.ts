@@ -83,7 +83,7 @@ export class Agent {
     const backoff = (): Backoff => new Backoff({ baseMs: 100, capMs: 5_000, clock, random: Math.random })
     this.#control = new Control(maps.control)
     this.#tables = new TableStore({
-      native, tables: maps.tables, counters: maps.counters, directory: kernel.tablesDirectory, verify, clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
+      native, tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory: kernel.tablesDirectory, verify, clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
     })
     this.#enforcement = new Enforcement({ tables: this.#tables, bindings: maps.bindings, control: this.#control })
     this.#owners = new Owners(this.#enforcement)

@@ -31,7 +31,7 @@ beforeEach(() => {
 afterEach(() => { rmSync(directory, { recursive: true }) })
 
 function start(): Enforcement {
-  const tables = new TableStore({ native: fake.binding(), tables: maps.tables, counters: maps.counters, directory, verify: fakeCheck, clock, uptime: 1 })
+  const tables = new TableStore({ native: fake.binding(), tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory, verify: fakeCheck, clock, uptime: 1 })
   return new Enforcement({ tables, bindings: maps.bindings, control: new Control(maps.control) })
 }
 
@@ -45,6 +45,7 @@ interface Sketch {
   readonly profiles?: Readonly<Record<string, Uint8Array | null>>
   readonly bindings?: Readonly<Record<string, string>>
   readonly unbound?: string[]
+  readonly keep?: string[]
 }
 
 function order(sketch: Sketch): Order {
@@ -55,6 +56,7 @@ function order(sketch: Sketch): Order {
     profiles: Object.entries(sketch.profiles ?? {}).map(([id, table]) => ({ id, table: Buffer.from(table ? tableHash(table) : '', 'hex'), clauses: [] })),
     bindings: Object.entries(sketch.bindings ?? {}).map(([workload, profile]) => ({ workload, profile, identity: null })),
     unbound: sketch.unbound ?? [],
+    keep: sketch.keep ?? [],
   }
 }
 
@@ -145,6 +147,28 @@ test('apply() unbinds, and a complete message drops what it does not name', () =
   assert.equal(enforcement.isAnswered('c1'), true)
   enforcement.apply(order({ full: true, bindings: { c3: 'p' } }))
   assert.deepEqual([deciding(12n), deciding(13n)], [undefined, tableHash(A)])
+})
+
+test('a complete message leaves alone what it says to keep, by an agent that bound it and by the next one', () => {
+  const before = start()
+  for (const [index, name] of ['c1', 'c2'].entries()) before.addTarget(target(name, BigInt(11 + index)))
+  before.apply(order({ full: true, tables: [A], profiles: { p: A }, bindings: { c1: 'p', c2: 'p' } }))
+  before.apply(order({ full: true, keep: ['c1'] }))
+  assert.deepEqual([deciding(11n), deciding(12n)], [tableHash(A), undefined])
+  const after = start()
+  after.addTarget(target('c1', 11n))
+  after.apply(order({ full: true, keep: ['c1', 'c3'] }))
+  after.addTarget(target('c3', 13n))
+  clock.advance(RETIRE_MS)
+  after.sweep()
+  assert.deepEqual([deciding(11n), deciding(13n)], [tableHash(A), undefined])
+  assert.equal(after.isAnswered('c1'), false)
+  after.apply(order({ tables: [B], profiles: { q: B }, bindings: { c1: 'q' } }))
+  assert.equal(deciding(11n), tableHash(B))
+  after.apply(order({ unbound: ['c1'] }))
+  assert.equal(deciding(11n), undefined)
+  after.apply(order({ full: true }))
+  assert.equal(deciding(11n), undefined)
 })
 
 test('a table that is held serves a second profile without being sent again', () => {

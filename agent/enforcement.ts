@@ -36,7 +36,7 @@ interface Wish {
 }
 
 /** What the operator's messages carry; the canary's own wish has the same shape. */
-export type Order = Pick<OperatorMessage, 'generation' | 'full' | 'tables' | 'profiles' | 'bindings' | 'unbound'>
+export type Order = Pick<OperatorMessage, 'generation' | 'full' | 'tables' | 'profiles' | 'bindings' | 'unbound' | 'keep'>
 
 export interface EnforcementOptions {
   readonly tables: TableStore
@@ -52,6 +52,8 @@ export class Enforcement {
   readonly #wishes = new Map<string, Wish>()
   readonly #own = new Map<string, { wish: Wish; content: Uint8Array }>()
   readonly #answered = new Set<string>()
+  /** The operator has nothing better for these than what they have. */
+  #kept = new Set<string>()
   readonly #targets = new Map<bigint, Target>()
   /** As the kernel has them. */
   readonly #bound = new Map<bigint, { slot: number; kind: number }>()
@@ -78,13 +80,15 @@ export class Enforcement {
   /** Carries out one message of the operator. Returns what could not be done; the rest is in force. */
   apply(order: Order): AgentProblem[] {
     for (const profile of order.profiles) this.#profiles.set(profile.id, readProfile(profile))
-    if (order.full) this.#wishes.clear()
+    if (order.full) this.#keepOnly(order.keep)
     for (const { workload, profile, identity } of order.bindings) {
+      this.#kept.delete(workload)
       this.#wishes.set(workload, { profile, identity: identity ?? undefined })
       if (identity) this.#identities.set(workload, identity)
       this.#answered.add(workload)
     }
     for (const workload of order.unbound) {
+      this.#kept.delete(workload)
       this.#wishes.delete(workload)
       this.#answered.add(workload)
     }
@@ -156,6 +160,12 @@ export class Enforcement {
     // Owners and identities are kept through one sweep after their cgroup went.
     this.#lastOwner = new Map([...this.#targets.values()].map((target) => [target.cgroupId, target.workload]))
     this.#identities = new Map([...this.#wishes].flatMap(([workload, wish]) => (wish.identity ? [[workload, wish.identity]] : [])))
+  }
+
+  /** A complete message begins: what it does not name is not wished any more. */
+  #keepOnly(keep: readonly string[]): void {
+    this.#kept = new Set(keep)
+    for (const workload of this.#wishes.keys()) if (!this.#kept.has(workload)) this.#wishes.delete(workload)
   }
 
   #allWishes(): [string, Wish][] {
@@ -244,7 +254,7 @@ export class Enforcement {
   #bindTarget({ workload, cgroupId, kind }: Target): boolean {
     const wish = this.#wishOf(workload)
     // Before the first complete message nothing is known to be unwanted: an adopted binding stays.
-    if (wish === undefined) return this.#isSynced && this.#unbind(cgroupId)
+    if (wish === undefined) return this.#isSynced && !this.#kept.has(workload) && this.#unbind(cgroupId)
     const slot = this.#profiles.get(wish.profile)?.hash === '' ? 0 : this.#slotOfProfile.get(wish.profile)
     const now = this.#bound.get(cgroupId)
     if (slot === undefined || (now?.slot === slot && now.kind === kind)) return false

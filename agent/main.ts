@@ -23,7 +23,11 @@ async function main(life: Life): Promise<number | void> {
     logger.info(detachAll(parsed.value.pinDirectory) ? 'Detached: nothing is enforced on this machine any more' : 'Found nothing to detach')
     return 0
   }
-  // Loaded only now: detaching, which somebody may be in a hurry for, needs neither gRPC nor the native addon.
+  // Loaded only now: detaching, which somebody may be in a hurry for, needs neither gRPC nor the native addon; checking needs no gRPC.
+  if (parsed.value.check) {
+    const { check } = await import('./check.ts')
+    return check(parsed.value)
+  }
   const { run } = await import('./run.ts')
   return run(parsed.value, { life, logger })
 }

@@ -13,6 +13,8 @@ export interface AgentOptions {
   readonly unbound: Unbound
   readonly stateDirectories: readonly string[]
   readonly nodeLabels: Readonly<Record<string, string>>
+  /** Only find out whether this machine can enforce. */
+  readonly check: boolean
   readonly detach: boolean
 }
 
@@ -35,6 +37,7 @@ Loads what the operator sends into the kernel, finds containers, and sends event
   --node-label KEY=VALUE     a label of this node, for host policies; may be repeated
   --bpf-object PATH          the BPF programs (default: beside this program)
   --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
+  --check                    load the programs, attach nothing, say what is missing for enforcement, and end
   --detach                   remove all programs, maps and pins, and end: nothing is enforced after that
   --help
 
@@ -55,7 +58,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
       options: {
         operator: text('unix:/run/merlon/operator.sock'), relay: text('unix:/run/merlon/relay.sock'), node: text(defaults.hostName), cluster: text('default'),
         unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
-        'pin-directory': text('/sys/fs/bpf/merlon'), detach: { type: 'boolean', default: false },
+        'pin-directory': text('/sys/fs/bpf/merlon'), check: { type: 'boolean', default: false }, detach: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -77,6 +80,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         unbound,
         stateDirectories: [...STATE_DIRECTORIES, ...values['state-directory']],
         nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
+        check: values.check,
         detach: values.detach,
       },
     }

@@ -5,7 +5,7 @@ import type { BatchAck__Output as BatchAck } from '../proto/gen/merlon/v1/BatchA
 import type { Event } from '../proto/gen/merlon/v1/Event.ts'
 import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import { sleep, type Clock } from '../runtime/clock.ts'
-import { keepConnected } from '../runtime/grpc.ts'
+import { keepStreaming, type Connection } from '../runtime/grpc.ts'
 import type { Backoff } from '../runtime/backoff.ts'
 import { BoundedQueue } from '../runtime/queue.ts'
 import type { ClientDuplex, StreamEnd } from '../runtime/stream.ts'
@@ -21,10 +21,7 @@ const BATCH_MS = 5
 /** Batches on their way. More wait in the buffer, where they are counted when dropped. */
 const UNACKNOWLEDGED = 32
 
-export interface SinkConnection {
-  readonly stream: ClientDuplex<EventBatch, BatchAck>
-  close(): void
-}
+export type SinkConnection = Connection<ClientDuplex<EventBatch, BatchAck>>
 
 export interface SinkOptions {
   readonly node: string
@@ -69,26 +66,16 @@ export class Sink {
 
   /** Keeps a stream to the relay until `signal` aborts. */
   run(signal: AbortSignal): Promise<void> {
-    const { backoff, onLost } = this.#options
-    return keepConnected((established) => this.#session(established, signal), { backoff, signal, ...(onLost ? { onLost } : {}) })
+    const { connect, backoff, onLost } = this.#options
+    return keepStreaming(connect, (stream, established) => this.#live(stream, established), { backoff, signal, ...(onLost ? { onLost } : {}) })
   }
 
-  async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    const connection = this.#options.connect()
-    const { stream } = connection
-    const abort = (): void => stream.cancel()
-    signal.addEventListener('abort', abort, { once: true })
+  async #live(stream: ClientDuplex<EventBatch, BatchAck>, established: () => void): Promise<void> {
     // Sequence numbers start again with the stream.
     this.#pending = this.#pending.map((batch, index) => ({ ...batch, sequence: index + 1 }))
     const acknowledging = this.#readAcks(stream, established)
-    try {
-      await this.#send(stream)
-      await acknowledging
-      return await stream.ended
-    } finally {
-      signal.removeEventListener('abort', abort)
-      connection.close()
-    }
+    await this.#send(stream)
+    await acknowledging
   }
 
   async #readAcks(stream: ClientDuplex<EventBatch, BatchAck>, established: () => void): Promise<void> {

@@ -8,7 +8,7 @@ import { SimulatedClock } from '../runtime/clock.ts'
 import { Sync } from './sync.ts'
 import { FakeDuplex, settle } from './testing/duplex.ts'
 
-const message = (generation: number): OperatorMessage => ({ generation, full: false, tables: [], profiles: [], bindings: [], unbound: [] })
+const message = (generation: number): OperatorMessage => ({ generation, full: false, tables: [], profiles: [], bindings: [], unbound: [], keep: [] })
 
 function start() {
   const clock = new SimulatedClock()

@@ -9,13 +9,10 @@ import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/me
 import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
 import type { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { keepConnected } from '../runtime/grpc.ts'
+import { keepStreaming, type Connection } from '../runtime/grpc.ts'
 import type { ClientDuplex, StreamEnd } from '../runtime/stream.ts'
 
-export interface SyncConnection {
-  readonly stream: ClientDuplex<AgentMessage, OperatorMessage>
-  close(): void
-}
+export type SyncConnection = Connection<ClientDuplex<AgentMessage, OperatorMessage>>
 
 export interface SyncOptions {
   readonly connect: () => SyncConnection
@@ -67,15 +64,11 @@ export class Sync {
 
   /** Keeps a stream to the operator until `signal` aborts. */
   run(signal: AbortSignal): Promise<void> {
-    const { backoff, onLost } = this.#options
-    return keepConnected((established) => this.#session(established, signal), { backoff, signal, ...(onLost ? { onLost } : {}) })
+    const { connect, backoff, onLost } = this.#options
+    return keepStreaming(connect, (stream, established) => this.#live(stream, established), { backoff, signal, ...(onLost ? { onLost } : {}) })
   }
 
-  async #session(established: () => void, signal: AbortSignal): Promise<StreamEnd> {
-    const connection = this.#options.connect()
-    const { stream } = connection
-    const abort = (): void => stream.cancel()
-    signal.addEventListener('abort', abort, { once: true })
+  async #live(stream: ClientDuplex<AgentMessage, OperatorMessage>, established: () => void): Promise<void> {
     try {
       void stream.send({ hello: this.#options.hello() })
       void stream.send({ workloads: { full: true, upserted: [...this.#workloads.values()], removed: [] } })
@@ -86,13 +79,10 @@ export class Sync {
         this.#stream = stream
         await this.#answer(stream, message)
       }
-      return await stream.ended
     } finally {
       if (this.#stream) this.#lostAt = this.#options.clock.monotonic()
       this.#candidate = undefined
       this.#stream = undefined
-      signal.removeEventListener('abort', abort)
-      connection.close()
     }
   }
 

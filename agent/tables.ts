@@ -5,7 +5,7 @@ import { unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BpfMap, NativeBinding } from '../native/types.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { BPF_F_INNER_MAP, BPF_MAP_TYPE_ARRAY, HASH_BYTES, PAGE, STAMP, TABLE, u32, view } from './abi.ts'
+import { BINDING, BPF_F_INNER_MAP, BPF_MAP_TYPE_ARRAY, HASH_BYTES, PAGE, STAMP, TABLE, u32, view } from './abi.ts'
 import { codeOf, reasonOf, type AgentProblem } from './errors.ts'
 import { list } from './pins.ts'
 import { CounterRanges, type CounterRange } from './ranges.ts'
@@ -30,6 +30,8 @@ export interface TableStoreOptions {
   readonly native: NativeBinding
   readonly tables: BpfMap
   readonly counters: BpfMap
+  /** Only read, to learn which slots an earlier agent's bindings lead to. */
+  readonly bindings: BpfMap
   /** Where inner maps are pinned. */
   readonly directory: string
   readonly verify: TableCheck
@@ -188,7 +190,7 @@ export class TableStore {
     for (const name of list(this.#options.directory)) this.#adoptPin(name)
     for (const slot of this.#occupied()) {
       // Without its pin a table cannot be read; it goes on deciding until the operator binds its workloads anew.
-      if (!this.#slots.has(slot)) this.#slots.set(slot, { slot, serial: 0, generation: 0n, hash: '', range: { base: 0, clauses: 0 }, map: undefined, pin: '' })
+      this.#slots.set(slot, { slot, serial: 0, generation: 0n, hash: '', range: { base: 0, clauses: 0 }, map: undefined, pin: '' })
     }
     this.#ranges.dropStrays()
   }
@@ -217,11 +219,16 @@ export class TableStore {
     unlinkSync(pin)
   }
 
+  /**
+   * Slots that bindings lead to and that hold a table. Not every slot is asked: up to Linux 6.7 each lookup in a map of maps waits for an
+   * RCU grace period (bpf_map_copy_value), so that 16,383 of them took minutes. What no binding leads to decides nothing and may be overwritten.
+   */
   #occupied(): number[] {
-    const { tables } = this.#options
-    const slots = Array.from({ length: tables.info.maxEntries - 1 }, (_, index) => index + 1)
-    // An empty slot has no value, or the id 0.
-    return slots.filter((slot) => (tables.lookup(u32(slot)) ?? new Uint8Array(4)).some((byte) => byte !== 0))
+    const { tables, bindings } = this.#options
+    const { values, count } = bindings.entries()
+    const slots = new Set(Array.from({ length: count }, (_, index) => view(values).getUint32(index * BINDING.bytes + BINDING.slot, true)))
+    // Slot 0 is no table's. An empty slot has no value, or the id 0.
+    return [...slots].filter((slot) => slot !== 0 && !this.#slots.has(slot) && (tables.lookup(u32(slot)) ?? new Uint8Array(4)).some((byte) => byte !== 0))
   }
 }
 

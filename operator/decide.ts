@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // From policies and a workload to what its node must hold. Pure, except for the cache of what was planned and compiled before.
 import { createHash } from 'node:crypto'
-import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Posture, Workload } from '../policy/types.ts'
+import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Verdict, Workload } from '../policy/types.ts'
 import type { Clause } from '../proto/gen/merlon/v1/Clause.ts'
-import type { Compiled, PolicyLibrary } from './library.ts'
-import type { Snapshot } from './files.ts'
+import type { Compiled, PolicyLibrary, PolicySwitch } from './library.ts'
+import type { Postures } from './world.ts'
 
 /** A table and what its clause numbers mean. */
 export interface DesiredProfile {
@@ -21,82 +21,93 @@ export type Decision = { readonly ok: true; readonly profile: DesiredProfile } |
 /** All that a workload's decision depends on. Two workloads with equal inputs share one decision. */
 export interface DecisionInputs {
   readonly policies: readonly Policy[]
-  readonly posture: Posture
+  readonly postures: Postures
+  readonly policySwitch: PolicySwitch
 }
 
-export function inputsOf(workload: Workload, snapshot: Pick<Snapshot, 'policies' | 'namespaces'>, defaultPosture: Posture, selects: PolicyLibrary['selects']): DecisionInputs {
-  const own = workload.host ? undefined : snapshot.namespaces.find((namespace) => namespace.name === workload.namespace)?.filePosture
-  return { policies: snapshot.policies.filter((policy) => selects(policy, workload)), posture: own ?? defaultPosture }
-}
-
-interface Cached<T> {
-  readonly value: T
-  epoch: number
+export interface DeciderOptions {
+  readonly library: PolicyLibrary
+  /** Compiles elsewhere what would take long here. Absent: everything is compiled here. */
+  readonly compileElsewhere?: (plan: Plan) => Promise<Compiled>
+  /** What decide() had no answer to has one now. */
+  readonly onCompiled?: () => void
 }
 
 interface Made {
-  readonly decision: Decision
-  /** Of the compiled plan in the other cache; empty: none. */
+  readonly plan: Plan
+  /** Names the compiled plan in the other cache; empty: no rule applies. */
   readonly content: string
+  /** Once the plan is compiled. */
+  decision: Decision | undefined
 }
 
+/** From here on a plan takes so long to compile that streams and leases would notice: some 10 ms. */
+const LONG_CLAUSES = 400
+
 export class Decider {
-  readonly #library: PolicyLibrary
+  readonly #options: DeciderOptions
   readonly #policyNumbers = new WeakMap<Policy, number>()
-  readonly #decisions = new Map<string, Cached<Made>>()
-  readonly #tables = new Map<string, Cached<Compiled>>()
+  readonly #decisions = new Map<string, Made>()
+  readonly #tables = new Map<string, Compiled>()
+  readonly #compiling = new Set<string>()
   #policyCount = 0
-  #epoch = 0
   /** How often each was really done, for tests and status. */
   readonly done = { plans: 0, compiles: 0 }
 
-  constructor(library: PolicyLibrary) {
-    this.#library = library
+  constructor(options: DeciderOptions) {
+    this.#options = options
   }
 
-  /** Names inputs: a policy that was read again is another one, even if it says the same. */
-  key(inputs: DecisionInputs): string {
-    const numbers = inputs.policies.map((policy) => this.#numberOf(policy)).toSorted((a, b) => a - b)
-    return numbers.length === 0 ? '' : `${inputs.posture}:${numbers.join(',')}`
+  /** Names inputs: a policy that was read again is another one, even if it says the same. Empty: no policy applies. */
+  key({ policies, postures, policySwitch }: DecisionInputs): string {
+    if (policies.length === 0 || policySwitch === 'disabled') return ''
+    const numbers = policies.map((policy) => this.#numberOf(policy)).toSorted((a, b) => a - b)
+    return `${policySwitch}:${postures.file}:${postures.network}:${postures.capabilities}:${numbers.join(',')}`
   }
 
-  decide(key: string, inputs: DecisionInputs, workload: Workload): Decision {
+  /** Undefined: it is being compiled, and onCompiled will tell. */
+  decide(key: string, inputs: DecisionInputs, workload: Workload): Decision | undefined {
     if (key === '') return { ok: true, profile: NO_RULES }
-    const { decision, content } = this.#cached(this.#decisions, key, () => this.#decide(inputs, workload))
-    const table = this.#tables.get(content)
-    if (table) table.epoch = this.#epoch
-    return decision
+    const made = this.#decisions.get(key) ?? this.#make(inputs, workload)
+    this.#decisions.set(key, made)
+    if (made.decision) return made.decision
+    const compiled = this.#compile(made)
+    if (compiled) made.decision = compiled.ok ? { ok: true, profile: makeProfile(compiled, clausesOf(made.plan)) } : compiled
+    return made.decision
   }
 
-  /** Forgets what was not asked for since the last call: call it after every workload was decided. */
-  sweep(): void {
-    for (const cache of [this.#decisions, this.#tables]) {
-      for (const [key, entry] of cache) if (entry.epoch < this.#epoch) cache.delete(key)
-    }
-    this.#epoch += 1
+  /** Forgets what has none of these keys. */
+  retain(keys: ReadonlySet<string>): void {
+    for (const key of this.#decisions.keys()) if (!keys.has(key)) this.#decisions.delete(key)
+    const contents = new Set([...this.#decisions.values()].map(({ content }) => content))
+    for (const content of this.#tables.keys()) if (!contents.has(content)) this.#tables.delete(content)
   }
 
-  #decide(inputs: DecisionInputs, workload: Workload): Made {
+  #make({ policies, postures, policySwitch }: DecisionInputs, workload: Workload): Made {
     this.done.plans += 1
-    const plan = this.#library.makePlan(inputs.policies, workload, { filePosture: inputs.posture })
-    if (plan.clauses.length === 0) return { decision: { ok: true, profile: NO_RULES }, content: '' }
-    const content = decisiveContent(plan)
-    const compiled = this.#cached(this.#tables, content, () => {
-      this.done.compiles += 1
-      return this.#library.compile(plan)
-    })
-    return { decision: compiled.ok ? { ok: true, profile: makeProfile(compiled, clausesOf(plan)) } : compiled, content }
+    const planned = this.#options.library.makePlan(policies, workload, { filePosture: postures.file })
+    const plan = policySwitch === 'audited' ? auditOnly(planned) : planned
+    if (plan.clauses.length === 0) return { plan, content: '', decision: { ok: true, profile: NO_RULES } }
+    return { plan, content: decisiveContent(plan), decision: undefined }
   }
 
-  #cached<T>(cache: Map<string, Cached<T>>, key: string, make: () => T): T {
-    const found = cache.get(key)
-    if (found) {
-      found.epoch = this.#epoch
-      return found.value
+  #compile({ plan, content }: Made): Compiled | undefined {
+    const known = this.#tables.get(content)
+    if (known || this.#compiling.has(content)) return known
+    this.done.compiles += 1
+    const { library, compileElsewhere } = this.#options
+    if (!compileElsewhere || plan.clauses.length < LONG_CLAUSES) {
+      const compiled = library.compile(plan)
+      this.#tables.set(content, compiled)
+      return compiled
     }
-    const value = make()
-    cache.set(key, { value, epoch: this.#epoch })
-    return value
+    this.#compiling.add(content)
+    void compileElsewhere(plan).then((compiled) => {
+      this.#compiling.delete(content)
+      this.#tables.set(content, compiled)
+      this.#options.onCompiled?.()
+    })
+    return undefined
   }
 
   #numberOf(policy: Policy): number {
@@ -106,6 +117,13 @@ export class Decider {
     this.#policyNumbers.set(policy, this.#policyCount)
     return this.#policyCount
   }
+}
+
+/** The same plan with every Block as an Audit: who decides stays the same, and says in its events that it would have blocked. */
+export function auditOnly(plan: Plan): Plan {
+  const soften = <T extends { readonly verdict: Verdict }>(part: T): T => (part.verdict === 'Block' ? { ...part, verdict: 'Audit' } : part)
+  const softenAll = <T extends Readonly<Record<string, { readonly verdict: Verdict }>>>(parts: T): T => Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, soften(part)])) as T
+  return { ...plan, clauses: plan.clauses.map(soften), defaults: softenAll(plan.defaults), undecidable: softenAll(plan.undecidable) }
 }
 
 /** What the table depends on: a change of message, severity or line leaves it alone. */

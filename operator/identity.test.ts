@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { identify, labelText, type ReportedWorkload } from './identity.ts'
+import { identify as identifyFound, labelText, podOf, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PodManifest } from './library.ts'
 
 const FACTS = { node: 'n1', labels: { zone: 'a' } }
 const reported = (parts: Partial<ReportedWorkload>): ReportedWorkload => ({ id: 'c0ffee', namespace: '', pod: '', pod_uid: '', container: '', image: '', labels: {}, waiting: false, ...parts })
 const pod = (name: string, parts: Partial<PodManifest> = {}): PodManifest => ({ name, namespace: 'default', uid: '', labels: { app: name }, containers: [{ name: 'main', image: 'img' }], ...parts })
+
+const identify = (workload: ReportedWorkload, pods: readonly PodManifest[], facts: NodeFacts): Identified => identifyFound(workload, podOf(workload, pods), facts)
 
 describe('identify()', () => {
   it('knows the host by its id, with the labels of its node and both host names', () => {

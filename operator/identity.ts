@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who a workload is: what the agent found on the node, completed by the Pod manifests. Pure.
 import type { Workload } from '../policy/types.ts'
-import type { PodManifest } from './library.ts'
+import type { Owner, PodManifest, PolicySwitch } from './library.ts'
 
 /** As an agent reports it; empty strings are unknown. */
 export interface ReportedWorkload {
@@ -18,45 +18,51 @@ export interface ReportedWorkload {
 export interface NodeFacts {
   readonly node: string
   readonly labels: Readonly<Record<string, string>>
+  /** Of the host; absent: enabled. */
+  readonly policySwitch?: PolicySwitch
 }
 
 /** A workload that policies can select, with what events say about it. */
 export interface Identified {
   readonly workload: Workload
   readonly image: string
+  readonly owner?: Owner
+  readonly policySwitch: PolicySwitch
 }
 
 const DEFAULT_NAMESPACE = 'default'
 /** Labels of every host, set to the node's name: KubeArmor's and Kubernetes's. */
 const HOST_NAMES: readonly string[] = ['kubearmor.io/hostname', 'kubernetes.io/hostname']
 
-export function identify(reported: ReportedWorkload, pods: readonly PodManifest[], facts: NodeFacts): Identified {
-  if (reported.id === 'host') return { workload: hostOf(facts), image: '' }
-  const found = podOf(reported, pods)
+/** `found`: the pod that the workload belongs to, where that is known. */
+export function identify(reported: ReportedWorkload, found: FoundPod | undefined, facts: NodeFacts): Identified {
+  if (reported.id === 'host') return { workload: hostOf(facts), image: '', policySwitch: facts.policySwitch ?? 'enabled' }
   return found === undefined ? asReported(reported) : inPod(reported, found)
 }
 
 function asReported({ namespace, pod, container, labels, image }: ReportedWorkload): Identified {
-  return { workload: { host: false, namespace: namespace || DEFAULT_NAMESPACE, pod, container, labels }, image }
+  return { workload: { host: false, namespace: namespace || DEFAULT_NAMESPACE, pod, container, labels }, image, policySwitch: 'enabled' }
 }
 
 function inPod(reported: ReportedWorkload, { pod, container = reported.container }: FoundPod): Identified {
   const namespace = pod.namespace || reported.namespace || DEFAULT_NAMESPACE
   const image = reported.image || (pod.containers.find((entry) => entry.name === container)?.image ?? '')
-  return { workload: { host: false, namespace, pod: pod.name, container, labels: { ...reported.labels, ...pod.labels } }, image }
+  const { owner, policySwitch = 'enabled' } = pod
+  return { workload: { host: false, namespace, pod: pod.name, container, labels: { ...reported.labels, ...pod.labels } }, image, policySwitch, ...(owner ? { owner } : {}) }
 }
 
 function hostOf({ node, labels }: NodeFacts): Workload {
   return { host: true, namespace: '', pod: '', container: '', labels: { ...labels, ...Object.fromEntries(HOST_NAMES.map((key) => [key, node])) } }
 }
 
-interface FoundPod {
+export interface FoundPod {
   readonly pod: PodManifest
   /** The container's name in the pod, where the reported one is not that. */
   readonly container?: string
 }
 
-function podOf(reported: ReportedWorkload, pods: readonly PodManifest[]): FoundPod | undefined {
+/** Among pods that need not have uids, by all that may name one. */
+export function podOf(reported: ReportedWorkload, pods: readonly PodManifest[]): FoundPod | undefined {
   const byUid = reported.pod_uid === '' ? undefined : pods.find((pod) => pod.uid === reported.pod_uid)
   if (byUid) return { pod: byUid }
   const namespace = reported.namespace || DEFAULT_NAMESPACE

@@ -2,15 +2,31 @@
 // What the operator needs of policy/: the pure functions, as one value that tests replace.
 import { compile } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
-import { readManifests } from '../policy/read.ts'
+import { readManifests, readObject } from '../policy/read.ts'
 import { selects } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
 import type { Finding, Kind, Plan, Policy, Position, Posture, Workload } from '../policy/types.ts'
 
+/** Postures that are absent are the cluster's. */
 export interface NamespaceManifest {
   readonly name: string
-  /** Absent: the global default. */
   readonly filePosture?: Posture
+  readonly networkPosture?: Posture
+  readonly capabilitiesPosture?: Posture
+}
+
+/** What the annotation kubearmor-policy says of a pod or node: policies are enforced, enforced as if they said Audit, or left out. */
+export type PolicySwitch = 'enabled' | 'audited' | 'disabled'
+
+export interface NodeManifest {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly policySwitch: PolicySwitch
+}
+
+export interface Owner {
+  readonly kind: string
+  readonly name: string
 }
 
 export interface PodManifest {
@@ -19,7 +35,15 @@ export interface PodManifest {
   /** Empty: unknown, as in a manifest that was never applied. */
   readonly uid: string
   readonly labels: Readonly<Record<string, string>>
-  readonly containers: readonly { readonly name: string; readonly image: string }[]
+  /** `id` as its runtime calls it; absent while it is not known. */
+  readonly containers: readonly { readonly name: string; readonly image: string; readonly id?: string }[]
+  /** That it is bound to; absent or empty: none. */
+  readonly node?: string
+  /** Absent: enabled. */
+  readonly policySwitch?: PolicySwitch
+  readonly owner?: Owner
+  /** Its containers have ended and will not come back. */
+  readonly ended?: boolean
 }
 
 /** A policy with errors: none of its rules is used. */
@@ -49,9 +73,11 @@ export interface PolicyLibrary {
   /** The version of the table format that compile() writes. */
   readonly tableVersion: number
   readonly read: (text: string, file: string) => Manifests
+  /** One object of an API; `name` is what positions call it. */
+  readonly readObject: (value: unknown, name: string) => Manifests
   readonly selects: (policy: Policy, workload: Workload) => boolean
   readonly makePlan: (policies: readonly Policy[], workload: Workload, options: { readonly filePosture: Posture }) => Plan
   readonly compile: (plan: Plan) => Compiled
 }
 
-export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, selects, makePlan, compile }
+export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, readObject, selects, makePlan, compile }

@@ -12,6 +12,7 @@ import { Reconciler } from './reconcile.ts'
 import { NodeSyncServer } from './serve.ts'
 import { DirectorySource } from './source.ts'
 import { StatusBoard } from './status.ts'
+import type { Postures } from './world.ts'
 
 const HELP = `Usage: node operator/main.ts --directory DIR [options]
 
@@ -81,6 +82,10 @@ function parseLabels(text: string): Record<string, string> | undefined {
   return Object.fromEntries(pairs.map((pair) => [pair?.[1], pair?.[2]]))
 }
 
+function sameEverywhere(posture: Posture): Postures {
+  return { file: posture, network: posture, capabilities: posture }
+}
+
 async function main(life: Life, args: readonly string[]): Promise<number | void> {
   const parsed = parseSettings(args)
   if (!parsed.ok) {
@@ -106,7 +111,7 @@ async function run(life: Life, settings: Settings): Promise<void> {
 
   const messages = settings.relay === undefined ? undefined : new Messages({ address: settings.relay, clock, logger, random: Math.random, signal: life.signal })
   const onFinding = (finding: Finding): void => messages?.add(finding)
-  const reconciler = new Reconciler({ library: policyLibrary, defaultPosture: settings.defaultPosture, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding })
+  const reconciler = new Reconciler({ library: policyLibrary, defaults: sameEverywhere(settings.defaultPosture), clock, logger, onNodes: (nodes) => server.notify(nodes), onSettled: () => board.changed(), onFinding })
   const server = new NodeSyncServer({ address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange: () => board.changed() })
   const { statusFile: file } = settings
   const board = new StatusBoard({ reconciler, sessions: server.sessions, directory: settings.directory, address: () => server.address, clock, logger, ...(file === undefined ? {} : { file }) })
@@ -124,7 +129,7 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const talking = messages?.run()
   life.onShutdown('messages', () => talking)
   await board.flush()
-  logger.info('Started', { address: server.address, directory: settings.directory, policies: reconciler.snapshot.policies.length, findings: reconciler.snapshot.findings.length })
+  logger.info('Started', { address: server.address, directory: settings.directory, policies: reconciler.world.policies.size, findings: reconciler.world.findings.length })
   process.stdout.write(`ready ${server.address}\n`)
 }
 

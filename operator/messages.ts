@@ -3,14 +3,15 @@
 // and the log have it all.
 import { hostname } from 'node:os'
 import type { Finding } from '../policy/types.ts'
+import type { BatchAck__Output as BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
 import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import { encodeFeederMessage, EventSink } from '../proto/load.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { keepConnected, openClient } from '../runtime/grpc.ts'
+import { keepStreaming, openClient, type Connection } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { BoundedQueue } from '../runtime/queue.ts'
-import { clientDuplex, type StreamEnd } from '../runtime/stream.ts'
+import { clientDuplex, type ClientDuplex, type StreamEnd } from '../runtime/stream.ts'
 
 export interface MessagesOptions {
   /** Of the relay's EventSink. */
@@ -52,20 +53,16 @@ export class Messages {
     const { clock, random, signal, logger } = this.#options
     const backoff = new Backoff({ baseMs: 200, capMs: 10_000, clock, random })
     const onLost = (end: StreamEnd, delayMs: number): void => logger.debug('Lost the relay', { ...end, delayMs })
-    await keepConnected((established) => this.#session(established), { backoff, signal, onLost })
+    const connect = (): Connection<ClientDuplex<EventBatch, BatchAck>> => {
+      const client = openClient(EventSink, this.#options.address)
+      return { stream: clientDuplex(client.Push()), close: () => client.close() }
+    }
+    await keepStreaming(connect, (stream, established) => this.#live(stream, established), { backoff, signal, onLost })
   }
 
-  async #session(established: () => void): Promise<StreamEnd> {
-    const { address, signal } = this.#options
-    const client = openClient(EventSink, address)
-    const stream = clientDuplex(client.Push())
+  async #live(stream: ClientDuplex<EventBatch, BatchAck>, established: () => void): Promise<void> {
     const over = new AbortController()
-    const stop = (): void => {
-      over.abort()
-      stream.cancel()
-    }
-    signal.addEventListener('abort', stop, { once: true })
-    void stream.ended.then(stop)
+    void stream.ended.then(() => over.abort())
     // One at a time: findings are few, and none is given up before the relay has acknowledged it.
     this.#sequence = 0
     let acknowledged = (): void => {}
@@ -79,14 +76,11 @@ export class Messages {
       this.#current ??= this.#queue.shift()
       const done = new Promise<boolean>((resolve) => { acknowledged = () => resolve(true) })
       await stream.send({ ...this.#current, sequence: ++this.#sequence, losses: this.#losses() })
-      if (!(await Promise.race([done, stream.ended.then(() => false)])) || signal.aborted) break
+      if (!(await Promise.race([done, stream.ended.then(() => false)]))) break
       this.#current = undefined
     }
     stream.cancel()
     await acks
-    signal.removeEventListener('abort', stop)
-    client.close()
-    return stream.ended
   }
 
   #losses(): { where: string; count: number }[] {

@@ -31,7 +31,7 @@ class Scenario {
     const compile = (plan: Plan): Compiled => (this.refuses(plan) ? { ok: false, findings: [REFUSED] } : policyLibrary.compile(plan))
     this.reconciler = new Reconciler({
       library: { ...policyLibrary, compile },
-      defaultPosture,
+      defaults: { file: defaultPosture, network: defaultPosture, capabilities: defaultPosture },
       clock: systemClock,
       logger: silentLogger,
       onNodes: (nodes) => this.notified.push([...nodes]),
@@ -187,13 +187,14 @@ describe('Reconciler, order and failure', () => {
     const scenario = await new Scenario().given(snapshotOf(policyText({ name: 'p', app: 'one' }), policyText({ name: 'q', app: 'two' })), [app('a', 'one'), app('b', 'two')])
     const [before, other] = [scenario.table('a'), scenario.table('b')]
     scenario.refuses = (plan) => plan.clauses.some((clause) => clause.match.kind === 'path' && clause.match.path === '/bin/huge')
-    await scenario.change(snapshotOf(policyText({ name: 'p', app: 'one', path: '/bin/huge' }), policyText({ name: 'q', app: 'two', path: '/bin/new' })))
+    const refused = snapshotOf(policyText({ name: 'p', app: 'one', path: '/bin/huge' }), policyText({ name: 'q', app: 'two', path: '/bin/new' }))
+    await scenario.change(refused)
     assert.equal(scenario.table('a'), before)
     assert.deepEqual(scenario.reconciler.desired('n1').get('a')?.failure, [REFUSED])
     assert.notEqual(scenario.table('b'), other)
     assert.equal(scenario.findings.length, 1)
     assert.match(scenario.findings[0]?.message ?? '', /workload a on n1: its last good table stays in force/)
-    await scenario.change(scenario.reconciler.snapshot)
+    await scenario.change(refused)
     assert.equal(scenario.findings.length, 1)
     await scenario.change(snapshotOf(policyText({ name: 'p', app: 'one' }), policyText({ name: 'q', app: 'two', path: '/bin/new' })))
     assert.deepEqual(scenario.reconciler.desired('n1').get('a')?.failure, [])
@@ -205,7 +206,7 @@ describe('Reconciler, order and failure', () => {
     await scenario.given(snapshotOf(policyText({ name: 'p' })), [app('a', 'web')])
     assert.equal(scenario.profile('a'), undefined)
     assert.deepEqual(scenario.reconciler.failed('n1').get('a')?.failure, [REFUSED])
-    assert.match(scenario.findings[0]?.message ?? '', /has no table yet/)
+    assert.match(scenario.findings[0]?.message ?? '', /no earlier table of it is known here/)
   })
 
   it('forgets tables that nothing needs any more, not those that an edit leaves alone', async () => {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each node must hold, kept up with the directory and with what the agents report. Level-based: a change only names the workloads to decide
-// again; what is decided depends on nothing but the state then.
-import type { Finding, Policy, Posture, Workload } from '../policy/types.ts'
+// What each node must hold, kept up with what sources say and with what the agents report. Level-based: a change only names the workloads to
+// decide again; what is decided depends on nothing but the state then.
+import type { Finding, Policy, Workload } from '../policy/types.ts'
 import type { Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
-import { Decider, inputsOf, type Decision, type DecisionInputs, type DesiredProfile } from './decide.ts'
+import { Decider, type Decision, type DecisionInputs, type DeciderOptions, type DesiredProfile } from './decide.ts'
 import { fileFinding, type Snapshot } from './files.ts'
 import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
+import { affected, type Affected } from './affected.ts'
+import { World, type Change, type Postures } from './world.ts'
 
 /** What a node must hold for one workload. */
 export interface DesiredBinding {
@@ -25,21 +27,40 @@ export interface DesiredBinding {
 
 export interface ReconcilerOptions {
   readonly library: PolicyLibrary
-  readonly defaultPosture: Posture
+  readonly defaults: Postures
   readonly clock: Clock
   readonly logger: Logger
   /** The desired state of these nodes may have changed. */
   readonly onNodes: (nodes: ReadonlySet<string>) => void
+  /** Something that a status shows may have changed. */
+  readonly onSettled?: () => void
   readonly onFinding?: (finding: Finding) => void
+  readonly compileElsewhere?: NonNullable<DeciderOptions['compileElsewhere']>
 }
 
-interface NodeState {
+/** One workload of a node. */
+export interface Entry {
+  readonly id: string
+  reported: ReportedWorkload
+  /** The agent has not seen it yet: it is known from the pod's binding to the node. */
+  isExpected: boolean
+  /** Who it is; undefined: to be found out. */
+  identified: Identified | undefined
+  /** Policies that select it; undefined: to be found out. */
+  selecting: readonly Policy[] | undefined
+  /** Of its decision. */
+  key: string
+}
+
+export interface NodeState {
   facts: NodeFacts
-  readonly reported: Map<string, ReportedWorkload>
+  readonly entries: Map<string, Entry>
   readonly desired: Map<string, DesiredBinding>
   /** Reported, selected by policies, and never compiled: nothing that could be bound. */
   readonly failed: Map<string, DesiredFailure>
   readonly pending: Set<string>
+  /** Their tables are being compiled elsewhere. */
+  readonly compiling: Set<string>
 }
 
 export interface DesiredFailure {
@@ -52,34 +73,47 @@ const SLICE_MS = 10
 
 export class Reconciler {
   readonly decider: Decider
+  readonly world: World
   readonly #options: ReconcilerOptions
   readonly #nodes = new Map<string, NodeState>()
-  #snapshot: Snapshot = { policies: [], refused: [], namespaces: [], pods: [], findings: [], stale: [] }
+  /** Those with something pending. */
+  readonly #busy = new Set<NodeState>()
   #draining: Promise<void> | undefined
-  #sweep = false
+  #isStale = false
 
   constructor(options: ReconcilerOptions) {
+    const { library, compileElsewhere } = options
     this.#options = options
-    this.decider = new Decider(options.library)
-  }
-
-  get snapshot(): Snapshot {
-    return this.#snapshot
+    this.world = new World(options.defaults)
+    this.decider = new Decider({ library, onCompiled: () => this.#resume(), ...(compileElsewhere ? { compileElsewhere } : {}) })
   }
 
   /** The directory says something else: every workload is looked at again, and planned again where its policies or posture changed. */
   setSnapshot(snapshot: Snapshot): void {
-    this.#snapshot = snapshot
-    for (const state of this.#nodes.values()) for (const id of state.reported.keys()) state.pending.add(id)
-    this.#sweep = true
+    this.world.replace(snapshot)
+    for (const state of this.#nodes.values()) for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true, selection: true })
+    this.#isStale = true
+    this.#drain()
+  }
+
+  /** Some objects have changed: only the workloads that they concern are looked at again. */
+  change(change: Change): void {
+    const concerned = affected(change, this.world, this.#options.library.selects)
+    this.world.apply(change)
+    for (const state of this.#statesOf(concerned)) {
+      if (concerned.nodes.has(state.facts.node)) this.#expect(state)
+      for (const entry of state.entries.values()) concerned.visit(state, entry, (what) => this.#mark(state, entry, what))
+    }
+    this.#isStale ||= change.policies !== undefined || change.namespaces !== undefined || change.defaults !== undefined
     this.#drain()
   }
 
   /** An agent has come. What was decided for its workloads before stays until they are reported again. */
   setNode(facts: NodeFacts): void {
-    const state = this.#nodes.get(facts.node)
-    if (state) state.facts = facts
-    else this.#nodes.set(facts.node, { facts, reported: new Map(), desired: new Map(), failed: new Map(), pending: new Set() })
+    const state = this.#nodes.get(facts.node) ?? { facts, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set() }
+    state.facts = facts
+    this.#nodes.set(facts.node, state)
+    this.#expect(state)
   }
 
   /** What runs on a node. Waiting workloads are decided before this returns, and their node is notified first. */
@@ -87,12 +121,11 @@ export class Reconciler {
     const state = this.#nodes.get(node)
     if (!state) throw new Error(`Cannot set workloads of node "${node}": it is not known`)
     const present = new Set(upserted.map((workload) => workload.id))
-    const gone = full ? [...state.reported.keys()].filter((id) => !present.has(id)) : removed
-    for (const id of gone) for (const map of [state.reported, state.desired, state.failed, state.pending]) map.delete(id)
-    for (const workload of upserted) {
-      state.reported.set(workload.id, workload)
-      state.pending.add(workload.id)
-    }
+    const gone = full ? [...state.entries.keys()].filter((id) => !present.has(id)) : removed
+    for (const id of gone) forget(state, id)
+    for (const reported of upserted) this.#upsert(state, reported, false)
+    // What was reported gone is expected again as long as its pod is bound to the node.
+    this.#expect(state)
     const waiting = upserted.filter((workload) => workload.waiting)
     for (const { id } of waiting) this.#reconcile(state, id)
     if (waiting.length > 0) this.#options.onNodes(new Set([node]))
@@ -107,9 +140,10 @@ export class Reconciler {
     return this.#nodes.get(node)?.failed ?? new Map()
   }
 
-  /** Whether every reported workload of the node has been decided on the present state. */
+  /** Whether every workload of the node has been decided on the present state. */
   isSettled(node: string): boolean {
-    return (this.#nodes.get(node)?.pending.size ?? 0) === 0
+    const state = this.#nodes.get(node)
+    return state === undefined || state.pending.size + state.compiling.size === 0
   }
 
   /** Resolves when nothing is left to decide. */
@@ -117,61 +151,128 @@ export class Reconciler {
     while (this.#draining) await this.#draining
   }
 
+  *#statesOf({ nodes, isEverywhere }: Affected): Generator<NodeState> {
+    if (isEverywhere) yield* this.#nodes.values()
+    else for (const node of nodes) if (this.#nodes.has(node)) yield this.#nodes.get(node)!
+  }
+
+  /** Pods that are bound to the node have a profile there before their cgroup exists. */
+  #expect(state: NodeState): void {
+    const uids = this.world.podsOf(state.facts.node)
+    for (const entry of state.entries.values()) if (entry.isExpected && !isLive(this.world, entry.reported.pod_uid, uids)) forget(state, entry.id)
+    for (const uid of uids) {
+      const id = `pod/${uid}`
+      if (state.entries.has(id) || !isLive(this.world, uid, uids)) continue
+      this.#upsert(state, { id, namespace: '', pod: '', pod_uid: uid, container: '', image: '', labels: {}, waiting: false }, true)
+    }
+    // A node whose last pod went is to hear of that too.
+    this.#busy.add(state)
+  }
+
+  #upsert(state: NodeState, reported: ReportedWorkload, isExpected: boolean): void {
+    const entry = { id: reported.id, reported, isExpected, identified: undefined, selecting: undefined, key: '' }
+    state.entries.set(reported.id, entry)
+    this.#mark(state, entry, {})
+  }
+
+  #mark(state: NodeState, entry: Entry, what: { readonly identity?: boolean; readonly selection?: boolean }): void {
+    if (what.identity) entry.identified = undefined
+    if (what.selection ?? what.identity) entry.selecting = undefined
+    state.pending.add(entry.id)
+    this.#busy.add(state)
+  }
+
+  /** Something was compiled elsewhere. */
+  #resume(): void {
+    for (const state of this.#nodes.values()) {
+      if (state.compiling.size === 0) continue
+      for (const id of state.compiling) state.pending.add(id)
+      state.compiling.clear()
+      this.#busy.add(state)
+    }
+    this.#drain()
+  }
+
   #drain(): void {
     this.#draining ??= this.#run().finally(() => { this.#draining = undefined })
   }
 
   async #run(): Promise<void> {
+    const { clock, onNodes, onSettled } = this.#options
     // Off the caller's stack: several changes of one turn are decided once.
     await nextTurn()
-    const touched = new Set<string>()
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const until = this.#options.clock.monotonic() + SLICE_MS
-      for (; next !== undefined && this.#options.clock.monotonic() < until; next = this.#next()) {
-        touched.add(next.state.facts.node)
-        this.#reconcile(next.state, next.id)
+    while (this.#busy.size > 0) {
+      const until = clock.monotonic() + SLICE_MS
+      const done = new Set<string>()
+      for (const state of this.#busy) {
+        if (!this.#decidePending(state, until)) break
+        this.#busy.delete(state)
+        done.add(state.facts.node)
       }
-      this.#notify(touched)
+      if (done.size > 0) onNodes(done)
       await nextTurn()
     }
-    if (this.#sweep) this.decider.sweep()
-    this.#sweep = false
-    // Nodes without workloads, and the status, hear of a new snapshot too.
-    this.#options.onNodes(new Set(this.#nodes.keys()))
+    if (this.#isStale) this.decider.retain(this.#keys())
+    this.#isStale = false
+    onSettled?.()
   }
 
-  #notify(touched: Set<string>): void {
-    const done = [...touched].filter((node) => this.isSettled(node))
-    for (const node of done) touched.delete(node)
-    if (done.length > 0) this.#options.onNodes(new Set(done))
+  /** False when the time was up before all was decided. */
+  #decidePending(state: NodeState, until: number): boolean {
+    for (const id of state.pending) {
+      if (this.#options.clock.monotonic() >= until) return false
+      this.#reconcile(state, id)
+    }
+    return true
   }
 
-  #next(): { state: NodeState; id: string } | undefined {
-    for (const state of this.#nodes.values()) for (const id of state.pending) return { state, id }
-    return undefined
+  #keys(): ReadonlySet<string> {
+    const keys = new Set<string>()
+    for (const { entries } of this.#nodes.values()) for (const { key } of entries.values()) keys.add(key)
+    return keys
   }
 
   #reconcile(state: NodeState, id: string): void {
     state.pending.delete(id)
-    const reported = state.reported.get(id)
-    if (!reported) return
-    const identified = identify(reported, this.#snapshot.pods, state.facts)
-    const inputs = inputsOf(identified.workload, this.#snapshot, this.#options.defaultPosture, this.#options.library.selects)
-    const decision = this.#decide(inputs, identified.workload)
+    const entry = state.entries.get(id)
+    if (!entry) return
+    const inputs = this.#inputsOf(entry, state)
+    entry.key = this.decider.key(inputs)
+    const decision = this.#decide(entry, inputs)
+    if (!decision) {
+      state.compiling.add(id)
+      return
+    }
+    this.#record(state, entry, decision)
+  }
+
+  #inputsOf(entry: Entry, { facts }: NodeState): DecisionInputs {
+    const { world } = this
+    const node = world.nodes.get(facts.node)
+    const known = node ? { node: facts.node, labels: { ...facts.labels, ...node.labels }, policySwitch: node.policySwitch } : facts
+    entry.identified ??= identify(entry.reported, world.find(entry.reported), known)
+    const { workload, policySwitch } = entry.identified
+    entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload))
+    return { policies: entry.selecting, postures: world.posturesOf(workload), policySwitch }
+  }
+
+  #record(state: NodeState, entry: Entry, decision: Decision): void {
+    const { id, reported, identified, selecting: policies = [] } = entry
     const before = state.desired.get(id)
     const profile = decision.ok ? decision.profile : before?.profile
     const failure = decision.ok ? [] : decision.findings
     if (!decision.ok) this.#report(state, id, decision.findings)
-    if (profile) {
+    if (profile && identified) {
       state.failed.delete(id)
-      state.desired.set(id, { workload: id, profile, identity: identityOf(identified), waiting: reported.waiting, policies: inputs.policies, failure })
-    } else state.failed.set(id, { policies: inputs.policies, failure })
+      state.desired.set(id, { workload: id, profile, identity: identityOf(identified), waiting: reported.waiting, policies, failure })
+    } else state.failed.set(id, { policies, failure })
   }
 
   /** A defect of ours in one plan must not stop the others. */
-  #decide(inputs: DecisionInputs, workload: Workload): Decision {
+  #decide(entry: Entry, inputs: DecisionInputs): Decision | undefined {
+    const workload = entry.identified?.workload as Workload
     try {
-      return this.decider.decide(this.decider.key(inputs), inputs, workload)
+      return this.decider.decide(entry.key, inputs, workload)
     } catch (error) {
       this.#options.logger.error('Failed to decide a workload', { pod: workload.pod, container: workload.container, error })
       return { ok: false, findings: [fileFinding('MERLON_OPERATOR_INTERNAL', '', `cannot decide the workload: ${(error as Error).message}`, 'report this defect, with the policies that select the workload')] }
@@ -182,14 +283,23 @@ export class Reconciler {
     const before = state.desired.get(workload)
     if ((before ?? state.failed.get(workload))?.failure === findings) return
     const { node } = state.facts
-    const kept = before ? 'its last good table stays in force' : 'it has no table yet and runs without one'
+    const kept = before ? 'its last good table stays in force' : 'no earlier table of it is known here, and its node leaves it as it is: without a table, or with that of an earlier operator'
     this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
     for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })
   }
 }
 
-function identityOf({ workload, image }: Identified): Identity {
-  return { namespace: workload.namespace, pod: workload.pod, container: workload.container, image, labels: labelText(workload.labels), owner_kind: '', owner_name: '', owner_namespace: '' }
+function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean {
+  return bound.has(uid) && world.pod(uid)?.ended !== true
+}
+
+function forget(state: NodeState, id: string): void {
+  for (const map of [state.entries, state.desired, state.failed, state.pending, state.compiling]) map.delete(id)
+}
+
+function identityOf({ workload, image, owner }: Identified): Identity {
+  const { namespace, pod, container } = workload
+  return { namespace, pod, container, image, labels: labelText(workload.labels), owner_kind: owner?.kind ?? '', owner_name: owner?.name ?? '', owner_namespace: owner ? namespace : '' }
 }
 
 function nextTurn(): Promise<void> {

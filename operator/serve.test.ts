@@ -29,7 +29,7 @@ class Bench {
 
   constructor() {
     const base = { clock: systemClock, logger: silentLogger }
-    this.reconciler = new Reconciler({ ...base, library: policyLibrary, defaultPosture: 'audit', onNodes: (nodes) => this.server.notify(nodes) })
+    this.reconciler = new Reconciler({ ...base, library: policyLibrary, defaults: { file: 'audit', network: 'audit', capabilities: 'audit' }, onNodes: (nodes) => this.server.notify(nodes) })
     this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: 1, nodeLabels: { site: 'lab' }, onChange: () => this.#notify?.() })
     this.board = new StatusBoard({ ...base, reconciler: this.reconciler, sessions: this.server.sessions, directory: '/policies', address: () => this.server.address, file: join(this.directory, 'status.json') })
   }

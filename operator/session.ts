@@ -96,7 +96,7 @@ export class Session {
     const { stream, reconciler } = this.#options
     while (stream.isOpen) {
       this.#dirty = false
-      const message = this.#reported ? this.view?.next(reconciler.desired(this.node), reconciler.isSettled(this.node)) : undefined
+      const message = this.#reported ? this.view?.next(reconciler.desired(this.node), reconciler.isSettled(this.node), reconciler.failed(this.node).keys()) : undefined
       if (message) {
         await stream.sendThrough(message)
         this.#logger.debug('Sent a message', { generation: message.generation, full: message.full, tables: message.tables?.length, bindings: message.bindings?.length, unbound: message.unbound?.length })

@@ -88,10 +88,9 @@ export interface StatusInput {
 }
 
 export function policyStatuses(input: StatusInput): readonly PolicyStatus[] {
-  const { snapshot } = input.reconciler
-  const inForce = new Set(snapshot.policies.map(nameOf))
-  const refused = snapshot.refused.filter((refusal) => !inForce.has(nameOf(refusal)))
-  return [...tally(input, snapshot.policies, snapshot.stale), ...refused.map(refusedStatus)]
+  const { world } = input.reconciler
+  const refused = [...world.refused].filter(([name]) => !world.policies.has(name)).map(([, refusal]) => refusedStatus(refusal))
+  return [...tally(input, [...world.policies.values()], world.stale), ...refused]
 }
 
 interface Tally {
@@ -126,7 +125,7 @@ function tally({ reconciler, sessions }: StatusInput, policies: readonly Policy[
       for (const policy of selecting) count(policy, node, false, samplesOf(failure, node, workload))
     }
   }
-  return [...tallies.values()].map((entry) => statusOf(entry, reconciler.snapshot.findings, stale))
+  return [...tallies.values()].map((entry) => statusOf(entry, reconciler.world.findings, stale))
 }
 
 function statusOf(entry: Tally, findings: readonly Finding[], stale: readonly string[]): PolicyStatus {
@@ -213,7 +212,7 @@ export class StatusBoard {
 
   current(): OperatorStatus {
     const { reconciler, sessions, directory, address, clock } = this.#options
-    const { snapshot, decider } = reconciler
+    const { world, decider } = reconciler
     return {
       version: 1,
       time: new Date(clock.now()).toISOString(),
@@ -222,8 +221,8 @@ export class StatusBoard {
       directory,
       policies: policyStatuses(this.#options),
       nodes: [...sessions].map(([node, session]) => nodeStatus(node, session, reconciler.desired(node).size + reconciler.failed(node).size)),
-      findings: snapshot.findings,
-      stale: snapshot.stale,
+      findings: world.findings,
+      stale: world.stale,
       tables: { planned: decider.done.plans, compiled: decider.done.compiles },
     }
   }

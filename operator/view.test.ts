@@ -42,6 +42,15 @@ describe('AgentView.next()', () => {
     assert.deepEqual(brief(view().next(desired(), true)), { generation: 1, full: true, tables: [], profiles: [], bindings: [], unbound: [] })
   })
 
+  it('names in the snapshot, and only there, what the agent is to leave as it is', () => {
+    const agent = view()
+    const waiting = agent.next(desired(bind('a', 'T', { waiting: true })), true, ['x'])
+    assert.deepEqual([waiting?.full, waiting?.keep], [false, undefined])
+    const snapshot = agent.next(desired(bind('a', 'T')), true, ['x', 'y'])
+    assert.deepEqual([snapshot?.full, snapshot?.keep], [true, ['x', 'y']])
+    assert.equal(agent.next(desired(bind('a', 'T')), true, ['x']), undefined)
+  })
+
   it('goes on after the generation that the agent has, and leaves out the tables that it has', () => {
     const agent = view({ generation: 41, heldTables: [hashOf('T')] })
     assert.deepEqual(brief(agent.next(desired(bind('a', 'T'), bind('b', 'U')), true)), { generation: 42, full: true, tables: ['U'], profiles: ['p-T', 'p-U'], bindings: ['a=p-T', 'b=p-U'], unbound: [] })

@@ -61,8 +61,9 @@ export class AgentView {
   /**
    * The next message, undefined when the agent has all that there is. Waiting workloads come first; then, when all is decided
    * (`settled`), the rest in pieces; the snapshot (full) comes when everything that it names has been sent, so that it is never partial.
+   * `undecided`: workloads for which there is nothing to say, not even that they have no rules: the snapshot leaves them what they have.
    */
-  next(desired: ReadonlyMap<string, DesiredBinding>, settled: boolean): OperatorMessage | undefined {
+  next(desired: ReadonlyMap<string, DesiredBinding>, settled: boolean, undecided: Iterable<string> = []): OperatorMessage | undefined {
     const changed = [...desired.values()].filter((binding) => this.#sent.get(binding.workload)?.binding !== bindingKey(binding))
     const waiting = changed.filter((binding) => binding.waiting)
     if (waiting.length > 0) return this.#message(waiting, [], false)
@@ -73,7 +74,7 @@ export class AgentView {
     if (!this.#snapshotSent) {
       for (const workload of unbound) this.#sent.delete(workload)
       this.#snapshotSent = true
-      return this.#message([...desired.values()], [], true)
+      return { ...this.#message([...desired.values()], [], true), keep: [...undecided] }
     }
     return changed.length > 0 || unbound.length > 0 ? this.#message(changed, unbound, false) : undefined
   }

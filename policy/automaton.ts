@@ -57,7 +57,8 @@ export class StateTable {
   readonly first: Numbers
   private readonly edgeClass: Numbers
   private readonly edgeTarget: Numbers
-  private slots: Int32Array
+  private slots = new Int32Array(1024).fill(-1)
+  private hashed = 0
   private pendingClass: Int32Array
   private pendingTarget: Int32Array
   private pending = 0
@@ -70,7 +71,6 @@ export class StateTable {
     this.first = new Numbers(expected + 1)
     this.edgeClass = new Numbers(expected)
     this.edgeTarget = new Numbers(expected)
-    this.slots = new Int32Array(1 << (34 - Math.clz32(expected))).fill(-1)
     this.pendingClass = new Int32Array(classes + 1)
     this.pendingTarget = new Int32Array(classes + 1)
     this.first.push(0)
@@ -99,8 +99,13 @@ export class StateTable {
     }
     const state = this.append(accept, target)
     this.slots[slot] = state
-    if (this.states * 3 > this.slots.length) this.grow()
+    if (++this.hashed * 3 > this.slots.length) this.grow()
     return state
+  }
+
+  /** As `finish`, for a state that equals none before it and none to come: it is not looked for. */
+  add(accept: number, fallback: number): number {
+    return this.append(accept, this.canonical(fallback))
   }
 
   /** The automaton of all states so far. */
@@ -191,7 +196,8 @@ export class StateTable {
 
   private grow(): void {
     const slots = new Int32Array(this.slots.length * 2).fill(-1)
-    for (let state = 0; state < this.states; state++) {
+    for (const state of this.slots) {
+      if (state < 0) continue
       let slot = this.hashOf(state) & (slots.length - 1)
       while (slots[slot] !== -1) slot = (slot + 1) & (slots.length - 1)
       slots[slot] = state

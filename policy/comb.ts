@@ -39,12 +39,13 @@ class Placement {
   private readonly automaton: Automaton
   private free = new Uint32Array(1024).fill(0xffffffff)
   private readonly place: Int32Array
-  /** Where the search begins, by number of edges; for a single edge by its class, where skipping is exact. */
-  private readonly cursors = new Map<number, number>()
+  /** The word where the search begins, by number of edges; for a single edge by its class, where skipping is exact. */
+  private readonly cursors: Int32Array
 
   constructor(automaton: Automaton) {
     this.automaton = automaton
     this.place = new Int32Array(automaton.states)
+    this.cursors = new Int32Array(automaton.classes * 2 + 1)
   }
 
   run(): Int32Array {
@@ -71,16 +72,28 @@ class Placement {
   private find(state: number): number {
     const { first, edgeClass, classes } = this.automaton
     const [from, to] = [first[state]!, first[state + 1]!]
-    const kind = to - from === 1 ? classes + edgeClass[from]! : to - from
-    const begin = this.cursors.get(kind) ?? 0
+    if (to - from === 1) return this.findForOne(edgeClass[from]!)
+    const begin = this.cursors[to - from]!
     for (let word = begin; ; word++) {
       this.reserve((word + 2) * 32 + classes + 1)
       let candidates = this.free[word]!
       for (let e = from; e < to && candidates !== 0; e++) candidates &= this.window(word * 32 + 1 + edgeClass[e]!)
       if (candidates === 0) continue
-      if (to - from <= 1) this.cursors.set(kind, word)
-      else if (word - begin > PATIENCE) this.cursors.set(kind, begin + (word - begin) / 2 | 0)
-      return word * 32 + (31 - Math.clz32(candidates & -candidates))
+      if (to === from) this.cursors[0] = word
+      else if (word - begin > PATIENCE) this.cursors[to - from] = begin + ((word - begin) >> 1)
+      return word * 32 + lowest(candidates)
+    }
+  }
+
+  /** For a state with an edge of class `c` alone, which most are. */
+  private findForOne(c: number): number {
+    const kind = this.automaton.classes + c
+    for (let word = this.cursors[kind]!; ; word++) {
+      this.reserve((word + 2) * 32 + c + 1)
+      const candidates = this.free[word]! & this.window(word * 32 + 1 + c)
+      if (candidates === 0) continue
+      this.cursors[kind] = word
+      return word * 32 + lowest(candidates)
     }
   }
 
@@ -110,6 +123,10 @@ class Placement {
     this.free = grown
     this.reserve(cells)
   }
+}
+
+function lowest(bits: number): number {
+  return 31 - Math.clz32(bits & -bits)
 }
 
 /** `merlon compile --dump=comb`. */

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to trees with positions. The values are those that kubectl would send: it reads YAML 1.1, where `yes` is true and 010 is 8,
 // but leaves timestamps and base-60 numbers alone.
-import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseAllDocuments, type Alias, type Document, type Node as YamlNode, type Tags } from 'yaml'
-import { finding, type FindingCode, type Place } from './findings.ts'
-import type { Finding, Position } from './types.ts'
+import { isAlias, isCollection, isMap, isScalar, isSeq, Lexer, parseAllDocuments, parseDocument, type Alias, type Document, type Node as YamlNode, type Tags } from 'yaml'
+import { readBlocks } from './block.ts'
+import { finding, type FindingCode } from './findings.ts'
+import { makeSource, type Source, type Span } from './source.ts'
+import type { Scalar } from './token.ts'
+import type { Finding } from './types.ts'
 
-/** Offsets into the text, in UTF-16 units. */
-export interface Span {
-  readonly start: number
-  readonly end: number
-}
+export type { Source, Span }
 
 export interface MapNode {
   readonly kind: 'map'
@@ -32,17 +31,13 @@ export interface ScalarNode {
 }
 export type Node = MapNode | ListNode | ScalarNode
 
-/** One file, and how to say where something is in it. */
-export interface Source {
-  position(span: Span): Position
-  place(span: Span): Place
-}
-
 export interface Documents {
   readonly source: Source
   /** Roots of the documents that could be read; empty documents are left out. */
   readonly roots: readonly Node[]
   readonly findings: readonly Finding[]
+  /** Read by the quick reader (block.ts), which makes no other difference. */
+  readonly quick: boolean
 }
 
 /** etcd takes objects of 1.5 MiB; this is far beyond and keeps parsing in bounds. */
@@ -61,40 +56,51 @@ const LEFT_ALONE: ReadonlySet<string> = new Set([
   'tag:yaml.org,2002:pairs',
 ])
 
+/** How the complete reader takes a text. */
+const OPTIONS = {
+  version: '1.1',
+  merge: true,
+  // Converter looks for them: the API server takes the last one, and so do we, aloud.
+  uniqueKeys: false,
+  customTags: (tags: Tags) => tags.filter((tag) => typeof tag === 'string' || (!LEFT_ALONE.has(tag.tag) && tag.format !== 'TIME')),
+  prettyErrors: false,
+  logLevel: 'silent',
+} as const
+
 /** Reads every document of a text, YAML or JSON. Never throws. */
 export function parseDocuments(text: string, file: string): Documents {
-  const lines = new LineCounter()
-  const source: Source = {
-    position: ({ start }) => {
-      const { line, col } = lines.linePos(start)
-      return { file, line: Math.max(line, 1), column: Math.max(col, 1) }
-    },
-    place: (span) => ({ position: source.position(span), text: text.slice(span.start, Math.max(span.end, span.start + 1)) }),
-  }
-  const fail = (code: FindingCode, span: Span, problem: string): Documents => ({
-    source,
-    roots: [],
-    findings: [finding(code, source.place(span), { problem })],
-  })
-  const start: Span = { start: 0, end: 1 }
-  if (text.length > LONGEST_TEXT) return fail('MERLON_POLICY_TOO_LARGE', start, `more than ${LONGEST_TEXT / 1024 / 1024} MiB`)
+  const source = makeSource(text, file)
+  if (text.length > LONGEST_TEXT) return failed(source, 'MERLON_POLICY_TOO_LARGE', `more than ${LONGEST_TEXT / 1024 / 1024} MiB`)
+  const roots = readBlocks(text, resolveScalar)
+  return roots === undefined ? composeDocuments(text, source) : { source, roots, findings: [], quick: true }
+}
 
+/** By the complete reader: everything that YAML has, at twenty times the cost. */
+export function composeDocuments(text: string, source: Source): Documents {
   try {
-    const documents = parseAllDocuments(text, {
-      lineCounter: lines,
-      version: '1.1',
-      merge: true,
-      // Converter looks for them: the API server takes the last one, and so do we, aloud.
-      uniqueKeys: false,
-      customTags: (tags: Tags) => tags.filter((tag) => typeof tag === 'string' || (!LEFT_ALONE.has(tag.tag) && tag.format !== 'TIME')),
-      prettyErrors: false,
-      logLevel: 'silent',
-    })
-    return 'empty' in documents ? { source, roots: [], findings: [] } : convertAll(documents, source, separatingTabs(text))
+    const documents = parseAllDocuments(text, OPTIONS)
+    return 'empty' in documents ? { source, roots: [], findings: [], quick: false } : convertAll(documents, source, text)
   } catch (problem) {
     // The parser is recursive: input nested thousands deep exhausts the stack. Nothing else is known to make it throw.
-    return fail('MERLON_POLICY_YAML_SYNTAX', start, problem instanceof RangeError ? 'nested too deeply' : String(problem))
+    return failed(source, 'MERLON_POLICY_YAML_SYNTAX', problem instanceof RangeError ? 'nested too deeply' : String(problem))
   }
+}
+
+function failed(source: Source, code: FindingCode, problem: string): Documents {
+  return { source, roots: [], findings: [finding(code, source.place({ start: 0, end: 1 }), { problem })], quick: false }
+}
+
+/** What a scalar stands for where it stands alone; undefined where that is no scalar or not right. */
+function resolveScalar(text: string): Scalar | undefined {
+  const document = parseDocument(text, OPTIONS)
+  const node = document.contents
+  return document.errors.length === 0 && document.warnings.length === 0 && isScalar(node) && node.range?.[1] === text.length ? scalarOf(node) : undefined
+}
+
+function scalarOf(node: YamlNode): Scalar {
+  const value: unknown = isScalar(node) ? node.value : null
+  const known = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint'
+  return known ? value : null
 }
 
 /**
@@ -115,14 +121,15 @@ function separatingTabs(text: string): readonly number[] {
   return tabs
 }
 
-function convertAll(documents: readonly Document.Parsed[], source: Source, tabs: readonly number[]): Documents {
+function convertAll(documents: readonly Document.Parsed[], source: Source, text: string): Documents {
+  const tabs = separatingTabs(text)
   const roots: Node[] = []
   const findings: Finding[] = []
   for (const document of documents) {
     const problems = problemsOf(document, tabs)
     for (const { code, span, words } of problems.slice(0, MOST_ERRORS)) findings.push(finding(code, source.place(span), { problem: words }))
     if (problems.length > 0 || document.contents === null) continue
-    const converter = new Converter(document)
+    const converter = new Converter(document, text)
     const root = converter.convert(document.contents)
     for (const { key, first, again } of converter.duplicates) {
       findings.push(finding('MERLON_POLICY_DUPLICATE_KEY', source.place(first), { key, line: String(source.position(again).line) }))
@@ -131,7 +138,7 @@ function convertAll(documents: readonly Document.Parsed[], source: Source, tabs:
       if (root.kind !== 'scalar' || root.value !== null) roots.push(root)
     } else findings.push(finding(converter.problem.code, source.place(converter.problem.span), { problem: converter.problem.words }))
   }
-  return { source, roots, findings }
+  return { source, roots, findings, quick: false }
 }
 
 interface Problem {
@@ -161,18 +168,20 @@ class Converter {
   problem: Problem | undefined
   readonly duplicates: { readonly key: string; readonly first: Span; readonly again: Span }[] = []
   private readonly document: Document.Parsed
+  private readonly text: string
   private readonly open = new Set<YamlNode>()
   private readonly targets = new Map<Alias, YamlNode>()
   private aliased = 0
   private insideAlias = 0
 
-  constructor(document: Document.Parsed) {
+  constructor(document: Document.Parsed, text: string) {
     this.document = document
+    this.text = text
   }
 
   convert(node: YamlNode | null): Node {
     if (node === null || this.problem !== undefined) return EMPTY
-    const span = spanOf(node)
+    const span = this.spanOf(node)
     if (this.insideAlias > 0) this.aliased += 1
     if (this.aliased > MOST_ALIASED) return this.fail('MERLON_POLICY_TOO_LARGE', span, 'aliases multiply its content')
     if (isAlias(node)) return this.alias(node, span)
@@ -186,9 +195,7 @@ class Converter {
   private plain(node: YamlNode, span: Span): Node {
     if (isSeq<YamlNode | null>(node)) return { kind: 'list', items: node.items.map((item) => this.convert(item)), span }
     if (isMap<YamlNode, YamlNode | null>(node)) return { kind: 'map', entries: this.entries(node.items, span), span }
-    const value: unknown = isScalar(node) ? node.value : null
-    const known = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint'
-    return { kind: 'scalar', value: known ? value : null, span }
+    return { kind: 'scalar', value: scalarOf(node), span }
   }
 
   private entries(pairs: readonly { readonly key: YamlNode; readonly value: YamlNode | null }[], span: Span): ReadonlyMap<string, Entry> {
@@ -232,13 +239,16 @@ class Converter {
     return result
   }
 
+  /** Of a collection in block style its first line: nobody wants more than that shown. */
+  private spanOf(node: YamlNode): Span {
+    const [start, end] = node.range ?? [0, 0]
+    if (!isCollection(node) || node.flow === true) return { start, end }
+    const line = this.text.indexOf('\n', start)
+    return { start, end: line < 0 ? this.text.length : line }
+  }
+
   private fail(code: FindingCode, span: Span, words: string): Node {
     this.problem ??= { code, span, words }
     return EMPTY
   }
-}
-
-function spanOf(node: YamlNode): Span {
-  const range = node.range
-  return range === undefined || range === null ? { start: 0, end: 0 } : { start: range[0], end: range[1] }
 }

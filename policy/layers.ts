@@ -19,9 +19,21 @@ export interface Accept {
 /** Numbers of accepts; accept 0 is object 0, subject 0. */
 export class Accepts {
   readonly list: Accept[] = [{ object: 0, subject: 0 }]
-  private readonly ids = new Map<number, number>([[0, 0]])
+  /** By object, where the subject is 0: most. -1: none yet. */
+  private readonly ofObject: number[] = [0]
+  private readonly ids = new Map<number, number>()
 
   idOf(object: number, subject: number): number {
+    return subject === 0 ? this.withoutSubject(object) : this.withSubject(object, subject)
+  }
+
+  private withoutSubject(object: number): number {
+    while (this.ofObject.length <= object) this.ofObject.push(-1)
+    if (this.ofObject[object]! < 0) this.ofObject[object] = this.list.push({ object, subject: 0 }) - 1
+    return this.ofObject[object]!
+  }
+
+  private withSubject(object: number, subject: number): number {
     // Both are below 2^24.
     const key = object * 0x1000000 + subject
     let id = this.ids.get(key)
@@ -171,23 +183,27 @@ interface Ground {
 
 /** Adds the states of the tree, leaves first, to a table that holds those of the background. Returns the state of the root. */
 function layTrie(trie: Trie, ground: Ground): number {
-  const { base, background, table } = ground
+  const { base, table } = ground
+  const { first, edgeClass, edgeTarget, fallback } = base.automaton
+  const under = ground.background.ofNode.map(state => base.map[state]!)
+  const accept = acceptsOf(trie, under, ground)
+  const only = uniqueNodes(trie, accept, ground)
   const state = new Int32Array(trie.nodes)
   const child = new Int32Array(trie.nodes).fill(-1)
   const sibling = new Int32Array(trie.nodes).fill(-1)
   for (let node = trie.nodes - 1; node >= 0; node--) {
-    const under = base.map[background.ofNode[node]!]!
+    const below = under[node]!
     let next = child[node]!
-    for (let e = base.automaton.first[under]!; e < base.automaton.first[under + 1]!; e++) {
-      const c = base.automaton.edgeClass[e]!
+    for (let e = first[below]!; e < first[below + 1]!; e++) {
+      const c = edgeClass[e]!
       for (; next >= 0 && trie.class[next]! < c; next = sibling[next]!) table.edge(trie.class[next]!, state[next]!)
       if (next >= 0 && trie.class[next] === c) {
         table.edge(c, state[next]!)
         next = sibling[next]!
-      } else table.edge(c, base.automaton.edgeTarget[e]!)
+      } else table.edge(c, edgeTarget[e]!)
     }
     for (; next >= 0; next = sibling[next]!) table.edge(trie.class[next]!, state[next]!)
-    state[node] = table.finish(acceptAt(trie, node, ground), base.automaton.fallback[under]!)
+    state[node] = only[node] === 1 ? table.add(accept[node]!, fallback[below]!) : table.finish(accept[node]!, fallback[below]!)
     if (node > 0) {
       sibling[node] = child[trie.parent[node]!]!
       child[trie.parent[node]!] = node
@@ -196,12 +212,29 @@ function layTrie(trie: Trie, ground: Ground): number {
   return state[0]!
 }
 
-function acceptAt(trie: Trie, node: number, { base, background, objects, accepts }: Ground): number {
-  const state = background.ofNode[node]!
-  const alone = base.automaton.accept[base.map[state]!]!
-  if (trie.leaf[node]! < 0) return alone
-  const leaf = trie.leaves[trie.leaf[node]!]!
-  const object = leaf.exact.length === 0 ? accepts.list[alone]!.object : objects.objectOf(merge(leaf.exact, background.clausesOf(state)))
-  return accepts.idOf(object, leaf.subject)
+/** The accept of each node. */
+function acceptsOf(trie: Trie, under: Int32Array, { base, background, objects, accepts }: Ground): Int32Array {
+  return under.map((below, node) => {
+    const alone = base.automaton.accept[below]!
+    if (trie.leaf[node]! < 0) return alone
+    const leaf = trie.leaves[trie.leaf[node]!]!
+    const object = leaf.exact.length === 0 ? accepts.list[alone]!.object : objects.objectOf(merge(leaf.exact, background.clausesOf(background.ofNode[node]!)))
+    return accepts.idOf(object, leaf.subject)
+  })
 }
 
+/**
+ * 1 for the nodes whose state equals no other one, and need not be looked for: those with an accept that no other has, and all that lead to
+ * them. Where each path has a rule of its own, that is the whole tree.
+ */
+function uniqueNodes(trie: Trie, accept: Int32Array, { base, accepts }: Ground): Uint8Array {
+  const uses = new Int32Array(accepts.list.length)
+  for (const each of base.automaton.accept) uses[each]!++
+  for (const each of accept) uses[each]!++
+  const only = new Uint8Array(trie.nodes)
+  for (let node = trie.nodes - 1; node >= 0; node--) {
+    if (uses[accept[node]!] === 1) only[node] = 1
+    if (only[node] === 1 && node > 0) only[trie.parent[node]!] = 1
+  }
+  return only
+}

@@ -2,8 +2,12 @@
 // Paths as people write them to paths as the kernel reports them: absolute, one slash between components, no `.` and no `..`.
 import { parseGlob, type GlobNode, type GlobProblem } from './glob.ts'
 
+/** A component that is empty, `.` or `..`; most paths have none. */
+const DENORMAL = /\/(?:\/|\.{1,2}(?:\/|$))/
+
 /** `path` begins with a slash. A slash at its end stays: directories keep theirs. */
 export function normalisePath(path: string): string {
+  if (!DENORMAL.test(path)) return path
   const components: string[] = []
   for (const component of path.split('/')) {
     if (component === '..') components.pop()

@@ -2,11 +2,11 @@
 // Tests of policies, written beside them: for a workload and an operation, the verdict and who gives it. Run by the evaluator.
 import { parseDocuments, type Node, type Source } from './document.ts'
 import { explain, type Explanation } from './explain.ts'
-import { stringMap, text } from './normalise.ts'
 import type { NamespaceFacts } from './read.ts'
 import type { Schema } from './schema.ts'
 import { VERDICTS, type Finding, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
-import { field, validate } from './validate.ts'
+import { field, stringMap, text } from './tree.ts'
+import { validate } from './validate.ts'
 
 export interface PolicyTest {
   readonly name: string

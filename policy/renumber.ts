@@ -21,7 +21,8 @@ export function renumber(dfa: Dfa): Numbered {
   for (let i = 0; i < order.length; i++) if (order[i]! >= 0) number[order[i]!] = i
   const accepts: Accept[] = [{ object: 0, subject: 0 }]
   const objects: number[] = [0]
-  const objectNumber = new Map<number, number>([[0, 0]])
+  const objectNumber = new Int32Array(dfa.accepts.reduce((most, { object }) => Math.max(most, object), 0) + 1).fill(-1)
+  objectNumber[0] = 0
   const acceptNumber = new Int32Array(dfa.accepts.length).fill(-1)
   acceptNumber[0] = 0
   const accept = new Int32Array(order.length)
@@ -29,8 +30,8 @@ export function renumber(dfa: Dfa): Numbered {
     const old = order[i]! < 0 ? 0 : automaton.accept[order[i]!]!
     if (acceptNumber[old] === -1) {
       const { object, subject } = dfa.accepts[old]!
-      if (!objectNumber.has(object)) objectNumber.set(object, objects.push(object) - 1)
-      acceptNumber[old] = accepts.push({ object: objectNumber.get(object)!, subject }) - 1
+      if (objectNumber[object]! < 0) objectNumber[object] = objects.push(object) - 1
+      acceptNumber[old] = accepts.push({ object: objectNumber[object]!, subject }) - 1
     }
     accept[i] = acceptNumber[old]!
   }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Applies a schema as the API server does with strict field validation: it accepts and rejects the same documents, and says more.
-import type { Entry, MapNode, Node, Source, Span } from './document.ts'
+// Applies a schema as the API server does with strict field validation: it accepts and rejects the same documents, and says more. Without
+// strictness the server drops the fields that MERLON_POLICY_UNKNOWN_FIELD is about, and its verdict is that of the other findings.
+import type { ListNode, MapNode, Node, Source, Span } from './document.ts'
 import { finding, type FindingCode } from './findings.ts'
+import { valueOf, type Check } from './cel.ts'
 import type { Schema } from './schema.ts'
+import { nearest } from './spelling.ts'
+import { field, isNull } from './tree.ts'
 import type { Finding } from './types.ts'
 
 type ObjectSchema = Extract<Schema, { type: 'object' }>
+type ListSchema = Extract<Schema, { type: 'list' }>
 type ScalarSchema = Extract<Schema, { type: 'string' | 'boolean' | 'integer' }>
 
 /** Findings of one object; empty: the API server would store it, as far as the schema goes. */
@@ -28,18 +33,23 @@ class Validator {
   check(node: Node, schema: Schema, path: string): void {
     switch (schema.type) {
       case 'any':
-        return
+        return this.any(node, schema, path)
+      case 'open':
       case 'object':
-        return node.kind === 'map' ? this.object(node, schema, path) : this.wrongType(node, 'a mapping', path)
       case 'map':
-        return node.kind === 'map' ? this.map(node, schema.values, path) : this.wrongType(node, 'a mapping', path)
+        return node.kind === 'map' ? this.fields(node, schema, path) : this.wrongType(node, 'a mapping', path)
       case 'list':
-        return node.kind === 'list' ? this.list(node.items, schema, path, node.span) : this.wrongType(node, 'a list', path)
+        return node.kind === 'list' ? this.list(node, schema, path) : this.wrongType(node, 'a list', path)
       case 'string':
       case 'boolean':
       case 'integer':
         return this.scalar(node, schema, path)
     }
+  }
+
+  private fields(node: MapNode, schema: Extract<Schema, { type: 'open' | 'object' | 'map' }>, path: string): void {
+    if (schema.type === 'object') this.object(node, schema, path)
+    else if (schema.type === 'map') this.map(node, schema, path)
   }
 
   private scalar(node: Node, schema: ScalarSchema, path: string): void {
@@ -49,10 +59,14 @@ class Validator {
       case 'boolean':
         return isValue(node, 'boolean') ? undefined : this.wrongType(node, 'true or false', path)
       case 'integer':
-        return isValue(node, 'number') && Number.isInteger(node.value)
-          ? this.integer(node.value, schema, path, node.span)
-          : this.wrongType(node, 'an integer', path)
+        return isInteger(node) ? this.integer(node.value, schema, path, node.span) : this.wrongType(node, 'an integer', path)
     }
+  }
+
+  private any(node: Node, { oneOf }: Extract<Schema, { type: 'any' }>, path: string): void {
+    const allowed: readonly unknown[] | undefined = oneOf
+    if (allowed === undefined || (node.kind === 'scalar' && allowed.includes(node.value))) return
+    this.say('MERLON_POLICY_NOT_ALLOWED', node.span, { path, expected: allowed.filter((each) => typeof each === 'string').join(', ') })
   }
 
   private object(node: MapNode, schema: ObjectSchema, path: string): void {
@@ -68,19 +82,41 @@ class Validator {
       if (entry === undefined || isNull(entry.value)) this.say('MERLON_POLICY_REQUIRED', entry?.key ?? node.span, { path: join(path, name) })
     }
     this.around.pop()
+    if (schema.checks !== undefined) this.rules(node, schema.checks, path)
   }
 
-  private map(node: MapNode, values: Schema, path: string): void {
-    for (const [name, { value }] of node.entries) if (!isNull(value)) this.check(value, values, join(path, name))
+  private map(node: MapNode, schema: Extract<Schema, { type: 'map' }>, path: string): void {
+    const count = [...node.entries.values()].filter(({ value }) => !isNull(value)).length
+    if (schema.most !== undefined && count > schema.most) this.say('MERLON_POLICY_TOO_LONG', node.span, { path, limit: `${schema.most} entries` })
+    for (const [name, { value }] of node.entries) if (!isNull(value)) this.check(value, schema.values, join(path, name))
+    if (schema.checks !== undefined) this.rules(node, schema.checks, path)
   }
 
-  private list(items: readonly Node[], schema: Extract<Schema, { type: 'list' }>, path: string, span: Span): void {
+  private list(node: ListNode, schema: ListSchema, path: string): void {
+    const { items, span } = node
     if (schema.most !== undefined && items.length > schema.most) this.say('MERLON_POLICY_TOO_LONG', span, { path, limit: `${schema.most} elements` })
-    for (const [index, item] of items.entries()) this.check(item, schema.items, `${path}[${index}]`)
+    for (const [index, item] of items.entries()) if (!isNull(item) || schema.items.nullable !== true) this.check(item, schema.items, `${path}[${index}]`)
+    if (schema.keys !== undefined) this.unique(node, schema.keys, path)
+    if (schema.checks !== undefined) this.rules(node, schema.checks, path)
+  }
+
+  private unique({ items }: ListNode, keys: readonly string[], path: string): void {
+    const seen = new Set<string>()
+    for (const [index, item] of items.entries()) {
+      const key = JSON.stringify(keys.map((name) => { const node = field(item, name); return node === undefined ? null : valueOf(node) }))
+      if (seen.has(key)) this.say('MERLON_POLICY_DUPLICATE_ELEMENT', item.span, { path: `${path}[${index}]`, keys: keys.join(', ') })
+      seen.add(key)
+    }
+  }
+
+  /** Rules that hold between fields. Like the API server's, they see what is there even where another finding is about it. */
+  private rules(node: Node, checks: readonly Check[], path: string): void {
+    for (const { holds, message } of checks) if (!holds(valueOf(node))) this.say('MERLON_POLICY_RULE', node.span, { path, rule: message })
   }
 
   private string(value: string, schema: Extract<Schema, { type: 'string' }>, path: string, span: Span): void {
-    const { format, longest, oneOf } = schema
+    const { format, longest, oneOf, shortest = 0 } = schema
+    if (codePoints(value) < shortest) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: 'at least one character', suggestion: 'write something' })
     if (oneOf !== undefined && !oneOf.includes(value)) this.say('MERLON_POLICY_NOT_ALLOWED', span, { path, expected: oneOf.join(', ') })
     if (format !== undefined && !format.pattern.test(value)) {
       this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: format.words, suggestion: format.suggestion })
@@ -88,8 +124,9 @@ class Validator {
     if (longest !== undefined && codePoints(value) > longest) this.say('MERLON_POLICY_TOO_LONG', span, { path, limit: `${longest} characters` })
   }
 
-  private integer(value: number, schema: Extract<Schema, { type: 'integer' }>, path: string, span: Span): void {
-    const { least = -Infinity, most = Infinity } = schema
+  private integer(value: number | bigint, schema: Extract<Schema, { type: 'integer' }>, path: string, span: Span): void {
+    const range = 2n ** BigInt((schema.bits ?? 64) - 1)
+    const { least = -range, most = range - 1n } = schema
     if (value < least || value > most) this.say('MERLON_POLICY_OUT_OF_RANGE', span, { path, expected: `from ${least} to ${most}` })
   }
 
@@ -125,14 +162,9 @@ function isValue<T extends keyof Values>(node: Node, type: T): node is Node & { 
   return node.kind === 'scalar' && typeof node.value === type
 }
 
-export function isNull(node: Node): boolean {
-  return node.kind === 'scalar' && node.value === null
-}
-
-/** The entry's value, unless it is absent or null, which the API server takes for the same. */
-export function field(node: Node | undefined, name: string): Node | undefined {
-  const entry: Entry | undefined = node?.kind === 'map' ? node.entries.get(name) : undefined
-  return entry === undefined || isNull(entry.value) ? undefined : entry.value
+/** JSON knows one kind of number: 2.0 is an integer to the API server too. */
+function isInteger(node: Node): node is Node & { readonly kind: 'scalar'; readonly value: number | bigint } {
+  return node.kind === 'scalar' && (typeof node.value === 'bigint' || (typeof node.value === 'number' && Number.isInteger(node.value)))
 }
 
 function describe(node: Node): string {
@@ -143,33 +175,6 @@ function describe(node: Node): string {
 
 function join(path: string, name: string): string {
   return path === '' ? name : `${path}.${name}`
-}
-
-/* ---- Nearest names ---- */
-
-/** The name within two edits (one for short names), if any. */
-export function nearest(name: string, names: readonly string[]): string | undefined {
-  const limit = name.length <= 4 ? 1 : 2
-  const ranked = names
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .filter(({ distance }) => distance <= limit)
-    .sort((a, b) => a.distance - b.distance)
-  return ranked[0]?.candidate
-}
-
-/** Insertions, deletions and replacements from one to the other. Long names are not worth the time. */
-export function editDistance(from: string, to: string): number {
-  if (Math.abs(from.length - to.length) > 8 || from.length > 64) return Infinity
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= from.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= to.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[to.length] ?? 0
 }
 
 /** The API server counts code points, not UTF-16 units. */

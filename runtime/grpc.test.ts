@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { makeGenericClientConstructor, type ClientDuplexStream } from '@grpc/grpc-js'
 import { Backoff } from './backoff.ts'
 import { SimulatedClock } from './clock.ts'
-import { isReady, keepConnected, openClient, serve, type RunningServer } from './grpc.ts'
+import { isReady, keepConnected, keepStreaming, openClient, serve, type RunningServer } from './grpc.ts'
 import { clientDuplex, serverDuplex, type ServerDuplex, type StreamEnd } from './stream.ts'
 
 const bytes = (value: Buffer): Buffer => value
@@ -167,5 +167,41 @@ describe('keepConnected()', () => {
     })
     assert.equal(sessions, 5)
     assert.deepEqual(delays, [50, 100, 50, 100])
+  })
+})
+
+describe('keepStreaming()', () => {
+  /** A stream that ends when it is cancelled. */
+  function connection(log: string[]) {
+    const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>()
+    const cancel = (): void => {
+      log.push('cancelled')
+      resolve({ ok: false, code: status.CANCELLED, message: 'cancelled' })
+    }
+    return { stream: { ended, cancel, lose: () => resolve({ ok: false, code: status.UNAVAILABLE, message: 'gone' }) }, close: () => { log.push('closed') } }
+  }
+  const options = (abort: AbortController) => {
+    const clock = new SimulatedClock()
+    return { signal: abort.signal, backoff: new Backoff({ baseMs: 100, capMs: 1000, clock, random: () => 0.5 }), onLost: (_: StreamEnd, delay: number) => queueMicrotask(() => clock.advance(delay)) }
+  }
+
+  it('opens a connection for each stream, closes each, and cancels the one that is open when the signal aborts', async () => {
+    const log: string[] = []
+    const abort = new AbortController()
+    let sessions = 0
+    await keepStreaming(() => connection(log), async (stream, established) => {
+      established()
+      log.push(`session ${++sessions}`)
+      if (sessions < 3) stream.lose()
+      else queueMicrotask(() => abort.abort())
+      await stream.ended
+    }, options(abort))
+    assert.deepEqual(log, ['session 1', 'closed', 'session 2', 'closed', 'session 3', 'cancelled', 'closed'])
+  })
+
+  it('closes the connection of a session that throws, and hands the error on', async () => {
+    const log: string[] = []
+    await assert.rejects(keepStreaming(() => connection(log), () => Promise.reject(new Error('a defect')), options(new AbortController())), /a defect/)
+    assert.deepEqual(log, ['closed'])
   })
 })

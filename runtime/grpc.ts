@@ -111,3 +111,35 @@ export async function keepConnected(session: (established: () => void) => Promis
     await backoff.wait(signal, delay)
   }
 }
+
+/** A client of its own with one stream on it. */
+export interface Connection<S extends ClosableStream> {
+  readonly stream: S
+  close(): void
+}
+
+interface ClosableStream {
+  readonly ended: Promise<StreamEnd>
+  cancel(): void
+}
+
+/**
+ * As keepConnected(), for sessions that are one stream each: opens a connection, lives on its stream, cancels it when `signal` aborts, and
+ * closes the connection whatever happened. `live` returns when it has read the stream to its end.
+ */
+export function keepStreaming<S extends ClosableStream>(connect: () => Connection<S>, live: (stream: S, established: () => void) => Promise<void>, options: KeepConnectedOptions): Promise<void> {
+  const { signal } = options
+  return keepConnected(async (established) => {
+    const connection = connect()
+    const { stream } = connection
+    const cancel = (): void => stream.cancel()
+    signal.addEventListener('abort', cancel, { once: true })
+    try {
+      await live(stream, established)
+      return await stream.ended
+    } finally {
+      signal.removeEventListener('abort', cancel)
+      connection.close()
+    }
+  }, options)
+}

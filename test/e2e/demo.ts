@@ -3,35 +3,43 @@
 // Exit code 0 when every step came about; 1 with the name of the step that did not.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readHostFacts, shortcomings } from '../../cli/preflight.ts'
-import { bundle } from '../../bundle.ts'
+import { run } from './oci.ts'
 import { runInGuest, TREE } from '../support/vm/guest.ts'
 import { isKernelName, type KernelName } from '../support/vm/kernels.ts'
 
 const USAGE = 'Usage: node test/e2e/demo.ts [--here | --guest] [--kernel 6.12]'
 const GUEST_SECONDS = 420
 
-/**
- * The demo itself as one file: under emulation, reading its sources would take longer than a step does. As deep below the tree as its
- * source is, so that it finds the same things.
- */
+/** The demo itself as one file (bundle.ts): under emulation, reading its sources would take longer than a step does. */
 const HERE = 'build/demo/here.mjs'
+
+/** How a command is run as root here. sudo may ask for a password, as it does for any command. */
+const AS_ROOT: readonly string[] = process.getuid?.() === 0 ? [] : ['sudo']
+const TOO_LONG = 160
 
 /** Why the demo cannot run on this machine itself; undefined: it can. */
 async function obstacle(): Promise<string | undefined> {
   const facts = await readHostFacts()
-  // Where securityfs is not mounted the kernel does not say whether it asks BPF programs: a guest is certain to.
-  if (facts.lsm === undefined) return 'This kernel does not say which security modules are active.'
-  const missing = shortcomings(facts)[0]
+  // Root is asked for only where everything that can be seen without it is there.
+  const missing = shortcomings({ ...facts, root: true })[0]
   if (missing !== undefined) return missing.sentence
-  return existsSync('/usr/bin/crun') ? undefined : 'There is no crun here (apt-get install crun).'
+  if (!existsSync('/usr/bin/crun')) return 'There is no crun here (apt-get install crun).'
+  if (AS_ROOT.length > 0) {
+    const { status, output } = await run('sudo', ['--version'], '/')
+    if (status !== 0) return `Only root may load programs into the kernel, and there is no sudo (${output.trim().slice(0, TOO_LONG)}).`
+    console.log("This machine's kernel has what is needed; loading programs into it takes root, so sudo runs the demo")
+  }
+  const [file, ...args] = [...AS_ROOT, process.execPath, join(TREE, 'build/bundle/agent/main.mjs'), '--check']
+  const { status, output } = await run(file, args, '/')
+  return status === 0 ? undefined : output.trim().split('\n')[0]
 }
 
 function onThisMachine(): Promise<number> {
-  const here = join(TREE, HERE)
-  const [file, args] = process.getuid?.() === 0 ? [process.execPath, [here]] : ['sudo', [process.execPath, here]]
+  console.log('On this machine')
+  const [file, ...args] = [...AS_ROOT, process.execPath, join(TREE, HERE)]
   const child = spawn(file, args, { stdio: 'inherit' })
   return new Promise((resolve, reject) => {
     child.once('error', reject)
@@ -51,7 +59,6 @@ async function main(): Promise<number> {
     console.error(USAGE)
     return 2
   }
-  await bundle({ here: 'test/e2e/demo-here.ts' }, dirname(HERE))
   const why = values.here ? undefined : values.guest ? 'as you asked' : await obstacle()
   if (why === undefined) return onThisMachine()
   console.log(`Not on this machine: ${why}\nIn a guest with Linux ${values.kernel} instead, under software emulation`)

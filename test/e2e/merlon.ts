@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { readFile } from 'node:fs/promises'
-import { run, type CommandResult } from './bundle.ts'
+import { run, type CommandResult } from './oci.ts'
 
 /** What images run: two levels up from this file and from the bundle of the demo alike. */
 const MAIN = new URL('../../build/bundle/cli/main.mjs', import.meta.url).pathname

@@ -76,7 +76,7 @@ export class Node {
     this.kernel = opened.value
     this.control = new Control(this.kernel.maps.control)
     this.tables = new TableStore({
-      native, tables: this.kernel.maps.tables, counters: this.kernel.maps.counters, directory: this.kernel.tablesDirectory,
+      native, tables: this.kernel.maps.tables, counters: this.kernel.maps.counters, bindings: this.kernel.maps.bindings, directory: this.kernel.tablesDirectory,
       verify: verifyTable, clock: systemClock, uptime: Number(boot.nowNs() / 1_000_000_000n),
     })
     // What the test file before this one left: its bindings, if it did not end well.

@@ -12,6 +12,7 @@ export interface OperatorMessage {
   'profiles'?: (_merlon_v1_Profile)[];
   'bindings'?: (_merlon_v1_Binding)[];
   'unbound'?: (string)[];
+  'keep'?: (string)[];
 }
 
 export interface OperatorMessage__Output {
@@ -21,4 +22,5 @@ export interface OperatorMessage__Output {
   'profiles': (_merlon_v1_Profile__Output)[];
   'bindings': (_merlon_v1_Binding__Output)[];
   'unbound': (string)[];
+  'keep': (string)[];
 }

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Plan, Policy } from '../policy/types.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { silentLogger } from '../runtime/log.ts'
+import { auditOnly } from './decide.ts'
+import { nameOf } from './files.ts'
+import type { ReportedWorkload } from './identity.ts'
+import { policyLibrary, type Compiled, type PodManifest, type PolicyLibrary } from './library.ts'
+import { Reconciler } from './reconcile.ts'
+import { hostPolicyText, policyText, type PolicyText } from './testing/manifests.ts'
+import type { Change } from './world.ts'
+
+const UID = '11111111-1111-1111-1111-111111111111'
+
+function policies(...texts: string[]): Map<string, Policy> {
+  return new Map(texts.flatMap((text) => policyLibrary.read(text, 'f.yaml').policies).map((policy) => [nameOf(policy), policy]))
+}
+
+const policy = (parts: PolicyText): Map<string, Policy> => policies(policyText(parts))
+const workload = (id: string, parts: Partial<ReportedWorkload> = {}): ReportedWorkload => ({ id, namespace: '', pod: '', pod_uid: '', container: '', image: '', labels: {}, waiting: false, ...parts })
+
+function pod(uid: string, parts: Partial<PodManifest> = {}): Map<string, PodManifest> {
+  return new Map([[uid, { name: `pod-${uid.slice(0, 4)}`, namespace: 'default', uid, labels: { app: 'web' }, containers: [{ name: 'main', image: 'img' }], node: 'n1', ...parts }]])
+}
+
+/** Two nodes, changes one after another, and what each of them cost. */
+class Cluster {
+  readonly notified: string[] = []
+  readonly reconciler: Reconciler
+  selections = 0
+
+  constructor(more: { readonly library?: Partial<PolicyLibrary>; readonly compileElsewhere?: (plan: Plan) => Promise<Compiled> } = {}) {
+    const selects: PolicyLibrary['selects'] = (each, who) => {
+      this.selections += 1
+      return policyLibrary.selects(each, who)
+    }
+    this.reconciler = new Reconciler({
+      library: { ...policyLibrary, selects, ...more.library },
+      defaults: { file: 'audit', network: 'audit', capabilities: 'audit' },
+      clock: systemClock,
+      logger: silentLogger,
+      onNodes: (nodes) => this.notified.push(...nodes),
+      ...(more.compileElsewhere ? { compileElsewhere: more.compileElsewhere } : {}),
+    })
+    for (const node of ['n1', 'n2']) {
+      this.reconciler.setNode({ node, labels: {} })
+      this.reconciler.setWorkloads(node, true, [workload('host')], [])
+    }
+  }
+
+  async change(change: Change): Promise<this> {
+    this.reconciler.change(change)
+    await this.reconciler.settled()
+    return this
+  }
+
+  policies(id: string, node = 'n1'): readonly string[] | undefined {
+    return this.reconciler.desired(node).get(id)?.policies.map(({ name }) => name).toSorted()
+  }
+
+  reset(): void {
+    this.notified.length = 0
+    this.selections = 0
+    Object.assign(this.reconciler.decider.done, { plans: 0, compiles: 0 })
+  }
+}
+
+describe('Reconciler.change()', () => {
+  it('gives a pod its profile on its node before the agent has seen it, and takes it back when the pod is gone', async () => {
+    const cluster = await new Cluster().change({ policies: policy({ name: 'p' }), pods: pod(UID) })
+    assert.deepEqual(cluster.policies(`pod/${UID}`), ['p'])
+    assert.equal(cluster.policies(`pod/${UID}`, 'n2'), undefined)
+    await cluster.change({ pods: new Map([[UID, undefined]]) })
+    assert.equal(cluster.policies(`pod/${UID}`), undefined)
+  })
+
+  it('leaves out pods that have ended, and those that no node has yet', async () => {
+    const cluster = await new Cluster().change({ policies: policy({ name: 'p' }), pods: new Map([...pod(UID, { ended: true }), ...pod('2', { node: '' })]) })
+    assert.deepEqual([...cluster.reconciler.desired('n1').keys()], ['host'])
+    await cluster.change({ pods: pod('2', { node: 'n2' }) })
+    assert.deepEqual(cluster.policies('pod/2', 'n2'), ['p'])
+  })
+
+  it('keeps what is expected when the agent reports without it, and forgets it when it was reported gone with its pod', async () => {
+    const cluster = await new Cluster().change({ policies: policy({ name: 'p' }), pods: pod(UID) })
+    cluster.reconciler.setWorkloads('n1', true, [workload('host')], [])
+    await cluster.reconciler.settled()
+    assert.deepEqual(cluster.policies(`pod/${UID}`), ['p'])
+    cluster.reconciler.setWorkloads('n1', false, [workload(`pod/${UID}`, { pod_uid: UID })], [])
+    await cluster.change({ pods: new Map([[UID, undefined]]) })
+    // The agent still has its cgroup: it is bound until that is reported gone.
+    assert.deepEqual(cluster.policies(`pod/${UID}`), [])
+    cluster.reconciler.setWorkloads('n1', false, [], [`pod/${UID}`])
+    await cluster.reconciler.settled()
+    assert.equal(cluster.policies(`pod/${UID}`), undefined)
+  })
+
+  it('knows a container by the id that the pod says, and so its name', async () => {
+    const cluster = await new Cluster().change({ pods: pod(UID, { containers: [{ name: 'a', image: 'x', id: 'c1' }, { name: 'b', image: 'y', id: 'c2' }] }) })
+    cluster.reconciler.setWorkloads('n1', false, [workload('c2', { pod_uid: UID })], [])
+    await cluster.reconciler.settled()
+    const identity = cluster.reconciler.desired('n1').get('c2')?.identity
+    assert.deepEqual([identity?.container, identity?.image, identity?.labels], ['b', 'y', 'app=web'])
+  })
+
+  it('asks a change of one pod of that pod only, and notifies its node only', async () => {
+    const pods = new Map(Array.from({ length: 50 }, (_, index) => [...pod(`u${index}`, { node: index % 2 === 0 ? 'n1' : 'n2' })][0]!))
+    const cluster = await new Cluster().change({ pods, policies: new Map([...policy({ name: 'p' }), ...policy({ name: 'q', app: 'db' })]) })
+    cluster.reset()
+    await cluster.change({ pods: pod('u1', { node: 'n2', labels: { app: 'db' } }) })
+    assert.deepEqual(cluster.policies('pod/u1', 'n2'), ['q'])
+    assert.equal(cluster.selections, 2)
+    assert.deepEqual(cluster.notified, ['n2'])
+  })
+
+  it('asks a changed policy only, plans once, and notifies the nodes that it concerns', async () => {
+    const pods = new Map([...pod('u1'), ...pod('u2'), ...pod('u3', { node: 'n2', labels: { app: 'db' } })])
+    const cluster = await new Cluster().change({ pods, policies: new Map([...policy({ name: 'p' }), ...policy({ name: 'q', app: 'db' })]) })
+    cluster.reset()
+    await cluster.change({ policies: policy({ name: 'p', path: '/bin/other' }) })
+    assert.deepEqual([cluster.notified, cluster.reconciler.decider.done], [['n1'], { plans: 1, compiles: 1 }])
+    assert.deepEqual(cluster.policies('pod/u1'), ['p'])
+    await cluster.change({ policies: policy({ name: 'p', app: 'db' }) })
+    assert.deepEqual([cluster.policies('pod/u1'), cluster.policies('pod/u3', 'n2')], [[], ['p', 'q']])
+    await cluster.change({ policies: new Map([['KubeArmorPolicy/default/p', undefined]]) })
+    assert.deepEqual([cluster.policies('pod/u1'), cluster.policies('pod/u3', 'n2')], [[], ['q']])
+  })
+
+  it('takes a thousand policies at once, with one plan for identical pods', async () => {
+    const pods = new Map(Array.from({ length: 100 }, (_, index) => [...pod(`u${index}`)][0]!))
+    const cluster = await new Cluster().change({ pods })
+    cluster.reset()
+    const many = policies(Array.from({ length: 1000 }, (_, index) => policyText({ name: `p${index}`, path: `/bin/p${index}` })).join(''))
+    await cluster.change({ policies: many })
+    assert.equal(cluster.policies('pod/u99')?.length, 1000)
+    assert.deepEqual(cluster.reconciler.decider.done, { plans: 1, compiles: 1 })
+  })
+
+  it('follows postures: the namespace\'s before the cluster\'s, both while they change', async () => {
+    const cluster = await new Cluster().change({ pods: pod(UID), policies: policy({ name: 'p', action: 'Allow' }) })
+    const verdict = (): string | undefined => cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile.clauses.at(-4)?.action
+    assert.equal(verdict(), 'Audit')
+    await cluster.change({ defaults: { file: 'block', network: 'audit', capabilities: 'audit' } })
+    assert.equal(verdict(), 'Block')
+    await cluster.change({ namespaces: new Map([['default', { name: 'default', filePosture: 'audit' }]]) })
+    assert.equal(verdict(), 'Audit')
+    await cluster.change({ namespaces: new Map([['default', undefined]]) })
+    assert.equal(verdict(), 'Block')
+  })
+
+  it('leaves policies out for a pod that is switched off, and audits for one that is to be audited', async () => {
+    const cluster = await new Cluster().change({ pods: pod(UID, { policySwitch: 'disabled' }), policies: policy({ name: 'p' }) })
+    const profile = (): { table: string; action: string | undefined } => {
+      const desired = cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile
+      return { table: desired?.tableHash ?? '', action: desired?.clauses[0]?.action ?? undefined }
+    }
+    assert.equal(profile().table, '')
+    await cluster.change({ pods: pod(UID, { policySwitch: 'audited' }) })
+    const audited = profile()
+    await cluster.change({ pods: pod(UID) })
+    assert.deepEqual([audited.action, profile().action], ['Block', 'Block'])
+    assert.notEqual(audited.table, profile().table)
+  })
+
+  it('selects hosts by the labels that the API gives their nodes, and switches them off by annotation', async () => {
+    const hosts = policies(hostPolicyText('h', 'zone: a'))
+    const node = (parts: object): Change => ({ nodes: new Map([['n1', { name: 'n1', labels: { zone: 'a' }, policySwitch: 'enabled', ...parts }]]) })
+    const cluster = await new Cluster().change({ policies: hosts })
+    assert.deepEqual(cluster.policies('host'), [])
+    await cluster.change(node({}))
+    assert.deepEqual([cluster.policies('host'), cluster.policies('host', 'n2')], [['h'], []])
+    await cluster.change(node({ policySwitch: 'disabled' }))
+    assert.equal(cluster.reconciler.desired('n1').get('host')?.profile.tableHash, '')
+    await cluster.change(node({ labels: {} }))
+    assert.deepEqual(cluster.policies('host'), [])
+  })
+
+  it('compiles elsewhere what would take long, keeps the table until then, and goes on with the rest', async () => {
+    const waiting: ((compiled: Compiled) => void)[] = []
+    const cluster = new Cluster({ compileElsewhere: () => new Promise((resolve) => waiting.push(resolve)) })
+    await cluster.change({ pods: new Map([...pod(UID), ...pod('other', { labels: { app: 'db' } })]), policies: policy({ name: 'p' }) })
+    const table = (id: string): string | undefined => cluster.reconciler.desired('n1').get(id)?.profile.tableHash
+    const before = table(`pod/${UID}`)
+    const long = policies(policyText({ name: 'p' }).replace('{path: /bin/ls}', Array.from({ length: 500 }, (_, index) => `{path: /bin/p${index}}`).join(', ')))
+    await cluster.change({ policies: new Map([...long, ...policy({ name: 'q', app: 'db' })]) })
+    assert.deepEqual([table(`pod/${UID}`) === before, cluster.policies('pod/other'), cluster.reconciler.isSettled('n1'), waiting.length], [true, ['q'], false, 1])
+    waiting[0]?.({ ok: true, table: new Uint8Array([1]), hash: 'ab' })
+    await new Promise((resolve) => setImmediate(resolve))
+    await cluster.reconciler.settled()
+    assert.deepEqual([table(`pod/${UID}`), cluster.reconciler.isSettled('n1')], ['ab', true])
+  })
+})
+
+describe('auditOnly()', () => {
+  it('turns every Block into an Audit, keeps Allow, and keeps who decides', () => {
+    const [only] = policy({ name: 'p' }).values()
+    const plan = policyLibrary.makePlan([only!], { host: false, namespace: 'default', pod: 'x', container: '', labels: { app: 'web' } }, { filePosture: 'block' })
+    const soft = auditOnly(plan)
+    assert.deepEqual([plan.clauses[0]?.verdict, soft.clauses[0]?.verdict], ['Block', 'Audit'])
+    assert.equal(soft.clauses[0]?.origin.action, 'Block')
+    assert.equal(soft.undecidable.process.verdict, 'Audit')
+  })
+})

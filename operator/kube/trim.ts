@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is kept of objects of the API: some hundred bytes of a pod that has ten thousand.
+import type { Posture } from '../../policy/types.ts'
+import type { NamespaceManifest, NodeManifest, Owner, PodManifest, PolicySwitch } from '../library.ts'
+import type { KubeMetadata, KubeObject } from './api.ts'
+
+const POLICY_ANNOTATION = 'kubearmor-policy'
+const SWITCHES: readonly string[] = ['enabled', 'audited', 'disabled']
+
+interface ContainerStatus {
+  readonly name?: string
+  readonly containerID?: string
+}
+
+export function trimPod({ metadata, spec, status }: KubeObject): PodManifest | undefined {
+  const { name = '', namespace = '', uid = '', labels = {}, annotations } = metadata ?? {}
+  if (uid === '') return undefined
+  const { nodeName = '' } = record(spec) as { nodeName?: string }
+  const owner = ownerOf(metadata ?? {})
+  return {
+    name, namespace, uid, labels, node: nodeName, containers: containersOf(record(spec), record(status)),
+    ...(annotations?.[POLICY_ANNOTATION] === undefined ? {} : { policySwitch: policySwitch(annotations) }),
+    ...(owner ? { owner } : {}),
+    ...(['Succeeded', 'Failed'].includes(String(record(status)['phase'])) ? { ended: true } : {}),
+  }
+}
+
+export function trimNode({ metadata }: KubeObject): NodeManifest {
+  const { name = '', labels = {}, annotations } = metadata ?? {}
+  return { name, labels, policySwitch: policySwitch(annotations) }
+}
+
+export function trimNamespace({ metadata }: KubeObject): NamespaceManifest {
+  const { name = '', annotations = {} } = metadata ?? {}
+  const said = { filePosture: annotations['kubearmor-file-posture'], networkPosture: annotations['kubearmor-network-posture'], capabilitiesPosture: annotations['kubearmor-capabilities-posture'] }
+  return { name, ...Object.fromEntries(Object.entries(said).filter(([, posture]) => isPosture(posture))) }
+}
+
+/** KubeArmor takes any other word as enabled. */
+export function policySwitch(annotations: Readonly<Record<string, string>> | undefined): PolicySwitch {
+  const word = annotations?.[POLICY_ANNOTATION] ?? ''
+  return SWITCHES.includes(word) ? (word as PolicySwitch) : 'enabled'
+}
+
+export function isPosture(word: unknown): word is Posture {
+  return word === 'audit' || word === 'block'
+}
+
+function containersOf(spec: Readonly<Record<string, unknown>>, status: Readonly<Record<string, unknown>>): PodManifest['containers'] {
+  return (['init', '', 'ephemeral'] as const).flatMap((kind) => {
+    const name = kind === '' ? 'containers' : `${kind}Containers`
+    const ids = new Map(list<ContainerStatus>(status[kind === '' ? 'containerStatuses' : `${kind}ContainerStatuses`]).map((each) => [each.name, each.containerID]))
+    return list<{ name?: string; image?: string }>(spec[name]).map(({ name: container = '', image = '' }) => {
+      // containerd://<id>
+      const id = ids.get(container)?.replace(/^.*:\/\//, '') ?? ''
+      return { name: container, image, ...(id === '' ? {} : { id }) }
+    })
+  })
+}
+
+/** Of a Deployment's ReplicaSet: the Deployment, whose name is in the ReplicaSet's. */
+function ownerOf({ ownerReferences = [], labels = {} }: KubeMetadata): Owner | undefined {
+  const owner = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0]
+  if (!owner) return undefined
+  const suffix = `-${labels['pod-template-hash'] ?? ''}`
+  if (owner.kind !== 'ReplicaSet' || suffix === '-' || !owner.name.endsWith(suffix)) return { kind: owner.kind, name: owner.name }
+  return { kind: 'Deployment', name: owner.name.slice(0, -suffix.length) }
+}
+
+export function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
+}
+
+function list<T>(value: unknown): readonly T[] {
+  return Array.isArray(value) ? (value as T[]) : []
+}

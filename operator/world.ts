@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that sources have said, indexed by what the reconciler asks. A source replaces it whole (a directory) or changes parts (an API).
+import type { Finding, Policy, Posture, Workload } from '../policy/types.ts'
+import { nameOf, type Snapshot } from './files.ts'
+import { podOf, type FoundPod, type ReportedWorkload } from './identity.ts'
+import type { NamespaceManifest, NodeManifest, PodManifest, Refusal } from './library.ts'
+
+/** What unmatched operations get in an allow-list, by what is unmatched. */
+export interface Postures {
+  /** Of process rules too. */
+  readonly file: Posture
+  readonly network: Posture
+  readonly capabilities: Posture
+}
+
+/** What has become of some objects; undefined: gone. */
+export interface Change {
+  /** By nameOf(). */
+  readonly policies?: ReadonlyMap<string, Policy | undefined>
+  readonly refused?: ReadonlyMap<string, Refusal | undefined>
+  readonly namespaces?: ReadonlyMap<string, NamespaceManifest | undefined>
+  /** By uid. */
+  readonly pods?: ReadonlyMap<string, PodManifest | undefined>
+  readonly nodes?: ReadonlyMap<string, NodeManifest | undefined>
+  readonly defaults?: Postures
+}
+
+const CLUSTER = ''
+
+export class World {
+  readonly policies = new Map<string, Policy>()
+  readonly refused = new Map<string, Refusal>()
+  readonly namespaces = new Map<string, NamespaceManifest>()
+  readonly nodes = new Map<string, NodeManifest>()
+  defaults: Postures
+  findings: readonly Finding[] = []
+  stale: readonly string[] = []
+  /** By uid; those of a directory have none, and are in #loose. */
+  readonly #pods = new Map<string, PodManifest>()
+  readonly #podsOfNode = new Map<string, Set<string>>()
+  /** Policies of each namespace, and those of no namespace. */
+  readonly #scopes = new Map<string, Map<string, Policy>>()
+  #loose: readonly PodManifest[] = []
+
+  constructor(defaults: Postures) {
+    this.defaults = defaults
+  }
+
+  /** A directory says all of this and nothing else. */
+  replace(snapshot: Snapshot): void {
+    for (const name of this.policies.keys()) this.setPolicy(name, undefined)
+    for (const policy of snapshot.policies) this.setPolicy(nameOf(policy), policy)
+    this.refused.clear()
+    for (const refusal of snapshot.refused) this.refused.set(nameOf(refusal), refusal)
+    this.namespaces.clear()
+    // Of two the first counts, as of policies.
+    for (const namespace of snapshot.namespaces.toReversed()) this.namespaces.set(namespace.name, namespace)
+    this.#loose = snapshot.pods
+    this.findings = snapshot.findings
+    this.stale = snapshot.stale
+  }
+
+  apply(change: Change): void {
+    for (const [name, policy] of change.policies ?? []) this.setPolicy(name, policy)
+    for (const [name, refusal] of change.refused ?? []) set(this.refused, name, refusal)
+    for (const [name, namespace] of change.namespaces ?? []) set(this.namespaces, name, namespace)
+    for (const [name, node] of change.nodes ?? []) set(this.nodes, name, node)
+    for (const [uid, pod] of change.pods ?? []) this.#setPod(uid, pod)
+    if (change.defaults) this.defaults = change.defaults
+  }
+
+  setPolicy(name: string, policy: Policy | undefined): void {
+    const before = this.policies.get(name)
+    if (before) this.#scopes.get(scopeOf(before))?.delete(name)
+    set(this.policies, name, policy)
+    if (!policy) return
+    const scope = this.#scopes.get(scopeOf(policy)) ?? new Map<string, Policy>()
+    this.#scopes.set(scopeOf(policy), scope.set(name, policy))
+  }
+
+  /** Those that could select it. */
+  *candidates(workload: Workload): Generator<Policy> {
+    if (!workload.host) yield* this.#scopes.get(workload.namespace)?.values() ?? []
+    yield* this.#scopes.get(CLUSTER)?.values() ?? []
+  }
+
+  pod(uid: string): PodManifest | undefined {
+    return this.#pods.get(uid)
+  }
+
+  /** Uids of the pods that are bound to a node. */
+  podsOf(node: string): ReadonlySet<string> {
+    return this.#podsOfNode.get(node) ?? new Set()
+  }
+
+  find(reported: ReportedWorkload): FoundPod | undefined {
+    const pod = this.#pods.get(reported.pod_uid)
+    if (!pod) return podOf(reported, this.#loose)
+    const name = pod.containers.find((container) => container.id === reported.id)?.name
+    return name === undefined ? { pod } : { pod, container: name }
+  }
+
+  /** The namespace's annotations, where they say something that can be understood, before the cluster's defaults. */
+  posturesOf(workload: Workload): Postures {
+    const own = workload.host ? undefined : this.namespaces.get(workload.namespace)
+    if (!own) return this.defaults
+    const { file, network, capabilities } = this.defaults
+    return { file: own.filePosture ?? file, network: own.networkPosture ?? network, capabilities: own.capabilitiesPosture ?? capabilities }
+  }
+
+  #setPod(uid: string, pod: PodManifest | undefined): void {
+    const before = this.#pods.get(uid)?.node ?? ''
+    if (before !== '') this.#podsOfNode.get(before)?.delete(uid)
+    set(this.#pods, uid, pod)
+    if (!pod?.node) return
+    const uids = this.#podsOfNode.get(pod.node) ?? new Set<string>()
+    this.#podsOfNode.set(pod.node, uids.add(uid))
+  }
+}
+
+function scopeOf(policy: Policy): string {
+  return policy.kind === 'KubeArmorPolicy' ? policy.namespace : CLUSTER
+}
+
+function set<T>(map: Map<string, T>, key: string, value: T | undefined): void {
+  if (value === undefined) map.delete(key)
+  else map.set(key, value)
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seeded bugs still apply to the tree as it is. Whether the tests find them is what `make mutants` says.
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { MUTANTS } from './list.ts'
+import { seed, type Mutant } from './mutant.ts'
+import { TREE } from './tree.ts'
+
+test('every mutant applies, has a name of its own and names tests that are there', () => {
+  for (const mutant of MUTANTS) {
+    const text = readFileSync(join(TREE, mutant.file), 'utf8')
+    assert.notEqual(seed(mutant, text), text, mutant.name)
+    assert.match(mutant.name, /^[a-z][a-z0-9-]+$/)
+    assert.ok(mutant.tests.length > 0 && mutant.tests.every((file) => existsSync(join(TREE, file))), mutant.name)
+  }
+  assert.equal(new Set(MUTANTS.map(({ name }) => name)).size, MUTANTS.length)
+  assert.ok(MUTANTS.length >= 20)
+})
+
+test('a mutant whose anchor is gone, or there twice, or that changes nothing, is an error', () => {
+  const mutant: Mutant = { name: 'x', bug: '', file: 'a.ts', find: 'one', replace: 'two', tests: ['t'] }
+  assert.equal(seed(mutant, 'a one b'), 'a two b')
+  assert.throws(() => seed(mutant, 'a b'), /occurs 0 times in a\.ts/)
+  assert.throws(() => seed(mutant, 'one one'), /occurs 2 times/)
+  assert.throws(() => seed({ ...mutant, replace: 'one' }, 'one'), /changes nothing/)
+})

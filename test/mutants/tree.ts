@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scratch copies of the tree, in which bugs are seeded: the working tree is never written to.
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { seed, type Mutant } from './mutant.ts'
+
+export const TREE = join(import.meta.dirname, '../..')
+
+/** All that the unit tests of the compiler and the matcher read. */
+const PARTS = ['bpf', 'docs', 'policy', 'test/matcher', 'test/support', 'examples', 'package.json', 'tsconfig.json', '.oxlintrc.json', 'agent/abi.ts']
+
+export class ScratchTree {
+  readonly directory = mkdtempSync(join(tmpdir(), 'merlon-mutants-'))
+
+  constructor() {
+    for (const part of PARTS) cpSync(join(TREE, part), join(this.directory, part), { recursive: true, filter: (path) => !path.endsWith('/build') })
+    symlinkSync(join(TREE, 'node_modules'), join(this.directory, 'node_modules'))
+  }
+
+  seed(mutant: Mutant): void {
+    const text = readFileSync(join(TREE, mutant.file), 'utf8')
+    writeFileSync(join(this.directory, mutant.file), seed(mutant, text))
+  }
+
+  /** As many bugs at once as do not touch each other, for what looks at sources and does not run them. Returns the others. */
+  seedMany(mutants: readonly Mutant[]): readonly Mutant[] {
+    const texts = new Map<string, string>()
+    const others: Mutant[] = []
+    for (const mutant of mutants) {
+      const original = readFileSync(join(TREE, mutant.file), 'utf8')
+      const text = texts.get(mutant.file) ?? original
+      if (text.includes(mutant.find)) texts.set(mutant.file, seed(mutant, text))
+      else others.push(mutant)
+    }
+    for (const [file, text] of texts) writeFileSync(join(this.directory, file), text)
+    return others
+  }
+
+  restore({ file }: Mutant): void {
+    cpSync(join(TREE, file), join(this.directory, file))
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true })
+  }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// One test file run in a scratch tree, up to its first failure.
+import { spawn } from 'node:child_process'
+
+export type Outcome =
+  | { readonly kind: 'passed' }
+  /** A test failed. */
+  | { readonly kind: 'failed'; readonly test: string }
+  /** It did not end in time: a bug that hangs is noticed, too. */
+  | { readonly kind: 'hung' }
+  /** It did not get as far as a test: the bug is none that a person would commit. */
+  | { readonly kind: 'broken'; readonly said: string }
+
+export interface Trial {
+  readonly directory: string
+  readonly file: string
+  readonly seconds: number
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** A table that grows without end must not take the machine with it. */
+const HEAP_MB = 1024
+
+export async function tryOut({ directory, file, seconds, environment }: Trial): Promise<Outcome> {
+  const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file], { cwd: directory, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [stdout, stderr, hung] = ['', '', false]
+  const timer = setTimeout(() => {
+    hung = true
+    child.kill('SIGKILL')
+  }, seconds * 1000)
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk
+    // The first failure is enough.
+    if (failedTest(stdout) !== undefined) child.kill('SIGKILL')
+  })
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
+  const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  clearTimeout(timer)
+  const test = failedTest(stdout)
+  if (test !== undefined) return { kind: 'failed', test }
+  if (hung) return { kind: 'hung' }
+  if (status === 0) return /^# pass [1-9]/m.test(stdout) ? { kind: 'passed' } : { kind: 'broken', said: `${file} ran no test` }
+  return { kind: 'broken', said: (stderr || stdout).slice(-2000) }
+}
+
+/** The innermost test that failed first: node:test tells those below before those above. */
+function failedTest(tap: string): string | undefined {
+  return /^ *not ok \d+ - (.*)\n/m.exec(tap)?.[1]?.replaceAll(/\\([#\\])/g, '$1')
+}
