@@ -32,8 +32,8 @@ export function byteString(text: string): string {
   return BEYOND_ASCII.test(text) ? Array.from(UTF8.encode(text), byte => String.fromCharCode(byte)).join('') : text
 }
 
-/** The shapes whose union is what `match` covers. Throws where a pattern does not parse: the reader has refused such. */
-export function shapesOf(match: PathMatch): readonly Shape[] {
+/** The shapes whose union is what a match of paths covers. Throws where a pattern does not parse: the reader has refused such. */
+export function pathShapes(match: PathMatch): readonly Shape[] {
   switch (match.kind) {
     case 'path':
       return [{ kind: 'literal', bytes: byteString(match.path) }]
@@ -56,15 +56,15 @@ export function shapesOf(match: PathMatch): readonly Shape[] {
 
 const SINGLES: readonly Item[] = Array.from({ length: 256 }, (_, value) => byte(byteSet(value)))
 
-function literal(bytes: string): Item[] {
+export function literal(bytes: string): Item[] {
   return Array.from(bytes, character => SINGLES[character.charCodeAt(0)]!)
 }
 
-function byte(set: ByteSet): Item {
+export function byte(set: ByteSet): Item {
   return { kind: 'byte', set, key: byteSetKey(set) }
 }
 
-function star(set: ByteSet): Item {
+export function star(set: ByteSet): Item {
   return { kind: 'star', set, key: `${byteSetKey(set)}*` }
 }
 
@@ -87,7 +87,7 @@ function rangeSet(first: number, last: number): ByteSet {
   return byteSet(...Array.from({ length: last - first + 1 }, (_, i) => first + i))
 }
 
-function either(branches: readonly Expression[]): Item {
+export function either(branches: readonly Expression[]): Item {
   const distinct = new Map<string, Expression>()
   for (const branch of branches.map(normalise)) distinct.set(keyOf(branch), branch)
   const singles = [...distinct.values()].filter(branch => branch.length === 1 && branch[0]!.kind === 'byte')
@@ -132,7 +132,8 @@ function includes(big: ByteSet, small: ByteSet): boolean {
   return small.every((word, i) => (word & ~big[i]!) === 0)
 }
 
-function shapeOf(expression: Expression): Shape {
+/** Of an expression in normal form. */
+export function shapeOf(expression: Expression): Shape {
   let bytes = ''
   for (const [i, item] of expression.entries()) {
     const single = item.kind === 'byte' ? bytesOf(item.set) : []
