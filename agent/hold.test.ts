@@ -8,7 +8,7 @@ import { SimulatedClock } from '../runtime/clock.ts'
 import { encodeHeld, HELD, u64, view } from './abi.ts'
 import { cgroupIdOf } from './containers/cgroups.ts'
 import type { Container } from './containers/source.ts'
-import { ANSWER_MS, AWAY_MS, CLAIM_MS, Holder, type Unbound } from './hold.ts'
+import { ANSWER_MS, AWAY_MS, CLAIM_MS, Holder, isUnit, type Unbound } from './hold.ts'
 import { FakeKernel } from './testing/native.ts'
 
 let root = ''
@@ -130,6 +130,27 @@ test('what nobody claims runs without a profile under allow and audit, and that 
     assert.deepEqual(seen, [`${level}: Cgroup /stray runs without a profile: no container runtime claims it`, 'resume 41'])
     assert.equal(entry(id), HELD.RELEASED)
   }
+})
+
+test('a unit of systemd that no runtime claims is let go at once, one that a runtime claims is not', () => {
+  for (const unbound of ['allow', 'block'] as const) {
+    const id = cgroup('system.slice/web.service', 41)
+    const { hold, seen } = start(unbound)
+    hold(id, 41)
+    assert.deepEqual(seen, ['resume 41'])
+  }
+  const id = cgroup('system.slice/db.service', 51)
+  const { hold, state, seen } = start()
+  state.containers = [container('db', 'system.slice/db.service')]
+  hold(id, 51)
+  assert.deepEqual(seen, ['ask db'])
+})
+
+test('isUnit() tells units of the node from scopes of container engines', () => {
+  const units = ['system.slice/cron.service', 'user.slice/user-0.slice', 'init.scope', 'user-0.slice/session-12.scope', 'app-firefox-77.scope', 'run-u12.scope']
+  for (const path of units) assert.ok(isUnit(`/sys/fs/cgroup/${path}`), path)
+  const others = ['docker-0a1b.scope', 'crun-web.scope', 'cri-containerd-0a1b.scope', 'libpod-0a1b.scope', 'web.service/libpod-payload-0a1b', 'machine-sessions.scope', 'lxc.payload.web', 'web']
+  for (const path of others) assert.ok(!isUnit(`/sys/fs/cgroup/${path}`), path)
 })
 
 test('under block it waits, which is said once, and runs when it is bound after all', () => {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unknown containers whose first exec the kernel side has stopped (bpf/exec.bpf.h). Each is identified, bound and let go; where nobody
 // claims it, or the operator is away, the --unbound setting decides, and that is said.
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { BpfMap } from '../native/types.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { encodeHeld, HELD, HELD_ENTRY, u64, view } from './abi.ts'
-import { cgroupIdOf, cgroupOfProcess, processesIn } from './containers/cgroups.ts'
+import { encodeHeld, HELD, u64 } from './abi.ts'
+import { cgroupIdOf, processesIn } from './containers/cgroups.ts'
 import type { Container } from './containers/source.ts'
+import { heldPath, readHeld, type Resume } from './held.ts'
 
 /** A runtime writes its state file before the first exec, but the file may come a moment after the event. */
 export const CLAIM_MS = 1_500
@@ -32,8 +33,7 @@ export interface HolderOptions {
   /** Milliseconds that the operator has been away; 0 while it is there. */
   readonly awayMs: () => number
   readonly notify: (level: 'info' | 'warn', message: string) => void
-  /** Sends SIGCONT. A process that is gone is no error. */
-  readonly resume: (pid: number) => void
+  readonly resume: Resume
   readonly proc?: string
 }
 
@@ -65,9 +65,9 @@ export class Holder {
   /** An event of kind HELD. More than one may come for a cgroup: every further exec there is stopped too. */
   onHeld(cgroupId: bigint, tgid: number): void {
     if (this.#waiting.has(cgroupId)) return
-    const { cgroupRoot, clock, proc } = this.#options
-    const path = cgroupOfProcess(tgid, cgroupRoot, proc)
-    if (path === undefined || cgroupIdOf(path) !== cgroupId) {
+    const { clock } = this.#options
+    const path = heldPath(cgroupId, tgid, this.#options)
+    if (path === undefined) {
       // The task was killed, or moved: others of its cgroup that stop from here on bring events of their own.
       this.#options.held.delete(u64(cgroupId))
       return
@@ -84,15 +84,10 @@ export class Holder {
 
   /** At start: what an earlier agent left stopped is taken up, what is gone is forgotten. */
   adopt(): void {
-    const { held, cgroupRoot, proc } = this.#options
-    const { keys, values, count } = held.entries()
-    for (let index = 0; index < count; index++) {
-      const cgroupId = view(keys).getBigUint64(index * 8, true)
-      const entry = view(values.subarray(index * HELD_ENTRY.bytes))
-      const tgid = entry.getUint32(HELD_ENTRY.tgid, true)
-      const path = cgroupOfProcess(tgid, cgroupRoot, proc)
-      if (path === undefined || cgroupIdOf(path) !== cgroupId) held.delete(u64(cgroupId))
-      else if (entry.getUint32(HELD_ENTRY.state, true) === HELD.WAITING) this.onHeld(cgroupId, tgid)
+    const { held } = this.#options
+    for (const { cgroupId, tgid, isWaiting, path } of readHeld(held, this.#options)) {
+      if (path === undefined) held.delete(u64(cgroupId))
+      else if (isWaiting) this.onHeld(cgroupId, tgid)
       else this.#released.set(cgroupId, path)
     }
   }
@@ -142,6 +137,7 @@ export class Holder {
     }
     // No policy selects it.
     if (found && isAnswered(found.id)) return this.#release(entry)
+    if (!found && isUnit(entry.path)) return this.#release(entry)
     const why = this.#overdue(entry, found !== undefined)
     if (why !== undefined) this.#giveUp(entry, why)
   }
@@ -190,6 +186,15 @@ export class Holder {
     }
     return false
   }
+}
+
+/**
+ * Whether systemd made this cgroup for a service, a slice or a login of the node itself, whose processes may have a mount namespace of their
+ * own (PrivateTmp= and the like): it is nobody's container. The scopes that container engines ask systemd for (docker-<id>.scope,
+ * crun-<id>.scope) have other names, and a container that runs in its service's own cgroup is claimed by its runtime.
+ */
+export function isUnit(path: string): boolean {
+  return /\.(service|slice)$|^(init|session-[^-]+|(app|run)-.+)\.scope$/.test(basename(path))
 }
 
 /** The container whose cgroup this is, or the innermost one around it: runtimes and containers make cgroups of their own below. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
 import { createLogger } from '../runtime/log.ts'
 import { HELP, parseOptions } from './options.ts'
-import { detachAll } from './pins.ts'
+import { detach, letGo } from './detach.ts'
 
 const logger = createLogger('agent')
 
@@ -19,15 +19,23 @@ async function main(life: Life): Promise<number | void> {
     process.stderr.write(`${parsed.message}\n`)
     return EXIT_USAGE
   }
-  if (parsed.value.detach) {
-    logger.info(detachAll(parsed.value.pinDirectory) ? 'Detached: nothing is enforced on this machine any more' : 'Found nothing to detach')
+  const { pinDirectory } = parsed.value
+  if (parsed.value.detach || parsed.value.release) {
+    const { found, released, problem } = parsed.value.detach ? detach(pinDirectory) : { found: undefined, ...letGo(pinDirectory) }
+    if (found !== undefined) logger.info(found ? 'Detached: nothing is enforced on this machine any more' : 'Found nothing to detach')
+    if (released > 0) logger.info('Released containers that an earlier agent held', { count: released })
+    if (problem !== undefined) logger.warn(problem)
     return 0
   }
+<<<<<<< HEAD
   // Loaded only now: detaching, which somebody may be in a hurry for, needs neither gRPC nor the native addon; checking needs no gRPC.
   if (parsed.value.check) {
     const { check } = await import('./check.ts')
     return check(parsed.value)
   }
+=======
+  // Loaded only now: detaching needs no gRPC.
+>>>>>>> main
   const { run } = await import('./run.ts')
   return run(parsed.value, { life, logger })
 }

@@ -44,7 +44,7 @@ test('what is wrong is named', () => {
 
 test('--help names every option', () => {
   assert.equal(parseOptions(['--help'], DEFAULTS).kind, 'help')
-  for (const name of ['operator', 'relay', 'node', 'cluster', 'unbound', 'state-directory', 'node-label', 'bpf-object', 'pin-directory', 'detach']) {
+  for (const name of ['operator', 'relay', 'node', 'cluster', 'unbound', 'state-directory', 'node-label', 'bpf-object', 'pin-directory', 'detach', 'release']) {
     assert.match(HELP, new RegExp(`--${name}\\b`))
   }
 })

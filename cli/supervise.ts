@@ -65,8 +65,8 @@ export class Child {
     return { ok: true }
   }
 
-  /** SIGTERM, then SIGKILL after `graceMs`. Resolves when the process has ended. */
-  async stop(graceMs: number): Promise<void> {
+  /** SIGTERM, then SIGKILL after `graceMs`. Resolves when the process has ended, with how it did, if only long ago. */
+  async stop(graceMs: number): Promise<string> {
     this.#stopping.abort()
     const running = this.#process
     if (running !== undefined) {
@@ -79,6 +79,7 @@ export class Child {
       clearTimeout(timer)
     }
     await this.#loop
+    return this.#ended
   }
 
   #spawn(): void {

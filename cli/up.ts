@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
 import { parseAddress } from '../runtime/address.ts'
@@ -29,6 +30,7 @@ SIGTERM or Ctrl-C stops the three processes. Enforcement goes on without them: m
 `
 
 const SECONDS_TO_STOP = 10
+const AGENT = new URL('../agent/main.ts', import.meta.url).pathname
 /** How an agent ends that finds nothing to enforce with (agent --help). */
 const CANNOT_ENFORCE = 'exit code 4'
 
@@ -167,7 +169,7 @@ async function superviseAll(settings: Settings, { io, say, claimed }: Context): 
     say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${await enforced(settings)}; events on ${settings.listen}`)
     await new Promise((resolveWait) => io.signal.addEventListener('abort', resolveWait, { once: true }))
   }
-  await stopAll(parts.map(({ child }) => child))
+  await stopAll(parts.map(({ child }) => child), settings)
   if (failure === undefined) say('info', 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
   return failure === undefined ? EXIT_OK : EXIT_TROUBLE
 }
@@ -201,6 +203,10 @@ async function enforced({ stateDir }: Settings): Promise<string> {
 }
 
 /** The agent first, so that its last events reach the relay; the operator last. */
-async function stopAll(children: readonly Child[]): Promise<void> {
-  for (const child of children.toReversed()) await child.stop(SECONDS_TO_STOP * 1000)
+async function stopAll(children: readonly Child[], { unbound }: Settings): Promise<void> {
+  for (const child of children.toReversed()) {
+    const end = await child.stop(SECONDS_TO_STOP * 1000)
+    // An agent that was killed may have stopped a container before its first instruction, and no other agent comes to let it go.
+    if (child.name === 'agent' && end !== 'exit code 0' && unbound !== 'block') spawnSync(process.execPath, [AGENT, '--release'], { stdio: ['ignore', 'inherit', 'inherit'] })
+  }
 }

@@ -40,7 +40,7 @@ class Writer {
     const { spec, status } = schema.properties ?? {}
     if (spec === undefined || status === undefined) throw new Error('A definition has no spec or no status')
     const text = "{ type: 'string' }"
-    return `{ type: 'object', required: [], fields: { apiVersion: ${text}, kind: ${text}, metadata: METADATA_SCHEMA, spec: ${this.name(spec)}, status: ${this.name(status)} } }`
+    return `{ type: 'object', required: [], fields: { apiVersion: ${text}, kind: ${text}, metadata: METADATA_SCHEMA, spec: ${this.name(spec)}, status: { type: 'dropped', content: ${this.name(status)} } } }`
   }
 
   /** The constant that holds a schema. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // From policies and a workload to what its node must hold. Pure, except for the cache of what was planned and compiled before.
 import { createHash } from 'node:crypto'
-import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Verdict, Workload } from '../policy/types.ts'
+import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Postures, Verdict, Workload } from '../policy/types.ts'
+import type { SelectOptions } from '../policy/select.ts'
 import type { Clause } from '../proto/gen/merlon/v1/Clause.ts'
 import type { Compiled, PolicyLibrary, PolicySwitch } from './library.ts'
-import type { Postures } from './world.ts'
 
 /** A table and what its clause numbers mean. */
 export interface DesiredProfile {
@@ -23,6 +23,8 @@ export interface DecisionInputs {
   readonly policies: readonly Policy[]
   readonly postures: Postures
   readonly policySwitch: PolicySwitch
+  /** As `policies` were selected with. */
+  readonly selection?: SelectOptions
 }
 
 export interface DeciderOptions {
@@ -43,6 +45,7 @@ interface Made {
 
 /** From here on a plan takes so long to compile that streams and leases would notice: some 10 ms. */
 const LONG_CLAUSES = 400
+const POSTURES: readonly (keyof Postures)[] = ['filePosture', 'networkPosture', 'capabilitiesPosture', 'devicePosture']
 
 export class Decider {
   readonly #options: DeciderOptions
@@ -62,7 +65,7 @@ export class Decider {
   key({ policies, postures, policySwitch }: DecisionInputs): string {
     if (policies.length === 0 || policySwitch === 'disabled') return ''
     const numbers = policies.map((policy) => this.#numberOf(policy)).toSorted((a, b) => a - b)
-    return `${policySwitch}:${postures.file}:${postures.network}:${postures.capabilities}:${numbers.join(',')}`
+    return `${policySwitch}:${POSTURES.map((name) => postures[name] ?? '').join(':')}:${numbers.join(',')}`
   }
 
   /** Undefined: it is being compiled, and onCompiled will tell. */
@@ -83,9 +86,9 @@ export class Decider {
     for (const content of this.#tables.keys()) if (!contents.has(content)) this.#tables.delete(content)
   }
 
-  #make({ policies, postures, policySwitch }: DecisionInputs, workload: Workload): Made {
+  #make({ policies, postures, policySwitch, selection = {} }: DecisionInputs, workload: Workload): Made {
     this.done.plans += 1
-    const planned = this.#options.library.makePlan(policies, workload, { filePosture: postures.file })
+    const planned = this.#options.library.makePlan(policies, workload, { ...selection, ...postures })
     const plan = policySwitch === 'audited' ? auditOnly(planned) : planned
     if (plan.clauses.length === 0) return { plan, content: '', decision: { ok: true, profile: NO_RULES } }
     return { plan, content: decisiveContent(plan), decision: undefined }

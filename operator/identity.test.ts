@@ -43,7 +43,7 @@ describe('identify()', () => {
       assert.deepEqual([part.workload.pod, part.workload.container, part.image], ['web', 'side', 'envoy'])
     }
     assert.equal(identify(reported({ container: 'web-main' }), pods, FACTS).workload.container, 'main')
-    assert.deepEqual(identify(reported({ id: 'web' }), pods, FACTS).workload, { host: false, namespace: 'default', pod: 'web', container: '', labels: { app: 'web' } })
+    assert.deepEqual(identify(reported({ id: 'web' }), pods, FACTS).workload, { host: false, namespace: 'default', pod: 'web', container: '', labels: { app: 'web' }, nodeLabels: { zone: 'a', 'kubearmor.io/hostname': 'n1', 'kubernetes.io/hostname': 'n1' } })
     assert.equal(identify(reported({ id: 'web-none' }), pods, FACTS).workload.pod, '')
   })
 

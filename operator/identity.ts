@@ -19,7 +19,7 @@ export interface NodeFacts {
   readonly node: string
   readonly labels: Readonly<Record<string, string>>
   /** Of the host; absent: enabled. */
-  readonly policySwitch?: PolicySwitch
+  readonly policy?: PolicySwitch
 }
 
 /** A workload that policies can select, with what events say about it. */
@@ -27,7 +27,6 @@ export interface Identified {
   readonly workload: Workload
   readonly image: string
   readonly owner?: Owner
-  readonly policySwitch: PolicySwitch
 }
 
 const DEFAULT_NAMESPACE = 'default'
@@ -36,23 +35,32 @@ const HOST_NAMES: readonly string[] = ['kubearmor.io/hostname', 'kubernetes.io/h
 
 /** `found`: the pod that the workload belongs to, where that is known. */
 export function identify(reported: ReportedWorkload, found: FoundPod | undefined, facts: NodeFacts): Identified {
-  if (reported.id === 'host') return { workload: hostOf(facts), image: '', policySwitch: facts.policySwitch ?? 'enabled' }
-  return found === undefined ? asReported(reported) : inPod(reported, found)
+  if (reported.id === 'host') return { workload: hostOf(facts), image: '' }
+  return found === undefined ? asReported(reported) : inPod(reported, found, facts)
 }
 
 function asReported({ namespace, pod, container, labels, image }: ReportedWorkload): Identified {
-  return { workload: { host: false, namespace: namespace || DEFAULT_NAMESPACE, pod, container, labels }, image, policySwitch: 'enabled' }
+  return { workload: { host: false, namespace: namespace || DEFAULT_NAMESPACE, pod, container, labels }, image }
 }
 
-function inPod(reported: ReportedWorkload, { pod, container = reported.container }: FoundPod): Identified {
+function inPod(reported: ReportedWorkload, { pod, container = reported.container }: FoundPod, facts: NodeFacts): Identified {
   const namespace = pod.namespace || reported.namespace || DEFAULT_NAMESPACE
   const image = reported.image || (pod.containers.find((entry) => entry.name === container)?.image ?? '')
-  const { owner, policySwitch = 'enabled' } = pod
-  return { workload: { host: false, namespace, pod: pod.name, container, labels: { ...reported.labels, ...pod.labels } }, image, policySwitch, ...(owner ? { owner } : {}) }
+  const { owner, policy } = pod
+  const labels = { ...reported.labels, ...pod.labels }
+  return { workload: { host: false, namespace, pod: pod.name, container, labels, nodeLabels: hostLabels(facts), ...switched(policy) }, image, ...(owner ? { owner } : {}) }
 }
 
-function hostOf({ node, labels }: NodeFacts): Workload {
-  return { host: true, namespace: '', pod: '', container: '', labels: { ...labels, ...Object.fromEntries(HOST_NAMES.map((key) => [key, node])) } }
+function hostOf(facts: NodeFacts): Workload {
+  return { host: true, namespace: '', pod: '', container: '', labels: hostLabels(facts), ...switched(facts.policy) }
+}
+
+function hostLabels({ node, labels }: NodeFacts): Readonly<Record<string, string>> {
+  return { ...labels, ...Object.fromEntries(HOST_NAMES.map((key) => [key, node])) }
+}
+
+function switched(policy: PolicySwitch | undefined): { readonly policy?: PolicySwitch } {
+  return policy === undefined || policy === 'enabled' ? {} : { policy }
 }
 
 export interface FoundPod {

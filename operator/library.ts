@@ -1,27 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the operator needs of policy/: the pure functions, as one value that tests replace.
+import { createHash } from 'node:crypto'
 import { compile } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
 import { readManifests, readObject } from '../policy/read.ts'
-import { selects } from '../policy/select.ts'
+import { selects, type SelectOptions } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
-import type { Finding, Kind, Plan, Policy, Position, Posture, Workload } from '../policy/types.ts'
+import type { Finding, Kind, Plan, Policy, Position, Postures, Workload } from '../policy/types.ts'
 
 /** Postures that are absent are the cluster's. */
-export interface NamespaceManifest {
+export interface NamespaceManifest extends Partial<Postures> {
   readonly name: string
-  readonly filePosture?: Posture
-  readonly networkPosture?: Posture
-  readonly capabilitiesPosture?: Posture
 }
 
-/** What the annotation kubearmor-policy says of a pod or node: policies are enforced, enforced as if they said Audit, or left out. */
-export type PolicySwitch = 'enabled' | 'audited' | 'disabled'
+/** What the annotation kubearmor-policy says of a pod or node. */
+export type PolicySwitch = NonNullable<Workload['policy']>
 
 export interface NodeManifest {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
-  readonly policySwitch: PolicySwitch
+  /** Absent: enabled. */
+  readonly policy?: PolicySwitch
+}
+
+/** Of a KubeArmorConfig, or of the ConfigMap kubearmor-config. */
+export interface SettingsManifest {
+  readonly postures: Partial<Postures>
+  readonly hostPostures: Partial<Postures>
+  readonly untrackedNamespaces?: readonly string[]
 }
 
 export interface Owner {
@@ -40,7 +46,7 @@ export interface PodManifest {
   /** That it is bound to; absent or empty: none. */
   readonly node?: string
   /** Absent: enabled. */
-  readonly policySwitch?: PolicySwitch
+  readonly policy?: PolicySwitch
   readonly owner?: Owner
   /** Its containers have ended and will not come back. */
   readonly ended?: boolean
@@ -61,6 +67,9 @@ export interface Manifests {
   readonly refused: readonly Refusal[]
   readonly namespaces: readonly NamespaceManifest[]
   readonly pods: readonly PodManifest[]
+  /** Absent where the reader knows none, like settings. */
+  readonly nodes?: readonly NodeManifest[]
+  readonly settings?: readonly SettingsManifest[]
   readonly findings: readonly Finding[]
 }
 
@@ -75,9 +84,11 @@ export interface PolicyLibrary {
   readonly read: (text: string, file: string) => Manifests
   /** One object of an API; `name` is what positions call it. */
   readonly readObject: (value: unknown, name: string) => Manifests
-  readonly selects: (policy: Policy, workload: Workload) => boolean
-  readonly makePlan: (policies: readonly Policy[], workload: Workload, options: { readonly filePosture: Posture }) => Plan
+  readonly selects: (policy: Policy, workload: Workload, options?: SelectOptions) => boolean
+  readonly makePlan: (policies: readonly Policy[], workload: Workload, options: Postures & SelectOptions) => Plan
   readonly compile: (plan: Plan) => Compiled
 }
 
-export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, readObject, selects, makePlan, compile }
+const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
+
+export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, readObject, selects, makePlan, compile: (plan) => compile(plan, { sha256 }) }

@@ -10,7 +10,7 @@ import { fileFinding, type Snapshot } from './files.ts'
 import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
 import { affected, type Affected } from './affected.ts'
-import { World, type Change, type Postures } from './world.ts'
+import { World, type Change, type Settings } from './world.ts'
 
 /** What a node must hold for one workload. */
 export interface DesiredBinding {
@@ -27,13 +27,13 @@ export interface DesiredBinding {
 
 export interface ReconcilerOptions {
   readonly library: PolicyLibrary
-  readonly defaults: Postures
+  readonly settings: Settings
   readonly clock: Clock
   readonly logger: Logger
   /** The desired state of these nodes may have changed. */
   readonly onNodes: (nodes: ReadonlySet<string>) => void
-  /** Something that a status shows may have changed. */
-  readonly onSettled?: () => void
+  /** Nothing is left to decide, `ms` after the first change: something that a status shows may have changed. */
+  readonly onSettled?: (ms: number) => void
   readonly onFinding?: (finding: Finding) => void
   readonly compileElsewhere?: NonNullable<DeciderOptions['compileElsewhere']>
 }
@@ -61,6 +61,8 @@ export interface NodeState {
   readonly pending: Set<string>
   /** Their tables are being compiled elsewhere. */
   readonly compiling: Set<string>
+  /** Another one with each change of `desired` and `failed`. */
+  version: number
 }
 
 export interface DesiredFailure {
@@ -84,7 +86,7 @@ export class Reconciler {
   constructor(options: ReconcilerOptions) {
     const { library, compileElsewhere } = options
     this.#options = options
-    this.world = new World(options.defaults)
+    this.world = new World(options.settings)
     this.decider = new Decider({ library, onCompiled: () => this.#resume(), ...(compileElsewhere ? { compileElsewhere } : {}) })
   }
 
@@ -100,20 +102,22 @@ export class Reconciler {
   change(change: Change): void {
     const concerned = affected(change, this.world, this.#options.library.selects)
     this.world.apply(change)
+    if (change.nodes) this.#setNodes(change.nodes)
     for (const state of this.#statesOf(concerned)) {
       if (concerned.nodes.has(state.facts.node)) this.#expect(state)
       for (const entry of state.entries.values()) concerned.visit(state, entry, (what) => this.#mark(state, entry, what))
     }
-    this.#isStale ||= change.policies !== undefined || change.namespaces !== undefined || change.defaults !== undefined
+    this.#isStale ||= change.policies !== undefined || change.namespaces !== undefined || change.settings !== undefined
     this.#drain()
   }
 
   /** An agent has come. What was decided for its workloads before stays until they are reported again. */
   setNode(facts: NodeFacts): void {
-    const state = this.#nodes.get(facts.node) ?? { facts, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set() }
+    const state = this.#stateOf(facts.node)
     state.facts = facts
-    this.#nodes.set(facts.node, state)
+    for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
     this.#expect(state)
+    this.#drain()
   }
 
   /** What runs on a node. Waiting workloads are decided before this returns, and their node is notified first. */
@@ -149,6 +153,25 @@ export class Reconciler {
   /** Resolves when nothing is left to decide. */
   async settled(): Promise<void> {
     while (this.#draining) await this.#draining
+  }
+
+  /** Nodes that an agent has come from, or that the API has. */
+  get nodes(): ReadonlyMap<string, NodeState> {
+    return this.#nodes
+  }
+
+  #stateOf(node: string): NodeState {
+    const state = this.#nodes.get(node) ?? { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0 }
+    this.#nodes.set(node, state)
+    return state
+  }
+
+  /** A node of the API is planned for before its agent comes; one that is gone, and has no agent, is forgotten. */
+  #setNodes(nodes: NonNullable<Change['nodes']>): void {
+    for (const [name, node] of nodes) {
+      if (node) this.#expect(this.#stateOf(name))
+      else if (![...this.#stateOf(name).entries.values()].some(({ isExpected }) => !isExpected)) this.#nodes.delete(name)
+    }
   }
 
   *#statesOf({ nodes, isEverywhere }: Affected): Generator<NodeState> {
@@ -199,6 +222,7 @@ export class Reconciler {
 
   async #run(): Promise<void> {
     const { clock, onNodes, onSettled } = this.#options
+    const start = clock.monotonic()
     // Off the caller's stack: several changes of one turn are decided once.
     await nextTurn()
     while (this.#busy.size > 0) {
@@ -214,7 +238,7 @@ export class Reconciler {
     }
     if (this.#isStale) this.decider.retain(this.#keys())
     this.#isStale = false
-    onSettled?.()
+    onSettled?.(clock.monotonic() - start)
   }
 
   /** False when the time was up before all was decided. */
@@ -249,17 +273,18 @@ export class Reconciler {
   #inputsOf(entry: Entry, { facts }: NodeState): DecisionInputs {
     const { world } = this
     const node = world.nodes.get(facts.node)
-    const known = node ? { node: facts.node, labels: { ...facts.labels, ...node.labels }, policySwitch: node.policySwitch } : facts
+    const known = node ? { node: facts.node, labels: { ...facts.labels, ...node.labels }, ...(node.policy ? { policy: node.policy } : {}) } : facts
     entry.identified ??= identify(entry.reported, world.find(entry.reported), known)
-    const { workload, policySwitch } = entry.identified
-    entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload))
-    return { policies: entry.selecting, postures: world.posturesOf(workload), policySwitch }
+    const { workload } = entry.identified
+    entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload, world.settings))
+    return { policies: entry.selecting, postures: world.posturesOf(workload), selection: world.settings, policySwitch: workload.policy ?? 'enabled' }
   }
 
   #record(state: NodeState, entry: Entry, decision: Decision): void {
     const { id, reported, identified, selecting: policies = [] } = entry
     const before = state.desired.get(id)
     const profile = decision.ok ? decision.profile : before?.profile
+    state.version += 1
     const failure = decision.ok ? [] : decision.findings
     if (!decision.ok) this.#report(state, id, decision.findings)
     if (profile && identified) {
@@ -294,6 +319,7 @@ function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean 
 }
 
 function forget(state: NodeState, id: string): void {
+  state.version += 1
   for (const map of [state.entries, state.desired, state.failed, state.pending, state.compiling]) map.delete(id)
 }
 

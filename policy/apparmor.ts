@@ -28,19 +28,23 @@ export function apparmorRules(node: Node | undefined, spec: Attributes, notes: N
 class Places {
   private readonly written: string
   private readonly span: Span
+  private readonly notes: Notes
   private from = 0
 
   constructor(node: Node, notes: Notes) {
     this.span = node.span
+    this.notes = notes
     this.written = notes.source.place(node.span).text
   }
 
   find(statement: string): Span {
     const first = statement.split('\n', 1)[0] ?? ''
     const at = this.written.indexOf(first, this.from)
-    if (at === -1) return this.span
+    const span = { start: this.span.start + at, end: this.span.start + at + first.length }
+    // A tree that comes from an API has no places within its strings.
+    if (at === -1 || this.notes.source.place(span).text !== first) return this.span
     this.from = at + first.length
-    return { start: this.span.start + at, end: this.span.start + at + first.length }
+    return span
   }
 }
 

@@ -59,7 +59,7 @@ function allowLists(policy: Policy): readonly Finding[] {
 const STRICTNESS: readonly Action[] = ['Block', 'Audit', 'Allow']
 
 /** Rules that name the same things under the same conditions: the strictest decides, the first of those gets the credit. */
-function shadowed(policy: Policy): readonly Finding[] {
+export function shadowed(policy: Policy): readonly Finding[] {
   const groups = new Map<string, Rule[]>()
   for (const rule of policy.rules) {
     const key = JSON.stringify([rule.section, rule.match, [...new Set(rule.sources)].sort(), rule.readOnly, rule.ownerOnly])

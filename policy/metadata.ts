@@ -42,8 +42,8 @@ export function checkMetadata(root: Node, namespaced: boolean, notes: Notes): vo
   const generated = field(metadata, 'generateName')
   if (isEmpty(name)) {
     if (isEmpty(generated)) notes.say('MERLON_POLICY_REQUIRED', metadata ?? root, { path: 'metadata.name' })
-    // The server checks what it makes of the prefix: a dash at its end goes, at most 58 characters stay.
-    else form(notes, generated, 'metadata.generateName', { ...SUBDOMAIN, pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*[-.]?$/, longest: Infinity })
+    // What the server puts after it begins with a letter or a digit, so that it may end as no name does.
+    else form(notes, generated, 'metadata.generateName', { ...SUBDOMAIN, pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*-?$/ })
   } else form(notes, name, 'metadata.name', SUBDOMAIN)
   if (namespace !== undefined && namespaced && !isEmpty(namespace)) form(notes, namespace, 'metadata.namespace', LABEL)
   if (namespace !== undefined && !namespaced) notes.say('MERLON_POLICY_NAMESPACE_IGNORED', namespace, { kind: kindOf(root) })

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files of manifests to policies, and to the facts about namespaces and pods that policies are matched with. Nothing is dropped silently:
 // each document ends up in the result, in `refused`, or in a finding.
-import { API_VERSIONS, CRD_SCHEMAS } from './crd-schemas.ts'
+import { admit, isCustomKind } from './admission.ts'
 import { parseDocuments, type Node, type Source } from './document.ts'
 import {
   configMapSettings, configSettings, isSettingsMap, namespaceFacts, nodeFacts, podFacts, type NamespaceFacts, type NodeFacts, type PodFacts, type SettingsFacts,
 } from './facts.ts'
-import { checkMetadata } from './metadata.ts'
-import { normalise, type Identity } from './normalise.ts'
+import { normalise, type Identity, type Unenforced } from './normalise.ts'
 import { Notes } from './notes.ts'
 import { treeOf } from './object-tree.ts'
 import { METADATA_SCHEMA } from './schema.ts'
@@ -34,20 +33,33 @@ export interface Manifests {
   readonly findings: readonly Finding[]
 }
 
+export interface ReadOptions {
+  /** Defaults to `refuse`. */
+  readonly unenforced?: Unenforced
+}
+
 /** Reads every document of a file, YAML or JSON. Never throws; what it cannot use it says. */
-export function readManifests(content: string, file: string): Manifests {
+export function readManifests(content: string, file: string, options: ReadOptions = {}): Manifests {
   const { source, roots, findings } = parseDocuments(content, file)
-  const reader = new Reader(source, findings)
+  const reader = new Reader(source, findings, options)
   for (const root of roots) reader.read(root)
   return reader
 }
 
-/** Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. */
-export function readObject(value: unknown, name: string): Manifests {
-  const { root, source } = treeOf(value, name)
-  const reader = new Reader(source, [])
+/**
+ * Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. What its status says is nobody's
+ * business here: a newer operator may have written it.
+ */
+export function readObject(value: unknown, name: string, options: ReadOptions = {}): Manifests {
+  const { root, source } = treeOf(withoutStatus(value), name)
+  const reader = new Reader(source, [], options)
   reader.read(root)
   return reader
+}
+
+function withoutStatus(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).filter(([name]) => name !== 'status'))
 }
 
 class Reader implements Manifests {
@@ -57,17 +69,18 @@ class Reader implements Manifests {
   readonly pods: PodFacts[] = []
   readonly nodes: NodeFacts[] = []
   readonly settings: SettingsFacts[] = []
+  /** A property of its own and no accessor: what is read gets copied by spreading. */
+  readonly findings: Finding[]
   private readonly source: Source
   private readonly notes: Notes
+  private readonly options: ReadOptions
 
-  constructor(source: Source, findings: readonly Finding[]) {
+  constructor(source: Source, findings: readonly Finding[], options: ReadOptions) {
     this.source = source
+    this.options = options
     this.notes = new Notes(source)
-    this.notes.findings.push(...findings)
-  }
-
-  get findings(): Finding[] {
-    return this.notes.findings
+    this.findings = this.notes.findings
+    this.findings.push(...findings)
   }
 
   read(root: Node): void {
@@ -81,8 +94,8 @@ class Reader implements Manifests {
   }
 
   private object(root: Node, kind: string, version: string): void {
-    if (kind === 'List' || (kind.endsWith('List') && isCustom(kind.replace(/List$/, ''), version))) return this.list(root)
-    if (isCustom(kind, version)) return kind === 'KubeArmorConfig' ? this.config(root, version) : this.policy(root, kind, version)
+    if (kind === 'List' || (kind.endsWith('List') && isCustomKind(kind.replace(/List$/, ''), version))) return this.list(root)
+    if (isCustomKind(kind, version)) return kind === 'KubeArmorConfig' ? this.config(root, version) : this.policy(root, kind, version)
     if (version === 'v1' && (CORE_KINDS.includes(kind) || (kind === 'ConfigMap' && isSettingsMap(root)))) return this.core(root, kind)
     this.notes.say('MERLON_POLICY_UNKNOWN_KIND', field(root, 'kind') ?? root, { kind: `${version} ${kind}` })
   }
@@ -102,9 +115,9 @@ class Reader implements Manifests {
       name: text(metadata, 'name') ?? '',
     }
     const first = this.findings.length
-    this.valid(root, kind, version)
+    admit(root, kind, version, this.notes)
     if (!this.notes.anyError(first)) {
-      const { policy, findings } = normalise(root, identity, this.source)
+      const { policy, findings } = normalise(root, identity, this.source, this.options.unenforced ?? 'refuse')
       this.findings.push(...findings)
       if (!this.notes.anyError(first)) this.policies.push(policy)
     }
@@ -112,17 +125,9 @@ class Reader implements Manifests {
     if (this.notes.anyError(first)) this.refused.push({ ...identity, position: this.source.position(root.span), findings: own })
   }
 
-  /** What the API server would say of a custom resource. */
-  private valid(root: Node, kind: CustomKind, version: string): void {
-    const expected = API_VERSIONS[kind]
-    if (version !== expected) return this.notes.say('MERLON_POLICY_UNKNOWN_VERSION', field(root, 'apiVersion') ?? root, { kind, version, expected })
-    this.findings.push(...validate(root, CRD_SCHEMAS[kind], this.source))
-    checkMetadata(root, NAMESPACED.includes(kind), this.notes)
-  }
-
   private config(root: Node, version: string): void {
     const first = this.findings.length
-    this.valid(root, 'KubeArmorConfig', version)
+    admit(root, 'KubeArmorConfig', version, this.notes)
     if (!this.notes.anyError(first)) this.settings.push(configSettings(root, this.notes))
   }
 
@@ -140,10 +145,4 @@ class Reader implements Manifests {
   }
 }
 
-type CustomKind = keyof typeof CRD_SCHEMAS
 const CORE_KINDS: readonly string[] = ['Namespace', 'Pod', 'Node']
-const NAMESPACED: readonly string[] = ['KubeArmorPolicy', 'KubeArmorConfig']
-
-function isCustom(kind: string, version: string): kind is CustomKind {
-  return Object.hasOwn(CRD_SCHEMAS, kind) && version.split('/')[0] === API_VERSIONS[kind as CustomKind].split('/')[0]
-}

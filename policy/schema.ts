@@ -15,6 +15,8 @@ export type Schema = { readonly nullable?: boolean } & (
   /** Of 64 bits where nothing is said. */
   | { readonly type: 'integer'; readonly bits?: 32 | 64; readonly least?: number; readonly most?: number }
   | { readonly type: 'boolean' }
+  /** What the server drops when an object is created (its status): only fields that are not in `content` are told, where it is strict. */
+  | { readonly type: 'dropped'; readonly content: Schema }
   /** A mapping whose content is nobody's business. */
   | { readonly type: 'open' }
   | { readonly type: 'any'; readonly oneOf?: readonly (string | boolean)[] }
@@ -22,9 +24,11 @@ export type Schema = { readonly nullable?: boolean } & (
 
 const text: Schema = { type: 'string' }
 const any: Schema = { type: 'any' }
+const flag: Schema = { type: 'boolean' }
+const time: Schema = { type: 'string', time: true }
 const strings: Schema = { type: 'map', values: text }
 
-/** Fields of ObjectMeta whose content nobody writes by hand are taken as they are. */
+/** ObjectMeta. The names in it are checked by metadata.ts. */
 export const METADATA_SCHEMA: Schema = {
   type: 'object',
   required: [],
@@ -38,11 +42,18 @@ export const METADATA_SCHEMA: Schema = {
     resourceVersion: text,
     generation: { type: 'integer' },
     selfLink: text,
-    creationTimestamp: any,
-    deletionTimestamp: any,
-    deletionGracePeriodSeconds: any,
+    creationTimestamp: time,
+    deletionTimestamp: time,
+    deletionGracePeriodSeconds: { type: 'integer' },
     finalizers: { type: 'list', items: text },
-    ownerReferences: any,
+    ownerReferences: {
+      type: 'list',
+      items: {
+        type: 'object',
+        required: ['apiVersion', 'kind', 'name', 'uid'],
+        fields: { apiVersion: text, kind: text, name: text, uid: text, controller: flag, blockOwnerDeletion: flag },
+      },
+    },
     managedFields: any,
   },
 }

@@ -34,6 +34,8 @@ class Validator {
     switch (schema.type) {
       case 'any':
         return this.any(node, schema, path)
+      case 'dropped':
+        return this.dropped(node, schema.content, path)
       case 'open':
       case 'object':
       case 'map':
@@ -44,6 +46,17 @@ class Validator {
       case 'boolean':
       case 'integer':
         return this.scalar(node, schema, path)
+    }
+  }
+
+  /** The server looks for unknown fields before it looks at types, so that below a value of the wrong type every field is unknown. */
+  private dropped(node: Node, schema: Schema | undefined, path: string): void {
+    if (node.kind === 'list') for (const [index, item] of node.items.entries()) this.dropped(item, schema?.type === 'list' ? schema.items : undefined, `${path}[${index}]`)
+    if (node.kind !== 'map' || schema?.type === 'open' || schema?.type === 'any') return
+    for (const [name, { key, value }] of node.entries) {
+      const known = fieldOf(schema, name)
+      if (known === undefined) this.say('MERLON_POLICY_UNKNOWN_FIELD', key, { path: join(path, name), suggestion: 'nobody writes a status by hand: take it out' })
+      else this.dropped(value, known, join(path, name))
     }
   }
 
@@ -116,12 +129,13 @@ class Validator {
 
   private string(value: string, schema: Extract<Schema, { type: 'string' }>, path: string, span: Span): void {
     const { format, longest, oneOf, shortest = 0 } = schema
-    if (codePoints(value) < shortest) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: 'at least one character', suggestion: 'write something' })
+    if (value.length < shortest) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: `at least ${shortest} characters`, suggestion: 'write something' })
     if (oneOf !== undefined && !oneOf.includes(value)) this.say('MERLON_POLICY_NOT_ALLOWED', span, { path, expected: oneOf.join(', ') })
     if (format !== undefined && !format.pattern.test(value)) {
       this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: format.words, suggestion: format.suggestion })
     }
-    if (longest !== undefined && codePoints(value) > longest) this.say('MERLON_POLICY_TOO_LONG', span, { path, limit: `${longest} characters` })
+    if (schema.time === true && !isTime(value)) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: 'a time', suggestion: 'write it like 2026-01-31T12:00:00Z' })
+    if (longest !== undefined && value.length > longest && codePoints(value) > longest) this.say('MERLON_POLICY_TOO_LONG', span, { path, limit: `${longest} characters` })
   }
 
   private integer(value: number | bigint, schema: Extract<Schema, { type: 'integer' }>, path: string, span: Span): void {
@@ -161,6 +175,22 @@ interface Values {
 function isValue<T extends keyof Values>(node: Node, type: T): node is Node & { readonly kind: 'scalar'; readonly value: Values[T] } {
   return node.kind === 'scalar' && typeof node.value === type
 }
+
+function fieldOf(schema: Schema | undefined, name: string): Schema | undefined {
+  if (schema?.type === 'map') return schema.values
+  return schema?.type === 'object' && Object.hasOwn(schema.fields, name) ? schema.fields[name] : undefined
+}
+
+/** RFC 3339, with an upper-case T and Z. */
+function isTime(text: string): boolean {
+  const parts = /^(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/.exec(text)
+  if (parts === null) return false
+  const [year, month, day] = [Number(parts[1]), Number(parts[2]), Number(parts[3])]
+  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  return day >= 1 && day <= (month === 2 ? (leap ? 29 : 28) : (MONTHS[month] ?? 0))
+}
+
+const MONTHS: readonly number[] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /** JSON knows one kind of number: 2.0 is an integer to the API server too. */
 function isInteger(node: Node): node is Node & { readonly kind: 'scalar'; readonly value: number | bigint } {

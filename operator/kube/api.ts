@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests to a Kubernetes API with the credentials of a kubeconfig or of the pod, and its watches. This is the only door to it: what the operator
 // may do there (docs/rbac) is what is asked for through it.
+import type { OutgoingHttpHeaders } from 'node:http'
 import { Agent, request, type RequestOptions } from 'node:https'
 import { KubeConfig, Watch } from '@kubernetes/client-node'
 
@@ -103,7 +104,7 @@ export class ClientNodeApi implements KubeApi {
   async call({ method, path, body, contentType = 'application/json' }: Call): Promise<KubeObject> {
     const text = body === undefined ? undefined : JSON.stringify(body)
     const options = await this.#options()
-    const headers = { ...options.headers, accept: 'application/json', ...(text === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }) }
+    const headers = { ...(options.headers as OutgoingHttpHeaders | undefined), accept: 'application/json', ...(text === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }) }
     const answer = await exchange(new URL(path, this.server), { ...options, method, headers }, text)
     const value = parse(answer.text)
     if (answer.code >= 200 && answer.code < 300 && value) return value

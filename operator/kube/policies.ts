@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies as the API has them: read once for each version, with the status that was written last.
-import type { Finding, Kind, Policy } from '../../policy/types.ts'
+import { MODE_ANNOTATION, type Finding, type Kind, type Policy } from '../../policy/types.ts'
 import { nameOf } from '../files.ts'
 import type { PolicyLibrary, Refusal } from '../library.ts'
-import type { KubeObject } from './api.ts'
+import type { KubeMetadata, KubeObject } from './api.ts'
 import { record } from './trim.ts'
 
 export const GROUP = 'security.kubearmor.com'
@@ -23,8 +23,11 @@ export interface PolicyObject {
   readonly name: string
   readonly uid: string
   readonly generation: number
-  /** Exactly one of the two. */
+  /** Of the annotation: a change of that is none of the generation. */
+  readonly mode: string
+  /** In force; with a refusal: of an earlier version. */
   readonly policy: Policy | undefined
+  /** Why the present version is not in force. */
   readonly refusal: Refusal | undefined
   /** Errors and warnings. */
   readonly findings: readonly Finding[]
@@ -38,12 +41,27 @@ export function objectName({ kind, namespace, name }: { readonly kind: string; r
 
 /** A change of the status alone leaves the policy the same object: it is not planned again. */
 export function readPolicy(object: KubeObject, kind: string, library: Pick<PolicyLibrary, 'readObject'>, before: PolicyObject | undefined): PolicyObject {
-  const { namespace = '', name = '', uid = '', generation = 0 } = object.metadata ?? {}
-  const head = { kind, namespace, name, uid, generation, status: record(object['status']) }
-  if (before?.uid === uid && before.generation === generation) return { ...before, ...head }
-  const metadata = { name, ...(namespace === '' ? {} : { namespace }) }
-  const read = library.readObject({ apiVersion: `${GROUP}/${VERSION}`, kind, metadata, spec: object['spec'] }, objectName(head))
-  const policy = read.policies.find((each) => nameOf(each) === objectName(head))
-  const refusal = policy ? undefined : (read.refused[0] ?? { kind: kind as Kind, namespace, name, position: { file: objectName(head), line: 0, column: 0 }, findings: read.findings })
-  return { ...head, policy, refusal, findings: read.findings }
+  const head = headOf(object, kind)
+  const isSame = before?.uid === head.uid
+  if (isSame && before.generation === head.generation && before.mode === head.mode) return { ...before, ...head }
+  const name = objectName(head)
+  const read = library.readObject({ apiVersion: `${GROUP}/${VERSION}`, kind, metadata: metadataOf(head), spec: object['spec'] }, name)
+  const { findings } = read
+  const policy = read.policies.find((each) => nameOf(each) === name)
+  if (policy) return { ...head, policy, refusal: undefined, findings }
+  const { namespace, name: own } = head
+  const refusal = read.refused[0] ?? { kind: kind as Kind, namespace, name: own, position: { file: name, line: 0, column: 0 }, findings }
+  // What was in force stays: a mistake in an edit must not open what the version before it closed.
+  return { ...head, policy: isSame ? before.policy : undefined, refusal, findings }
+}
+
+type Head = Omit<PolicyObject, 'policy' | 'refusal' | 'findings'>
+
+function headOf({ metadata = {}, status }: KubeObject, kind: string): Head {
+  const { namespace = '', name = '', uid = '', generation = 0, annotations } = metadata
+  return { kind, namespace, name, uid, generation, mode: annotations?.[MODE_ANNOTATION] ?? '', status: record(status) }
+}
+
+function metadataOf({ name, namespace, mode }: Head): KubeMetadata {
+  return { name, ...(namespace === '' ? {} : { namespace }), ...(mode === '' ? {} : { annotations: { [MODE_ANNOTATION]: mode } }) }
 }

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Kubernetes API as a source of the same world that a directory makes: every resource has an informer, informers name what has changed, and
+// what has changed in one turn reaches the reconciler as one change.
+import type { Finding } from '../../policy/types.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { NamespaceManifest, NodeManifest, PodManifest, PolicyLibrary } from '../library.ts'
+import type { Change, Settings } from '../world.ts'
+import type { KubeApi, KubeObject } from './api.ts'
+import { Informer, type InformerOptions } from './informer.ts'
+import { GROUP, PLURALS, readPolicy, VERSION, type PolicyObject } from './policies.ts'
+import { honoured, readConfig, settingsOf, type ConfigObject } from './settings.ts'
+import { trimNamespace, trimNode, trimPod } from './trim.ts'
+
+export interface KubernetesSourceOptions {
+  readonly api: KubeApi
+  /** Where the ConfigMap kubearmor-config is: the operator's own. */
+  readonly namespace: string
+  readonly library: Pick<PolicyLibrary, 'readObject'>
+  /** Where no object says otherwise. */
+  readonly defaults: Settings
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: () => number
+  readonly onChange: (change: Change) => void
+  /** Policies, by objectName(), of which a status has something to say. */
+  readonly onPolicies?: (names: readonly string[]) => void
+  readonly onConfigs?: () => void
+  readonly onFinding?: (finding: Finding) => void
+}
+
+interface Unread {
+  readonly kind: string
+  readonly key: string
+  readonly informer: Informer<KubeObject>
+}
+
+type Kept = PodManifest | NodeManifest | NamespaceManifest
+
+/** Of reading policies in a row, before the process looks at its sockets again. */
+const SLICE_MS = 10
+
+export class KubernetesSource {
+  readonly policies = new Map<string, PolicyObject>()
+  readonly configs: Informer<ConfigObject>
+  readonly #options: KubernetesSourceOptions
+  readonly #informers: Informer<unknown>[] = []
+  readonly #pods: Informer<PodManifest>
+  readonly #nodes: Informer<NodeManifest>
+  readonly #namespaces: Informer<NamespaceManifest>
+  readonly #configMap: Informer<ConfigObject>
+  /** Policies that are to be read, by objectName(). */
+  readonly #unread = new Map<string, Unread>()
+  readonly #changed = { pods: new Set<string>(), nodes: new Set<string>(), namespaces: new Set<string>(), settings: false }
+  /** What was passed on last, to leave out changes of what is not kept. */
+  readonly #known = { pods: new Map<string, string>(), nodes: new Map<string, string>(), namespaces: new Map<string, string>() }
+  #scheduled = false
+
+  constructor(options: KubernetesSourceOptions) {
+    this.#options = options
+    const { pods, nodes, namespaces } = this.#changed
+    const note = (into: Set<string>) => (keys: readonly string[]): void => {
+      for (const key of keys) into.add(key)
+      this.#schedule()
+    }
+    const settings = (): void => {
+      this.#changed.settings = true
+      this.#schedule()
+    }
+    this.#pods = this.#add({ path: '/api/v1/pods', trim: trimPod, keyOf: (object) => object.metadata?.uid ?? '', onKeys: note(pods) })
+    this.#nodes = this.#add({ path: '/api/v1/nodes', trim: trimNode, onKeys: note(nodes) })
+    this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: trimNamespace, onKeys: note(namespaces) })
+    this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, options.library), onKeys: settings })
+    this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', trim: (object) => readConfig({ ...object, apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig' }, options.library), onKeys: settings })
+    for (const [kind, plural] of Object.entries(PLURALS)) this.#addPolicies(kind, plural)
+  }
+
+  get informers(): readonly Informer<unknown>[] {
+    return this.#informers
+  }
+
+  get pods(): Iterable<readonly [string, PodManifest]> {
+    return this.#pods.entries()
+  }
+
+  /** Resolves when everything has been listed once, and passed on. */
+  async start(): Promise<void> {
+    for (const informer of this.#informers) informer.start()
+    await Promise.all(this.#informers.map((informer) => informer.synced))
+    this.#changed.settings = true
+    while (await this.#flush());
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#informers.map((informer) => informer.stop()))
+  }
+
+  #add<T>(options: Pick<InformerOptions<T>, 'path' | 'trim' | 'keyOf' | 'onKeys' | 'query'>): Informer<T> {
+    const { api, clock, logger, random } = this.#options
+    const informer = new Informer<T>({ api, clock, logger, random, ...options })
+    this.#informers.push(informer)
+    return informer
+  }
+
+  /** They are kept as they are: reading takes too long to be done for each of a hundred updates. */
+  #addPolicies(kind: string, plural: string): void {
+    const informer: Informer<KubeObject> = this.#add<KubeObject>({
+      path: `/apis/${GROUP}/${VERSION}/${plural}`,
+      trim: ({ metadata, spec, status }) => ({ metadata: { ...metadata, managedFields: [] }, spec, status }),
+      onKeys: (keys) => {
+        for (const key of keys) this.#unread.set(`${kind}/${key.includes('/') ? '' : '/'}${key}`, { kind, key, informer })
+        this.#schedule()
+      },
+    })
+  }
+
+  /** One flush for all that comes in one turn. */
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush().then((more) => { if (more) this.#schedule() }, (error: unknown) => this.#options.logger.error('Failed to pass on changes', { error }))
+    })
+  }
+
+  /** True when there is more to read. */
+  async #flush(): Promise<boolean> {
+    const change: { -readonly [field in keyof Change]: Change[field] } = {
+      ...this.#objects('pods', this.#pods), ...this.#objects('nodes', this.#nodes), ...this.#objects('namespaces', this.#namespaces), ...this.#settings(),
+    }
+    const names = this.#readPolicies()
+    if (names.length > 0) {
+      change.policies = new Map(names.map((name) => [name, this.policies.get(name)?.policy]))
+      change.refused = new Map(names.map((name) => [name, this.policies.get(name)?.refusal]))
+    }
+    if (Object.keys(change).length > 0) this.#options.onChange(change)
+    if (names.length > 0) this.#options.onPolicies?.(names)
+    if (this.#unread.size === 0) return false
+    await new Promise((resolve) => setImmediate(resolve))
+    return true
+  }
+
+  #objects<T extends Kept>(field: 'pods' | 'nodes' | 'namespaces', informer: Informer<T>): Change {
+    const known = this.#known[field]
+    const changed = new Map<string, T | undefined>()
+    for (const key of this.#changed[field]) {
+      const value = informer.get(key)
+      const text = JSON.stringify(value)
+      if (known.get(key) === text) continue
+      if (text === undefined) known.delete(key)
+      else known.set(key, text)
+      changed.set(key, value)
+    }
+    this.#changed[field].clear()
+    return changed.size === 0 ? {} : { [field]: changed }
+  }
+
+  #settings(): Change {
+    if (!this.#changed.settings) return {}
+    this.#changed.settings = false
+    const { defaults, onConfigs } = this.#options
+    const [configMap] = [...this.#configMap.entries()].map(([, value]) => value)
+    const config = honoured([...this.configs.entries()].map(([, value]) => value))
+    onConfigs?.()
+    return { settings: settingsOf(defaults, [configMap, config]) }
+  }
+
+  /** Names of those that have become another policy, another refusal, or nothing. */
+  #readPolicies(): string[] {
+    const { clock } = this.#options
+    const until = clock.monotonic() + SLICE_MS
+    const names: string[] = []
+    for (const [name, unread] of this.#unread) {
+      if (clock.monotonic() >= until) break
+      this.#unread.delete(name)
+      if (this.#readPolicy(name, unread)) names.push(name)
+    }
+    return names
+  }
+
+  #readPolicy(name: string, { kind, key, informer }: Unread): boolean {
+    const { library, onFinding } = this.#options
+    const before = this.policies.get(name)
+    const object = informer.get(key)
+    if (!object) return this.policies.delete(name)
+    const after = readPolicy(object, kind, library, before)
+    this.policies.set(name, after)
+    if (before && before.policy === after.policy && before.refusal === after.refusal) return false
+    for (const finding of after.findings) onFinding?.(finding)
+    return true
+  }
+}

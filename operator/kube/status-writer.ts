@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// The leader's pen: what has become of policies and of KubeArmorConfigs goes into their status by server-side apply, transitions become Events.
+// All of it goes through one queue that does at most nine writes a second: what changes faster is written as it is when its turn comes.
+import type { Clock, Timer } from '../../runtime/clock.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { WorkQueue } from '../../runtime/workqueue.ts'
+import { APPLY, KubeError, type KubeApi, type KubeObject } from './api.ts'
+import { essence, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
+import { eventOf, type Transition } from './events.ts'
+import { GROUP, PLURALS, VERSION, type PolicyObject } from './policies.ts'
+import { honoured, type ConfigObject } from './settings.ts'
+import type { Tally } from './tally.ts'
+
+export interface StatusWriterOptions {
+  readonly api: KubeApi
+  readonly policies: ReadonlyMap<string, PolicyObject>
+  readonly configs: () => Iterable<ConfigObject>
+  readonly tallies: () => ReadonlyMap<string, Tally>
+  /** Whether this replica may write; asked before each write. */
+  readonly leads: () => boolean
+  /** Of this replica. */
+  readonly identity: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: () => number
+}
+
+export const FIELD_MANAGER = 'merlon-operator'
+/** With the Lease's renewals that stays below ten writes a second. */
+const WRITE_INTERVAL_MS = 112
+/** How long changes are gathered before they are counted. */
+const GATHER_MS = 250
+/** By then the API has shown us what we have written: if it shows something else, somebody else has written. */
+const ECHO_MS = 10_000
+const EVENT = 'event '
+const CONFIG = 'config '
+
+interface Written {
+  readonly text: string
+  readonly at: number
+}
+
+export class StatusWriter {
+  /** For metrics and tests. */
+  readonly done = { counts: 0, writes: 0, events: 0, failures: 0 }
+  readonly #options: StatusWriterOptions
+  readonly #queue: WorkQueue
+  readonly #wanted = new Map<string, PolicyObjectStatus>()
+  readonly #written = new Map<string, Written>()
+  readonly #events = new Map<string, Transition>()
+  #timer: Timer | undefined
+  #isClosed = false
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options
+    const { clock, random, logger } = options
+    this.#queue = new WorkQueue({
+      clock, random, intervalMs: WRITE_INTERVAL_MS, work: (key) => this.#work(key),
+      onError: (key, error) => {
+        this.done.failures += 1
+        logger.warn('Failed to write a status', { key, error })
+      },
+    })
+    this.#queue.pause()
+  }
+
+  /** Keys that are to be written. */
+  get depth(): number {
+    return this.#queue.size
+  }
+
+  /** What is known may be another: counts soon, if it is this replica's business. */
+  changed(): void {
+    if (this.#isClosed || !this.#options.leads()) return
+    this.#timer ??= this.#options.clock.after(GATHER_MS, () => {
+      this.#timer = undefined
+      this.count()
+    })
+  }
+
+  /** It may write from now on, or has to stop at once. */
+  lead(leads: boolean): void {
+    this.#written.clear()
+    if (leads) {
+      this.#queue.resume()
+      this.changed()
+      return
+    }
+    this.#queue.pause()
+    this.#queue.clear()
+    this.#events.clear()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.lead(false)
+  }
+
+  count(): void {
+    const { policies, tallies, configs, clock } = this.#options
+    this.done.counts += 1
+    const counted = tallies()
+    for (const name of this.#wanted.keys()) if (!policies.has(name)) this.#forget(name)
+    for (const [name, object] of policies) {
+      const status = statusOf(object, counted.get(name))
+      this.#wanted.set(name, status)
+      const text = essence(status)
+      const written = this.#written.get(name)
+      const isEchoed = written === undefined || clock.monotonic() - written.at > ECHO_MS
+      if (text !== (isEchoed ? essence(object.status) : written.text)) this.#queue.add(name)
+    }
+    for (const config of configs()) if (phaseOf(config, configs()).phase !== config.phase) this.#queue.add(`${CONFIG}${config.namespace}/${config.name}`)
+  }
+
+  #forget(name: string): void {
+    this.#wanted.delete(name)
+    this.#written.delete(name)
+  }
+
+  async #work(key: string): Promise<boolean> {
+    // Losing the lead stops writes at once: whoever leads now writes what is to be written.
+    if (!this.#options.leads()) return true
+    if (key.startsWith(EVENT)) return this.#writeEvent(key)
+    if (key.startsWith(CONFIG)) return this.#writeConfig(key.slice(CONFIG.length))
+    return this.#writePolicy(key)
+  }
+
+  async #writePolicy(name: string): Promise<boolean> {
+    const { policies, clock } = this.#options
+    const [object, wanted] = [policies.get(name), this.#wanted.get(name)]
+    if (!object || !wanted) return true
+    const status = withTimes(wanted, object.status, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'))
+    const { kind, namespace, name: own } = object
+    const path = `/apis/${GROUP}/${VERSION}/${namespace === '' ? '' : `namespaces/${namespace}/`}${PLURALS[kind]}/${own}`
+    if (!(await this.#apply(path, { apiVersion: `${GROUP}/${VERSION}`, kind, metadata: metadataOf(object), status }))) return true
+    this.#written.set(name, { text: essence(wanted), at: clock.monotonic() })
+    this.#note(object, wanted)
+    return true
+  }
+
+  async #writeConfig(key: string): Promise<boolean> {
+    const config = [...this.#options.configs()].find((each) => `${each.namespace}/${each.name}` === key)
+    if (!config) return true
+    const status = phaseOf(config, this.#options.configs())
+    const path = `/apis/operator.kubearmor.com/v1/namespaces/${config.namespace}/kubearmorconfigs/${config.name}`
+    await this.#apply(path, { apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig', metadata: metadataOf(config), status })
+    return true
+  }
+
+  /** False: the object is gone, or is another of the same name. */
+  async #apply(path: string, object: KubeObject): Promise<boolean> {
+    this.done.writes += 1
+    try {
+      await this.#options.api.call({ method: 'PATCH', path: `${path}/status?fieldManager=${FIELD_MANAGER}&force=true`, body: object, contentType: APPLY })
+      return true
+    } catch (error) {
+      if (error instanceof KubeError && (error.code === 404 || error.code === 409)) return false
+      throw error
+    }
+  }
+
+  /** A transition of what people ask first becomes an Event. */
+  #note(object: PolicyObject, wanted: PolicyObjectStatus): void {
+    const before = Array.isArray(object.status['conditions']) ? (object.status['conditions'] as Partial<Condition>[]) : []
+    for (const condition of wanted.conditions) {
+      const known = before.find(({ type }) => type === condition.type)
+      if (known?.status === condition.status && (condition.status !== 'False' || known.reason === condition.reason)) continue
+      const key = `${EVENT}${condition.type} ${object.uid}`
+      this.#events.set(key, { object, condition })
+      this.#queue.add(key)
+    }
+  }
+
+  async #writeEvent(key: string): Promise<boolean> {
+    const transition = this.#events.get(key)
+    this.#events.delete(key)
+    const { identity, clock, api, logger } = this.#options
+    const event = transition && eventOf(transition, identity, clock.now())
+    if (!event) return true
+    this.done.events += 1
+    try {
+      await api.call({ method: 'POST', path: `/apis/events.k8s.io/v1/namespaces/${event.metadata?.namespace}/events`, body: event })
+    } catch (error) {
+      // The status says it all; an Event is a courtesy, and its namespace may be going.
+      logger.debug('Failed to write an event', { error })
+    }
+    return true
+  }
+}
+
+/** With the uid, so that an object that was made anew meanwhile does not get the status of its predecessor. */
+function metadataOf({ name, namespace, uid }: { readonly name: string; readonly namespace: string; readonly uid: string }): { name: string; namespace?: string; uid: string } {
+  return { name, ...(namespace === '' ? {} : { namespace }), uid }
+}
+
+/** In KubeArmor's words. */
+function phaseOf(config: ConfigObject, all: Iterable<ConfigObject>): { readonly phase: string; readonly message: string; readonly observedGeneration: number } {
+  const first = honoured(all)
+  const isFirst = first === undefined || first.uid === config.uid
+  const message = isFirst ? '' : `KubeArmorConfig ${first.namespace}/${first.name} already manages this cluster: this one is not honoured`
+  return { phase: isFirst ? 'Running' : 'Error', message, observedGeneration: config.generation }
+}
