@@ -27,15 +27,11 @@ async function main(life: Life): Promise<number | void> {
     if (problem !== undefined) logger.warn(problem)
     return 0
   }
-<<<<<<< HEAD
-  // Loaded only now: detaching, which somebody may be in a hurry for, needs neither gRPC nor the native addon; checking needs no gRPC.
+  // Loaded only now: detaching and checking need no gRPC.
   if (parsed.value.check) {
     const { check } = await import('./check.ts')
     return check(parsed.value)
   }
-=======
-  // Loaded only now: detaching needs no gRPC.
->>>>>>> main
   const { run } = await import('./run.ts')
   return run(parsed.value, { life, logger })
 }

@@ -14,17 +14,14 @@ export interface AgentOptions {
   readonly unbound: Unbound
   readonly stateDirectories: readonly string[]
   readonly nodeLabels: Readonly<Record<string, string>>
-<<<<<<< HEAD
   /** Only find out whether this machine can enforce. */
   readonly check: boolean
-=======
   /** Absent: plaintext. */
   readonly tls: { readonly trustFile: string; readonly tokenFile: string } | undefined
   /** Of the health endpoint (HTTP); absent: none. */
   readonly http: string | undefined
   /** Of grpc.health.v1; absent: none. */
   readonly grpcHealth: string | undefined
->>>>>>> main
   readonly detach: boolean
   readonly release: boolean
 }
@@ -75,14 +72,10 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
       options: {
         operator: text('unix:/run/merlon/operator.sock'), relay: text('unix:/run/merlon/relay.sock'), node: text(defaults.hostName), cluster: text('default'),
         unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
-<<<<<<< HEAD
-        'pin-directory': text('/sys/fs/bpf/merlon'), check: { type: 'boolean', default: false }, detach: { type: 'boolean', default: false },
-=======
         'ca-file': { type: 'string' }, 'token-file': text('/var/run/secrets/merlon/token'), plaintext: { type: 'boolean', default: false },
         http: { type: 'string' }, 'grpc-health': { type: 'string' },
-        'pin-directory': text('/sys/fs/bpf/merlon'), detach: { type: 'boolean', default: false },
+        'pin-directory': text('/sys/fs/bpf/merlon'), check: { type: 'boolean', default: false }, detach: { type: 'boolean', default: false },
         release: { type: 'boolean', default: false },
->>>>>>> main
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -106,13 +99,10 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         unbound,
         stateDirectories: [...STATE_DIRECTORIES, ...values['state-directory']],
         nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
-<<<<<<< HEAD
         check: values.check,
-=======
         tls: values['ca-file'] === undefined ? undefined : { trustFile: values['ca-file'], tokenFile: values['token-file'] },
         http: values.http,
         grpcHealth: values['grpc-health'],
->>>>>>> main
         detach: values.detach,
         release: values.release,
       },
