@@ -14,14 +14,14 @@ export interface AgentOptions {
   readonly unbound: Unbound
   readonly stateDirectories: readonly string[]
   readonly nodeLabels: Readonly<Record<string, string>>
-  /** Only find out whether this machine can enforce. */
-  readonly check: boolean
   /** Absent: plaintext. */
   readonly tls: { readonly trustFile: string; readonly tokenFile: string } | undefined
   /** Of the health endpoint (HTTP); absent: none. */
   readonly http: string | undefined
   /** Of grpc.health.v1; absent: none. */
   readonly grpcHealth: string | undefined
+  /** Only find out whether this machine can enforce. */
+  readonly check: boolean
   readonly detach: boolean
   readonly release: boolean
 }
@@ -99,10 +99,10 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         unbound,
         stateDirectories: [...STATE_DIRECTORIES, ...values['state-directory']],
         nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
-        check: values.check,
         tls: values['ca-file'] === undefined ? undefined : { trustFile: values['ca-file'], tokenFile: values['token-file'] },
         http: values.http,
         grpcHealth: values['grpc-health'],
+        check: values.check,
         detach: values.detach,
         release: values.release,
       },
