@@ -2,6 +2,7 @@
 // From policies and a workload to what its node must hold. Pure, except for the cache of what was planned and compiled before.
 import { createHash } from 'node:crypto'
 import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Postures, Verdict, Workload } from '../policy/types.ts'
+import type { SelectOptions } from '../policy/select.ts'
 import type { Clause } from '../proto/gen/merlon/v1/Clause.ts'
 import type { Compiled, PolicyLibrary, PolicySwitch } from './library.ts'
 
@@ -22,6 +23,8 @@ export interface DecisionInputs {
   readonly policies: readonly Policy[]
   readonly postures: Postures
   readonly policySwitch: PolicySwitch
+  /** As `policies` were selected with. */
+  readonly selection?: SelectOptions
 }
 
 export interface DeciderOptions {
@@ -83,9 +86,9 @@ export class Decider {
     for (const content of this.#tables.keys()) if (!contents.has(content)) this.#tables.delete(content)
   }
 
-  #make({ policies, postures, policySwitch }: DecisionInputs, workload: Workload): Made {
+  #make({ policies, postures, policySwitch, selection = {} }: DecisionInputs, workload: Workload): Made {
     this.done.plans += 1
-    const planned = this.#options.library.makePlan(policies, workload, postures)
+    const planned = this.#options.library.makePlan(policies, workload, { ...selection, ...postures })
     const plan = policySwitch === 'audited' ? auditOnly(planned) : planned
     if (plan.clauses.length === 0) return { plan, content: '', decision: { ok: true, profile: NO_RULES } }
     return { plan, content: decisiveContent(plan), decision: undefined }

@@ -31,7 +31,7 @@ class Scenario {
     const compile = (plan: Plan): Compiled => (this.refuses(plan) ? { ok: false, findings: [REFUSED] } : policyLibrary.compile(plan))
     this.reconciler = new Reconciler({
       library: { ...policyLibrary, compile },
-      defaults: { filePosture: defaultPosture },
+      settings: { postures: { filePosture: defaultPosture }, hostPostures: { filePosture: defaultPosture } },
       clock: systemClock,
       logger: silentLogger,
       onNodes: (nodes) => this.notified.push([...nodes]),

@@ -30,7 +30,7 @@ class Bench {
 
   constructor() {
     const base = { clock: systemClock, logger: silentLogger }
-    this.reconciler = new Reconciler({ ...base, library: policyLibrary, defaults: { filePosture: 'audit' }, onNodes: (nodes) => this.server.notify(nodes) })
+    this.reconciler = new Reconciler({ ...base, library: policyLibrary, settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } }, onNodes: (nodes) => this.server.notify(nodes) })
     this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: VERSION, nodeLabels: { site: 'lab' }, onChange: () => this.#notify?.() })
     this.board = new StatusBoard({ ...base, reconciler: this.reconciler, sessions: this.server.sessions, directory: '/policies', address: () => this.server.address, file: join(this.directory, 'status.json') })
   }

@@ -35,7 +35,7 @@ export class SecureOperator {
 
   constructor(clock: Clock = systemClock) {
     this.clock = clock
-    this.reconciler = new Reconciler({ clock: systemClock, logger: silentLogger, library: policyLibrary, defaults: { filePosture: 'audit' }, onNodes: (nodes) => this.server.notify(nodes) })
+    this.reconciler = new Reconciler({ clock: systemClock, logger: silentLogger, library: policyLibrary, settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } }, onNodes: (nodes) => this.server.notify(nodes) })
     writeFileSync(join(this.directory, 'tokens'), 'agent n1 token-of-n1 # first\nagent n2 token-of-n2\nrelay token-of-relay\n')
   }
 
