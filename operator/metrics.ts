@@ -11,9 +11,9 @@ import type { Session } from './session.ts'
 /** Durations, as they are noted. */
 export interface Timings {
   /** From the first change to nothing left to decide. */
-  reconciled(ms: number): void
+  readonly reconciled: (ms: number) => void
   /** From sending a message to an agent's acknowledgement of it. */
-  acknowledged(ms: number): void
+  readonly acknowledged: (ms: number) => void
 }
 
 export function makeTimings(metrics: Metrics): Timings {
