@@ -20,6 +20,8 @@ export interface AgentOptions {
   readonly http: string | undefined
   /** Of grpc.health.v1; absent: none. */
   readonly grpcHealth: string | undefined
+  /** Only find out whether this machine can enforce. */
+  readonly check: boolean
   readonly detach: boolean
   readonly release: boolean
 }
@@ -48,6 +50,7 @@ Loads what the operator sends into the kernel, finds containers, and sends event
   --node-label KEY=VALUE     a label of this node, for host policies; may be repeated
   --bpf-object PATH          the BPF programs (default: beside this program)
   --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
+  --check                    load the programs, attach nothing, say what is missing for enforcement, and end
   --detach                   remove all programs, maps and pins, and end: nothing is enforced after that
   --release                  let go of containers that an agent held when it was killed, and end; enforcement goes on
   --help
@@ -71,7 +74,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
         'ca-file': { type: 'string' }, 'token-file': text('/var/run/secrets/merlon/token'), plaintext: { type: 'boolean', default: false },
         http: { type: 'string' }, 'grpc-health': { type: 'string' },
-        'pin-directory': text('/sys/fs/bpf/merlon'), detach: { type: 'boolean', default: false },
+        'pin-directory': text('/sys/fs/bpf/merlon'), check: { type: 'boolean', default: false }, detach: { type: 'boolean', default: false },
         release: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
@@ -99,6 +102,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         tls: values['ca-file'] === undefined ? undefined : { trustFile: values['ca-file'], tokenFile: values['token-file'] },
         http: values.http,
         grpcHealth: values['grpc-health'],
+        check: values.check,
         detach: values.detach,
         release: values.release,
       },

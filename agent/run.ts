@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent with everything that it needs of this machine.
 import { createHash } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { loadBinding } from '../native/index.ts'
 import { verifyTable } from '../policy/verify.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Check } from '../runtime/http.ts'
@@ -11,37 +8,30 @@ import { noMetrics, openMetrics, type Metrics } from '../runtime/metrics.ts'
 import { EXIT_FAILED, type Life } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Agent } from './agent.ts'
+import { cannotEnforce, findFooting } from './check.ts'
 import { makeConnections } from './connections.ts'
 import { letGo } from './detach.ts'
 import { describe } from './errors.ts'
 import { openKernel } from './kernel.ts'
 import { agentChecks, agentMetrics, observeAgent } from './metrics.ts'
 import type { AgentOptions } from './options.ts'
-import { judge, lookAround } from './preflight.ts'
 import { compileProbe } from './probe-table.ts'
-
-/** Nothing can be enforced on this machine as it is. */
-export const EXIT_CANNOT_ENFORCE = 4
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
 /** Starts the agent; it lives until `life` ends. Returns an exit status where it cannot start. */
 export async function run(options: AgentOptions, { life, logger }: { readonly life: Life; readonly logger: Logger }): Promise<number | void> {
-  const machine = lookAround(dirname(options.pinDirectory))
-  const preflight = judge(machine)
-  for (const problem of preflight.problems) process.stderr.write(`${describe(problem)}\n`)
-  if (!preflight.canEnforce || machine.cgroupRoot === undefined) {
-    process.stderr.write('Nothing can be enforced on this machine. Policies can still be written, checked and explained here.\n')
+  const footing = findFooting(options)
+  if (!footing.ok) {
     abandon(options, logger)
-    return EXIT_CANNOT_ENFORCE
+    return cannotEnforce(footing.problems)
   }
-  const native = loadBinding()
-  // Inode number of the node's own mount namespace: pid 1's, which in a container needs hostPID.
-  const hostMountNamespace = statSync('/proc/1/ns/mnt').ino
-  const kernel = openKernel({ native, object: readFileSync(options.bpfObject), pinDirectory: options.pinDirectory, hostMountNamespace })
+  const { native, object, cgroupRoot, hostMountNamespace, abilities } = footing.value
+  const kernel = openKernel({ native, object, pinDirectory: options.pinDirectory, hostMountNamespace })
   if (!kernel.ok) {
-    process.stderr.write(`${describe(kernel.problem)}\n`)
     abandon(options, logger)
+    if (kernel.problem.code === 'MERLON_AGENT_NOT_PERMITTED') return cannotEnforce([kernel.problem])
+    process.stderr.write(`${describe(kernel.problem)}\n`)
     return EXIT_FAILED
   }
   const { http, grpcHealth } = options
@@ -49,7 +39,7 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
   const connections = await makeConnections(options, { clock: systemClock, logger })
   let started = false
   const agent = new Agent({
-    options, native, kernel: kernel.value, cgroupRoot: machine.cgroupRoot, abilities: preflight.abilities, clock: systemClock, logger, verify: (bytes) => verifyTable(bytes, { sha256 }), compileProbe,
+    options, native, kernel: kernel.value, cgroupRoot, abilities, clock: systemClock, logger, verify: (bytes) => verifyTable(bytes, { sha256 }), compileProbe,
     ...connections, metrics: agentMetrics(metrics),
   })
   observeAgent(metrics, () => agent.state)

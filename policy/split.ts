@@ -24,6 +24,9 @@ export type Split =
 const TOGETHER = 1024
 const GROWTH = 2
 
+/** Of the work that is allowed, so many steps are what it costs to look at one state of two groups together. */
+const STEPS_A_STATE = 32
+
 /** Patterns of one shape that exceed this are halved. */
 const SHAPE_LIMITS: SubsetLimits = { states: 1 << 13, work: 1 << 21 }
 
@@ -108,6 +111,8 @@ class Joining {
   private readonly slash: number
   private readonly limits: SplitLimits
   private readonly tried = new Map<Group, Map<Group, { readonly limit: number; readonly group: Group | undefined }>>()
+  /** Attempts that fail cost what they were allowed, and the pairs of many groups are many: without a bound to all of them that is minutes. */
+  private work = 0
 
   constructor(globs: readonly Globs[], trie: Trie, alphabet: Alphabet, limits: SplitLimits) {
     this.trie = trie
@@ -131,17 +136,21 @@ class Joining {
     const modest = this.limits.apart === true ? undefined : this.cheapest(sum => Math.max(TOGETHER, GROWTH * sum))
     if (modest !== undefined || this.groups.length <= MAX_AUTOMATA) return modest
     // Where groups have to be joined, the search goes from cheap to dear: a failed attempt costs what it was allowed.
-    for (let most = TOGETHER; most < this.limits.states * 2; most *= 2) {
+    for (let most = TOGETHER; most < this.limits.states * 2 && this.isPatient(); most *= 2) {
       const best = this.cheapest(() => most)
       if (best !== undefined) return best
     }
     return undefined
   }
 
+  private isPatient(): boolean {
+    return this.work * STEPS_A_STATE < this.limits.work
+  }
+
   private cheapest(limitFor: (sum: number) => number): Join | undefined {
     let best: (Join & { readonly growth: number }) | undefined
     for (let i = 0; i < this.groups.length; i++) {
-      for (let j = i + 1; j < this.groups.length; j++) {
+      for (let j = i + 1; j < this.groups.length && this.isPatient(); j++) {
         const sum = this.groups[i]!.states + this.groups[j]!.states
         const group = this.join(this.groups[i]!, this.groups[j]!, Math.min(this.limits.states, limitFor(sum)))
         const growth = group === undefined ? Infinity : group.states - sum
@@ -161,6 +170,7 @@ class Joining {
       const group = globs === undefined ? undefined : a.background === undefined ? { globs, background: undefined, states: globs.automaton.states } : this.onTree(globs, limit)
       result = { limit, group }
       known.set(b, result)
+      this.work += group?.states ?? limit
     }
     return result.group !== undefined && result.group.states <= limit ? result.group : undefined
   }

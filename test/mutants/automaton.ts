@@ -73,7 +73,7 @@ export const AUTOMATON: readonly Mutant[] = [
     name: 'exact-path-forgets-patterns',
     bug: 'where an exact path ends, patterns and directories that match too are forgotten',
     file: 'policy/layers.ts',
-    find: 'objects.objectOf(merge(leaf.exact, background.clausesOf(state)))',
+    find: 'objects.objectOf(merge(leaf.exact, background.clausesOf(background.ofNode[node]!)))',
     replace: 'objects.objectOf(leaf.exact)',
     tests: COMPILE,
   },
