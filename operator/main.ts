@@ -48,7 +48,7 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const onFinding = (finding: Finding): void => messages?.add(finding)
   const postures = sameEverywhere(settings.defaultPosture)
   const defaults = { postures, hostPostures: postures }
-  const compiler = new Compiler(logger)
+  const compiler = new Compiler(logger, new URL(`compile-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'}`, import.meta.url))
   const timings = makeTimings(metrics)
   const reconciler = new Reconciler({
     library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, compileElsewhere: timedCompiler(compiler, metrics, clock),
