@@ -28,6 +28,7 @@ import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
 import { Messages } from './messages.ts'
 import type { AgentOptions } from './options.ts'
+import type { AgentMetrics, AgentState } from './metrics.ts'
 import { Owners } from './owners.ts'
 import { Probe } from './probe.ts'
 import { readRecords, type KernelEvent } from './records.ts'
@@ -51,6 +52,7 @@ export interface AgentParts {
   readonly logger: Logger
   readonly verify: TableCheck
   readonly compileProbe: (program: string) => { readonly table: Uint8Array; readonly hash: string }
+  readonly metrics: AgentMetrics
   readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
   readonly connectRelay: (signal: AbortSignal) => Promise<SinkConnection | undefined>
 }
@@ -91,7 +93,7 @@ export class Agent {
       sources: [...options.stateDirectories.map((path) => new OciSource(path, parts.cgroupRoot)), new KubepodsSource(parts.cgroupRoot)],
       clock, onChanges: (changes) => this.#onContainers(changes),
     })
-    this.#sink = new Sink({ node: options.node, connect: parts.connectRelay, clock, backoff: backoff(), onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }) })
+    this.#sink = new Sink({ node: options.node, connect: parts.connectRelay, clock, backoff: backoff(), onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
     this.#messages = new Messages({ node: options.node, cluster: options.cluster, sink: this.#sink, logger, clock })
     this.#sync = new Sync({
       connect: parts.connectOperator, hello: () => this.#hello(), apply: (message) => this.#apply(message), clock, backoff: backoff(),
@@ -142,6 +144,12 @@ export class Agent {
     this.#parts.kernel.close()
   }
 
+  get state(): AgentState {
+    return {
+      operatorAwayMs: this.#sync.awayMs, generation: this.#generation, tables: this.#tables.hashes().length, workloads: this.#containers.all().length + 1, canary: this.#probe.outcome, waiting: this.#sink.waiting,
+    }
+  }
+
   /** There is a new certificate: the stream to the operator moves to it. */
   renewed(): void {
     void this.#sync.renew(this.#abort.signal)
@@ -184,6 +192,7 @@ export class Agent {
     const clause = this.#enforcement.attribution(event.serial)?.clauses[event.clause - 1]
     const who = this.#owners.who(event, workload === HOST_WORKLOAD)
     const node = { name: options.node, id: machineId() || options.node, cluster: options.cluster }
+    this.#parts.metrics.event(event.verdict, event.op)
     this.#sink.push(alertEvent(event, { node, who, clause, unixNs: this.#boot.unixNs(event.timeNs) }), event.verdict === VERDICT.BLOCK ? 'denial' : 'audit')
   }
 
@@ -219,7 +228,9 @@ export class Agent {
   }
 
   async #apply(message: OperatorMessage): Promise<Omit<Ack, 'generation' | 'latency_us'>> {
+    const start = this.#parts.clock.monotonic()
     const problems = this.#carryOut(message)
+    this.#parts.metrics.applied(this.#parts.clock.monotonic() - start, problems.length)
     this.#generation = message.generation
     this.#holder.check()
     this.#messages.report(...problems)
@@ -257,6 +268,7 @@ export class Agent {
 
   #count(): void {
     const counters = this.#counters.poll()
+    if (counters) this.#parts.metrics.counted(counters)
     if (counters) this.#sync.report({ ...counters, clauses: counters.clauses?.filter((count) => !count.profile?.startsWith(CANARY_WORKLOAD)) ?? [] })
   }
 

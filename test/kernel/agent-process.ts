@@ -76,7 +76,7 @@ export class TestOperator {
 
   constructor() {
     const base = { clock: systemClock, logger: silentLogger }
-    this.#reconciler = new Reconciler({ ...base, library: policyLibrary, defaultPosture: 'block', onNodes: (nodes) => this.#server.notify(nodes) })
+    this.#reconciler = new Reconciler({ ...base, library: policyLibrary, settings: { postures: { filePosture: 'block' }, hostPostures: { filePosture: 'block' } }, onNodes: (nodes) => this.#server.notify(nodes) })
     this.#server = this.#makeServer()
   }
 
