@@ -8,7 +8,8 @@ import { build } from 'esbuild'
 
 const TREE = import.meta.dirname
 const OUT = join(TREE, 'build/bundle')
-const APPS: readonly string[] = ['agent', 'cli', 'operator', 'relay']
+/** Entries without their extension; a worker's file is one, since it is named at run time. */
+const PROGRAMS: readonly string[] = ['agent/main', 'cli/main', 'operator/compile-worker', 'operator/main', 'relay/main']
 /** What the apps read at run time, by the same paths. */
 const FILES: readonly string[] = ['package.json', 'build/bpf/merlon.bpf.o', 'build/native/merlon_bpf.node']
 
@@ -37,7 +38,7 @@ async function bundle(programs: Readonly<Record<string, string>>, outdir: string
 
 if (import.meta.main) {
   await rm(OUT, { recursive: true, force: true })
-  await bundle(Object.fromEntries(APPS.map((app) => [`${app}/main`, `${app}/main.ts`])), OUT)
+  await bundle(Object.fromEntries(PROGRAMS.map((program) => [program, `${program}.ts`])), OUT)
   for (const file of FILES) {
     await mkdir(dirname(join(OUT, file)), { recursive: true })
     await cp(join(TREE, file), join(OUT, file))

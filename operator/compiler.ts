@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compilation in a thread of its own, one plan after another. The thread is started when it is needed first, and again if it dies.
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Plan } from '../policy/types.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -33,7 +34,8 @@ export class Compiler {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./compile-worker.ts', import.meta.url))
+    // Beside this file, or beside the bundle that it is in.
+    const worker = new Worker(new URL(`../operator/compile-worker${extname(import.meta.url)}`, import.meta.url))
     worker.on('message', ({ id, compiled }: { readonly id: number; readonly compiled: Compiled }) => {
       this.#waiting.get(id)?.(compiled)
       this.#waiting.delete(id)

@@ -7,6 +7,7 @@ import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts
 import { createLogger, isLevel, LEVELS, setLogLevel, type Level, type Logger } from '../runtime/log.ts'
 import { Compiler } from './compiler.ts'
 import { policyLibrary } from './library.ts'
+import { LastGood } from './last-good.ts'
 import { Messages } from './messages.ts'
 import { Reconciler } from './reconcile.ts'
 import { NodeSyncServer } from './serve.ts'
@@ -29,6 +30,7 @@ Or does the same with the objects of a Kubernetes API, and writes their status t
   --listen ADDRESS               for agents: unix:/path or host:port (default unix:/run/merlon/operator.sock)
   --default-posture audit|block  what an allow-list does with the rest, where a namespace does not say (default audit)
   --node-labels K=V,...          labels of every node, for host policies
+  --last-good DIR                keep the last good version of each file there, so that it stays in force when the operator starts again
   --status-file FILE             write what is known about policies and nodes there, as JSON
   --relay ADDRESS                tell those who follow events what is wrong with manifests, through this relay
 ${TRANSPORT_HELP}  --log-level LEVEL              ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
@@ -44,6 +46,7 @@ interface Settings {
   readonly listen: string
   readonly defaultPosture: Posture
   readonly nodeLabels: Readonly<Record<string, string>>
+  readonly lastGood: string | undefined
   readonly statusFile: string | undefined
   readonly relay: string | undefined
   readonly transport: TransportSettings
@@ -61,6 +64,7 @@ const OPTIONS = {
   listen: { ...TEXT, default: 'unix:/run/merlon/operator.sock' },
   'default-posture': { ...TEXT, default: 'audit' },
   'node-labels': { ...TEXT, default: '' },
+  'last-good': TEXT,
   'status-file': TEXT,
   relay: TEXT,
   ...TRANSPORT_OPTIONS,
@@ -85,7 +89,7 @@ export function parseSettings(args: readonly string[]): SettingsResult {
   if (!isLevel(logLevel)) return { ok: false, message: `--log-level must be one of ${LEVELS.join(', ')}, not "${logLevel}"` }
   const nodeLabels = parseLabels(values['node-labels'])
   if (nodeLabels === undefined) return { ok: false, message: '--node-labels must be key=value pairs with commas between them' }
-  return { ok: true, value: { ...from.value, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, transport: transport.value, logLevel } }
+  return { ok: true, value: { ...from.value, listen, defaultPosture, nodeLabels, lastGood: values['last-good'], statusFile: values['status-file'], relay, transport: transport.value, logLevel } }
 }
 
 type FromResult = { readonly ok: true; readonly value: Pick<Settings, 'directory' | 'kubernetes'> } | { readonly ok: false; readonly message: string }
@@ -188,9 +192,9 @@ interface SourceSide {
   stop(): Promise<void>
 }
 
-function fromDirectory({ directory = '', statusFile: file }: Settings, { reconciler, server, clock, logger, onFinding }: SourceParts): SourceSide {
+function fromDirectory({ directory = '', statusFile: file, lastGood }: Settings, { reconciler, server, clock, logger, onFinding }: SourceParts): SourceSide {
   const board = new StatusBoard({ reconciler, sessions: server.sessions, directory, address: () => server.address, clock, logger, ...(file === undefined ? {} : { file }) })
-  const source = new DirectorySource({ directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding })
+  const source = new DirectorySource({ directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding, ...(lastGood === undefined ? {} : { lastGood: new LastGood(lastGood) }) })
   return {
     start: () => source.start(),
     started: () => board.flush(),
