@@ -32,11 +32,11 @@ export function rightOf({ method, path }: Pick<Call, 'method' | 'path'>, home: s
   const parts = PATH.exec(bare)?.groups
   if (!parts) return undefined
   const { group = '', namespace = '', resource = '', name = '', sub } = parts
-  const selected = /metadata\.name=([^&]+)/.exec(decodeURIComponent(query))?.[1] ?? ''
-  const isHome = namespace === home && !USERS.test(group)
   const verb = isWatch ? 'watch' : verbOf(method, name)
-  // Names of policies are the users'; of what is at home they are ours.
-  return { group, resource: sub ? `${resource}/${sub}` : resource, verb, namespace: isHome ? home : '', name: isHome ? name || selected : '' }
+  const right = { group, resource: sub ? `${resource}/${sub}` : resource, verb }
+  if (namespace !== home || USERS.test(group)) return { ...right, namespace: '', name: '' }
+  const selected = /metadata\.name=([^&]+)/.exec(decodeURIComponent(query))?.[1] ?? ''
+  return { ...right, namespace: home, name: name || selected }
 }
 
 function verbOf(method: Call['method'], name: string): string {

@@ -103,12 +103,12 @@ describe('odd objects', () => {
     await client.create(`${POLICIES}/namespaces/doomed/kubearmorpolicies`, policy('p', { namespace: 'doomed' }));
     await agent.until(() => agent.policiesOf(id)?.includes('p') === true);
     const controller = await cluster.startControllerManager(['namespace-controller']);
-    // The controller lets a namespace rest for five seconds first.
     await client.delete('/api/v1/namespaces/doomed');
-    await agent.until(() => agent.policiesOf(id)?.includes('p') !== true);
-    // No kubelet is there to confirm that the pod has ended.
-    await client.send('DELETE', '/api/v1/namespaces/doomed/pods/p', { gracePeriodSeconds: 0 }).catch(() => {});
+    // Pods go first, and no kubelet is there to confirm that this one has ended.
+    await client.send('DELETE', '/api/v1/namespaces/doomed/pods/p', { gracePeriodSeconds: 0 });
     await agent.until(() => !agent.bindings.has(id));
+    await until('its policies are gone', () => !operator.reconciler.world.policies.has('KubeArmorPolicy/doomed/p'));
+    await until('the namespace is gone', () => !operator.reconciler.world.namespaces.has('doomed'));
     await controller.kill();
     await assertWorks('after-namespace');
   });
