@@ -25,11 +25,14 @@ export type SinkConnection = Connection<ClientDuplex<EventBatch, BatchAck>>
 
 export interface SinkOptions {
   readonly node: string
-  readonly connect: () => SinkConnection
+  /** Undefined where `signal` aborted first. */
+  readonly connect: (signal: AbortSignal) => Promise<SinkConnection | undefined>
   readonly clock: Clock
   readonly backoff: Backoff
   readonly capacity?: Readonly<Record<EventKind, number>>
   readonly onLost?: (end: StreamEnd, delayMs: number) => void
+  /** Events that will never arrive, where they were lost: as the relay's clients are told. */
+  readonly onLoss?: (where: string, count: number) => void
 }
 
 export class Sink {
@@ -113,7 +116,9 @@ export class Sink {
   }
 
   #addLoss(where: string, count: number): void {
-    if (count > 0) this.#losses.set(where, (this.#losses.get(where) ?? 0) + count)
+    if (count === 0) return
+    this.#losses.set(where, (this.#losses.get(where) ?? 0) + count)
+    this.#options.onLoss?.(where, count)
   }
 
   #notify(): void {

@@ -1,152 +1,201 @@
 // SPDX-License-Identifier: Apache-2.0
-// What compiling costs: plan to table, in one process, the least of several runs. `node bench/compile.ts [--svg FILE]`.
+// What it costs to turn policies into tables: the least of several runs in one process, in processor time and, since machines are shared, less
+// reliably in wall-clock time. `node bench/compile.ts` prints; with --write it also writes bench/RESULTS.md and docs/picture/compile.svg.
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { compile, type CompileStats } from '../policy/compile.ts'
+import { Decider } from '../operator/decide.ts'
+import { policyLibrary } from '../operator/library.ts'
+import { compile, type CompileResult } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
-import type { Match, Plan, Policy, Rule, Workload } from '../policy/types.ts'
+import { readManifests } from '../policy/read.ts'
+import { selects } from '../policy/select.ts'
+import type { Plan, Policy, Rule, Workload } from '../policy/types.ts'
 import { verifyTable } from '../policy/verify.ts'
+import { corpus, edited, mixed, paths, policyText, WORKLOAD, workloadsFor, type Rules } from './inputs.ts'
+import { plot } from './plot.ts'
 
-const RUNS = 7
-/** No measurement goes on for longer, two runs excepted. */
-const PATIENCE_MS = 600
-const SIZES = [10, 100, 1000, 10_000, 30_000]
-const WORKLOAD: Workload = { host: false, namespace: 'default', pod: 'pod', container: 'main', labels: {} }
+const SIZES = [10, 30, 100, 300, 1000, 3000, 10_000, 30_000]
+const MEBIBYTE = 2 ** 20
+const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
-function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest()
+interface Cost {
+  readonly cpu: number
+  readonly wall: number
 }
 
-/** As in a policy of an application that lists its files. */
-function pathMatch(i: number): Match {
-  return { kind: 'path', path: `/usr/lib/app-${String(i).padStart(5, '0')}/bin/tool-${i % 17}` }
-}
-
-/** All kinds of rules: mostly paths and directories, some patterns, and 4 names and one unanchored pattern however many rules there are. */
-function mixedMatch(i: number): Match {
-  if (i % 10 < 6) return { kind: 'path', path: `/opt/service-${i % 97}/bin/command-${i}` }
-  if (i % 10 < 8) return { kind: 'dir', dir: `/var/lib/service-${i}/`, recursive: i % 20 < 10 }
-  if (i % 100 === 8) return { kind: 'pattern', pattern: `/srv/**/data-${i % 100}/*.key` }
-  return i % 10 === 8 ? { kind: 'name', name: `tool-${i % 40}` } : { kind: 'pattern', pattern: `/etc/service-${i}/*.conf` }
-}
-
-function rulesOf(count: number, matchOf: (i: number) => Match): Rule[] {
-  return Array.from({ length: count }, (_, i): Rule => ({
-    section: i % 2 === 0 ? 'process' : 'file',
-    match: matchOf(i),
-    action: 'Block',
-    readOnly: false,
-    ownerOnly: false,
-    sources: [],
-    severity: 1,
-    tags: [],
-    message: '',
-    position: { file: 'bench.yaml', line: i + 1, column: 1 },
-  }))
-}
-
-function planOf(rules: readonly Rule[]): Plan {
-  const position = { file: 'bench.yaml', line: 1, column: 1 }
-  const selector = { matchLabels: {}, matchExpressions: [], containers: [] }
-  const policy: Policy = { kind: 'KubeArmorPolicy', name: 'bench', namespace: 'default', selector, rules, position }
-  return makePlan([policy], WORKLOAD, { filePosture: 'audit' })
-}
-
-/** Milliseconds of the fastest of several runs, and what it gave. Both wall clock and, since machines are shared, processor time. */
-function least<T>(work: () => T, runs = RUNS): { readonly wall: number; readonly cpu: number; readonly value: T } {
+/** Milliseconds of the cheapest of several runs; `work` is given the number of the run. */
+function least(work: (run: number) => void, runs: number): Cost {
   let [wall, cpu] = [Infinity, Infinity]
-  let value = work()
-  const end = performance.now() + PATIENCE_MS
-  for (let run = 0; run < runs && (run < 2 || performance.now() < end); run++) {
+  for (let run = 0; run < runs; run++) {
     const [started, used] = [performance.now(), process.cpuUsage()]
-    value = work()
+    work(run)
     wall = Math.min(wall, performance.now() - started)
     const { user, system } = process.cpuUsage(used)
     cpu = Math.min(cpu, (user + system) / 1000)
   }
-  return { wall, cpu, value }
+  return { cpu, wall }
 }
 
-interface Line {
+function planOf(text: string): Plan {
+  const { policies, findings } = readManifests(text, 'bench.yaml')
+  if (findings.some(({ severity }) => severity === 'error')) throw new Error(JSON.stringify(findings[0]))
+  return makePlan(policies, WORKLOAD, { filePosture: 'audit' })
+}
+
+function tableOf(plan: Plan): CompileResult & { readonly ok: true } {
+  const compiled = compile(plan, { sha256 })
+  if (!compiled.ok) throw new Error(compiled.findings.map(({ message }) => message).join('\n'))
+  return compiled
+}
+
+/* ---- One row for each target of the table ---- */
+
+interface Row {
   readonly input: string
-  readonly rules: number
-  readonly planMs: number
-  readonly wallMs: number
-  readonly cpuMs: number
-  readonly verifyMs: number
-  readonly stats: CompileStats
+  readonly must: string
+  readonly aim: string
+  readonly result: string
 }
 
-function measure(input: string, rules: readonly Rule[]): Line {
-  const runs = rules.length > 5000 ? RUNS : RUNS * 3
-  const plan = least(() => planOf(rules), Math.ceil(runs / 3))
-  const compiled = least(() => compile(plan.value, { sha256 }), runs)
-  if (!compiled.value.ok) throw new Error(compiled.value.findings.map(finding => finding.message).join('\n'))
-  const { table, stats } = compiled.value
-  const verified = least(() => verifyTable(table, { sha256 }), runs)
-  if (!verified.value.ok) throw new Error(verified.value.problem)
-  return { input, rules: rules.length, planMs: plan.wall, wallMs: compiled.wall, cpuMs: compiled.cpu, verifyMs: verified.wall, stats }
+const ms = ({ cpu, wall }: Cost): string => `${cpu.toFixed(1)} ms CPU, ${wall.toFixed(1)} ms wall`
+const kib = (bytes: number): string => `${Math.round(bytes / 1024)} KiB`
+
+function fromText(runs: number): Row[] {
+  const text = policyText(10_000, paths)
+  const changed = Array.from({ length: runs }, (_, i) => edited(text, 17 + i * 97))
+  const whole = least(() => tableOf(planOf(text)), runs)
+  const read = least(() => readManifests(text, 'bench.yaml'), runs)
+  const plan = planOf(text)
+  const compiled = least(() => tableOf(plan), runs)
+  const one = least(run => tableOf(planOf(changed[run]!)), runs)
+  const rest = whole.cpu - read.cpu - compiled.cpu
+  return [
+    { input: '10,000 path rules of one profile, text to bytes', must: '250 ms', aim: '60 ms', result: `${ms(whole)} (read ${read.cpu.toFixed(1)}, plan ${Math.max(rest, 0).toFixed(1)}, compile ${compiled.cpu.toFixed(1)})` },
+    { input: 'the same, one rule edited', must: '100 ms', aim: '15 ms', result: ms(one) },
+  ]
 }
 
-function print({ input, rules, planMs, wallMs, cpuMs, verifyMs, stats }: Line): void {
-  const numbers = [planMs.toFixed(1).padStart(7), wallMs.toFixed(1).padStart(11), cpuMs.toFixed(1).padStart(7), verifyMs.toFixed(2).padStart(10)]
-  const sizes = [stats.states, stats.cells, stats.objects, stats.bytes / 1024].map(value => String(value).padEnd(8))
-  console.log(`${input.padEnd(7)} ${String(rules).padEnd(6)} ${numbers.join(' ')}  ${sizes.join(' ')}`)
-}
-
-/** Verification of about 1 MiB, with and without the platform's SHA-256. */
-function printVerification(): void {
-  const compiled = compile(planOf(rulesOf(4400, pathMatch)), { sha256 })
-  if (!compiled.ok) throw new Error('Cannot compile the rules of the verification bench')
-  const mebibytes = (compiled.table.length / 2 ** 20).toFixed(2)
-  const native = least(() => verifyTable(compiled.table, { sha256 }), 30)
-  const pure = least(() => verifyTable(compiled.table), 30)
-  console.log(`verify ${mebibytes} MiB: ${native.wall.toFixed(2)} ms with node:crypto, ${pure.wall.toFixed(2)} ms without`)
-}
-
-function printMemory(rules: readonly Rule[]): void {
-  const plan = planOf(rules)
-  globalThis.gc?.()
-  const base = highWater()
-  compile(plan, { sha256 })
-  console.log(`peak memory over the base for ${rules.length} rules: ${((highWater() - base) / 1024).toFixed(0)} MiB (first run in the process)`)
-}
-
-/** KiB, as Linux counts it. */
-function highWater(): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0)
-}
-
-/** Time by number of rules, both axes logarithmic, with a line of linear growth to compare with. */
-function svg(lines: readonly Line[]): string {
-  const [width, height, margin] = [640, 400, 50]
-  const x = (rules: number): number => margin + ((Math.log10(rules) - 1) / 3.5) * (width - 2 * margin)
-  const y = (ms: number): number => height - margin - ((Math.log10(ms) + 1) / 4) * (height - 2 * margin)
-  const series = ['paths', 'mixed'].map((input, i) => {
-    const own = lines.filter(line => line.input === input)
-    const colour = ['#1f6feb', '#d1242f'][i]!
-    const points = own.map(line => `${x(line.rules).toFixed(1)},${y(line.wallMs).toFixed(1)}`)
-    const dots = points.map(point => `<circle cx="${point.split(',')[0]}" cy="${point.split(',')[1]}" r="3" fill="${colour}"/>`).join('')
-    return `<polyline points="${points.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>${dots}<text x="${width - margin - 60}" y="${margin + 20 * i + 260}" fill="${colour}">${input}</text>`
+function wholeCorpus(runs: number): Row[] {
+  const files = corpus()
+  if (files.length === 0) return [{ input: 'the corpus', must: '', aim: '', result: 'not measured: there is none (MERLON_CORPUS)' }]
+  let [policies, tables]: [readonly Policy[], number] = [[], 0]
+  const cost = least(() => {
+    policies = files.flatMap(({ name, text }) => readManifests(text, name).policies)
+    const decider = new Decider({ library: policyLibrary })
+    decideAll(decider, policies, workloadsFor(policies, 100))
+    tables = decider.done.compiles
+  }, runs)
+  const all = policies.flatMap(({ rules }) => rules)
+  const distinct = [...new Map(all.map(rule => [JSON.stringify({ ...rule, position: 0, message: 0, tags: 0, severity: 0 }), rule])).values()]
+  const sizes = [all, distinct].map(rules => {
+    const { stats } = tableOf(planOfRules(rules.slice(0, 1000)))
+    return `${kib(stats.bytes)} (${stats.states} states)`
   })
-  const ticks = [10, 100, 1000, 10_000].map(rules => `<text x="${x(rules) - 10}" y="${height - margin + 20}">${rules}</text>`)
-  const marks = [0.1, 1, 10, 100, 1000].map(ms => `<text x="4" y="${y(ms) + 4}">${ms} ms</text><path d="M${margin} ${y(ms)}H${width - margin}" stroke="#ddd"/>`)
-  const linear = `<path d="M${x(10)} ${y(0.1)}L${x(30_000)} ${y(300)}" stroke="#888" stroke-dasharray="4"/><text x="${x(2000)}" y="${y(14)}" fill="#888">linear</text>`
-  const body = [...marks, ...ticks, linear, ...series, `<text x="${width / 2 - 20}" y="${height - 8}">rules</text>`]
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>${body.join('')}</svg>\n`
+  return [
+    { input: `the whole corpus (${files.length} files, ${policies.length} policies), every policy against 100 workloads`, must: '2 s', aim: '500 ms', result: `${ms(cost)} (${tables} tables)` },
+    { input: 'table for 1,000 rules of the corpus', must: '256 KiB', aim: '96 KiB', result: `the first 1,000: ${sizes[0]}; 1,000 different ones: ${sizes[1]}` },
+  ]
 }
 
-const { values } = parseArgs({ options: { svg: { type: 'string' } } })
-printMemory(rulesOf(10_000, pathMatch))
-printVerification()
-console.log('input   rules  plan ms  compile ms  cpu ms  verify ms  states   cells    objects  KiB')
-const lines: Line[] = []
-for (const size of SIZES) {
-  for (const [input, matchOf] of [['paths', pathMatch], ['mixed', mixedMatch]] as const) {
-    const line = measure(input, rulesOf(size, matchOf))
-    print(line)
-    lines.push(line)
+function planOfRules(rules: readonly Rule[]): Plan {
+  const position = { file: 'bench.yaml', line: 1, column: 1 }
+  const [first] = readManifests(policyText(1, paths), 'bench.yaml').policies
+  if (first === undefined) throw new Error('Cannot read the policy of the bench')
+  return makePlan([{ ...first, rules, position }], WORKLOAD, { filePosture: 'audit' })
+}
+
+const POSTURES = { filePosture: 'audit', networkPosture: 'audit', capabilitiesPosture: 'audit' } as const
+
+/** As the operator does, with its caches. */
+function decideAll(decider: Decider, policies: readonly Policy[], workloads: readonly Workload[]): void {
+  for (const workload of workloads) {
+    const inputs = { policies: policies.filter(policy => selects(policy, workload)), postures: POSTURES, policySwitch: 'enabled' } as const
+    const decision = decider.decide(decider.key(inputs), inputs, workload)
+    if (decision?.ok !== true) throw new Error(decision?.findings[0]?.message ?? 'Nothing was decided')
   }
 }
-if (values.svg !== undefined) writeFileSync(values.svg, svg(lines))
+
+function sameRules(): Row {
+  const { policies } = readManifests(policyText(1000, mixed), 'bench.yaml')
+  const decider = new Decider({ library: policyLibrary })
+  const workloads = Array.from({ length: 1000 }, (_, i) => ({ ...WORKLOAD, pod: `pod-${i}` }))
+  const cost = least(() => decideAll(decider, policies, workloads), 1)
+  return { input: '1,000 workloads with the same rules', must: 'one compile', aim: 'one compile', result: `${decider.done.compiles} compile, ${ms(cost)}` }
+}
+
+function verification(runs: number): Row {
+  // The number of rules whose table is the first of 1 MiB and more.
+  let rules = 6000
+  while (tableOf(planOf(policyText(rules, paths))).table.length < MEBIBYTE) rules += 250
+  const { table } = tableOf(planOf(policyText(rules, paths)))
+  const native = least(() => verifyTable(table, { sha256 }), runs)
+  const pure = least(() => verifyTable(table), runs)
+  return { input: `verify a table of ${(table.length / MEBIBYTE).toFixed(2)} MiB`, must: '10 ms', aim: '3 ms', result: `${ms(native)} with node:crypto; ${pure.cpu.toFixed(1)} ms without` }
+}
+
+/** In a process of its own: what an earlier measurement had needed would be there already. */
+function memory(): Row {
+  const peaks = ['base', 'rules'].map(what => Number(spawnSync(process.execPath, [import.meta.filename, '--peak', what], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).stdout))
+  const [base, rules] = [peaks[0] ?? Number.NaN, peaks[1] ?? Number.NaN]
+  return { input: 'peak memory over the base, 10,000 rules', must: '200 MB', aim: '100 MB', result: `${(((rules - base) * 1024) / 1e6).toFixed(0)} MB (base ${((base * 1024) / 1e6).toFixed(0)} MB)` }
+}
+
+/** KiB, as Linux counts it: of this process, which has compiled ten rules or ten thousand. */
+function printPeak(what: string): void {
+  tableOf(planOf(policyText(what === 'base' ? 10 : 10_000, paths)))
+  console.log(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+}
+
+/* ---- Growth ---- */
+
+interface Point {
+  readonly input: string
+  readonly rules: number
+  readonly cost: Cost
+  readonly stats: (CompileResult & { readonly ok: true })['stats']
+}
+
+function growth(input: string, rules: Rules): readonly Point[] {
+  return SIZES.map(count => {
+    const text = policyText(count, rules)
+    const runs = count > 5000 ? 5 : 15
+    const cost = least(() => tableOf(planOf(text)), runs)
+    return { input, rules: count, cost, stats: tableOf(planOf(text)).stats }
+  })
+}
+
+/* ---- Output ---- */
+
+const ROOT = join(import.meta.dirname, '..')
+const [BEGIN, END] = ['<!-- compile: begin -->', '<!-- compile: end -->']
+
+function markdown(rows: readonly Row[], points: readonly Point[]): string {
+  const targets = rows.map(({ input, must, aim, result }) => `| ${input} | ${must} | ${aim} | ${result} |`)
+  const sizes = points.map(({ input, rules, cost, stats }) => `| ${input} | ${rules} | ${cost.cpu.toFixed(1)} | ${stats.automata} | ${stats.states} | ${stats.cells} | ${stats.objects} | ${stats.bytes / 1024} |`)
+  return [
+    '| input | must | aim | measured |\n|---|---|---|---|',
+    ...targets,
+    '\n| rules | count | text to bytes, CPU ms | automata | states | cells | objects | KiB |\n|---|--:|--:|--:|--:|--:|--:|--:|',
+    ...sizes,
+  ].join('\n')
+}
+
+function main(): void {
+  const { values } = parseArgs({ options: { write: { type: 'boolean', default: false }, peak: { type: 'string' } } })
+  if (values.peak !== undefined) return printPeak(values.peak)
+  const rows = [...fromText(15), ...wholeCorpus(5), sameRules(), verification(30), memory()]
+  const points = [...growth('paths', paths), ...growth('mixed', mixed)]
+  const text = markdown(rows, points)
+  console.log(text)
+  if (!values.write) return
+  const file = join(ROOT, 'bench/RESULTS.md')
+  const [before, rest = ''] = readFileSync(file, 'utf8').split(BEGIN)
+  writeFileSync(file, `${before}${BEGIN}\n\n${text}\n\n${END}${rest.split(END)[1] ?? '\n'}`)
+  const series = ['paths', 'mixed'].map(name => ({ name: `${name} (bench/inputs.ts)`, points: points.filter(({ input }) => input === name).map(({ rules, cost }) => [rules, cost.cpu] as const) }))
+  writeFileSync(join(ROOT, 'docs/picture/compile.svg'), plot(series, 'From text to bytes: CPU milliseconds by number of rules'))
+}
+
+main()

@@ -37,45 +37,45 @@ static long merlon_run_chunk(__u32 unused, void *context)
 	struct merlon_run *run = context;
 	const struct merlon_table *head = run->head;
 	const __u8 *text = run->text;
-	const struct merlon_cell *page = 0;
+	const __u32 *page = 0;
 	__u32 page_index = ~0U, cells_page = head->cells_page;
 	__u32 state = run->state, at = run->at, end = run->end;
 	long done = 0;
 	int i;
 
 	for (i = 0; i < MERLON_RUN_CHUNK; i++) {
-		const struct merlon_cell *cell;
-		__u32 index;
+		__u32 class, index, cell;
 
 		if (at >= end) {
 			done = 1;
 			break;
 		}
-		index = state + 1 + head->class_of[text[at & (MERLON_PATH_MAX - 1)]];
+		class = head->class_of[text[at & (MERLON_PATH_MAX - 1)]];
+		index = state + 1 + class;
 		at++;
-		if (!page || index / MERLON_CELLS_PER_PAGE != page_index) {
-			page_index = index / MERLON_CELLS_PER_PAGE;
+		if (!page || index / MERLON_WORDS_PER_PAGE != page_index) {
+			page_index = index / MERLON_WORDS_PER_PAGE;
 			page = merlon_page(run->table, cells_page + page_index);
 			if (!page)
 				goto bad;
 		}
-		cell = &page[index % MERLON_CELLS_PER_PAGE];
-		if (cell->check == state) {
-			state = cell->next;
+		cell = page[index % MERLON_WORDS_PER_PAGE];
+		if (cell >> MERLON_CELL_CLASS_SHIFT == class) { /* no other state has an edge of this class there */
+			state = cell & MERLON_CELL_TARGET;
 			continue;
 		}
-		if (state / MERLON_CELLS_PER_PAGE != page_index) {
-			page_index = state / MERLON_CELLS_PER_PAGE;
+		if (state / MERLON_WORDS_PER_PAGE != page_index) {
+			page_index = state / MERLON_WORDS_PER_PAGE;
 			page = merlon_page(run->table, cells_page + page_index);
 			if (!page)
 				goto bad;
 		}
-		cell = &page[state % MERLON_CELLS_PER_PAGE];
-		if (cell->check & MERLON_INFO_ABSORBING) {
+		cell = page[state % MERLON_WORDS_PER_PAGE];
+		if (cell >= MERLON_CELL_ABSORBING) {
 			done = 1;
 			break;
 		}
-		state = cell->next;
+		state = cell & MERLON_CELL_FALLBACK;
 		if (!state) { /* dead: no rule of this automaton can match any more */
 			done = 1;
 			break;
@@ -103,6 +103,16 @@ static __always_inline __u32 merlon_start(const struct merlon_table *head, __u32
 	}
 }
 
+static __always_inline int merlon_cell(void *table, const struct merlon_table *head, __u32 index, __u32 *cell)
+{
+	const __u32 *page = merlon_page(table, head->cells_page + index / MERLON_WORDS_PER_PAGE);
+
+	if (!page)
+		return -1;
+	*cell = page[index % MERLON_WORDS_PER_PAGE];
+	return 0;
+}
+
 /*
  * Object and subject class of text[at..end) in one automaton. Returns 0, or -1 when the table led out of itself.
  * `text` is a buffer of MERLON_TEXT_SIZE bytes, `head` page 0 of `table`.
@@ -113,21 +123,20 @@ static __always_inline int merlon_classify(void *table, const struct merlon_tabl
 	struct merlon_run run = {
 		.table = table, .head = head, .text = text, .at = at, .end = end, .state = merlon_start(head, automaton),
 	};
-	const struct merlon_cell *cells;
 	const struct merlon_accept *accepts;
-	__u32 accept;
+	__u32 cell = 0, accept = 0;
 
 	merlon_loop(MERLON_PATH_MAX / MERLON_RUN_CHUNK + 1, merlon_run_chunk, &run);
 	if (run.bad)
 		return -1;
-	cells = merlon_page(table, head->cells_page + run.state / MERLON_CELLS_PER_PAGE);
-	if (!cells)
+	if (merlon_cell(table, head, run.state, &cell))
 		return -1;
-	accept = cells[run.state % MERLON_CELLS_PER_PAGE].check & MERLON_INFO_ACCEPT;
-	accepts = merlon_page(table, head->accepts_page + accept / MERLON_CELLS_PER_PAGE);
+	if (cell >= MERLON_CELL_ACCEPTING && merlon_cell(table, head, run.state + 1, &accept))
+		return -1;
+	accepts = merlon_page(table, head->accepts_page + accept / MERLON_ACCEPTS_PER_PAGE);
 	if (!accepts)
 		return -1;
-	*out = accepts[accept % MERLON_CELLS_PER_PAGE];
+	*out = accepts[accept % MERLON_ACCEPTS_PER_PAGE];
 	return 0;
 }
 

@@ -8,9 +8,9 @@
 #endif
 
 #define MERLON_TABLE_MAGIC 0x4e4c524dU /* "MRLN" */
-#define MERLON_TABLE_VERSION 1
+#define MERLON_TABLE_VERSION 2
 #define MERLON_PAGE 4096
-#define MERLON_CELLS_PER_PAGE 512
+#define MERLON_ACCEPTS_PER_PAGE 512
 #define MERLON_WORDS_PER_PAGE 1024
 #define MERLON_AUTOMATA 4
 #define MERLON_PLANES 6 /* enum merlon_op * 2 + owner */
@@ -23,20 +23,19 @@
 /* Decision word, by subject: bit 31 set, the rest is the index of a row of `subjects` direct words. */
 #define MERLON_DECISION_BY_SUBJECT (1U << 31)
 
-/* Second word of a state's info cell. */
-#define MERLON_INFO_ABSORBING (1U << 31)
-#define MERLON_INFO_MARK (1U << 30) /* always set: no state id has it, so an info cell is never taken for an edge */
-#define MERLON_INFO_ACCEPT 0x00ffffffU
+/* Cell of an edge: its class, from 1, above its target. */
+#define MERLON_CELL_CLASS_SHIFT 24
+#define MERLON_CELL_TARGET 0x00ffffffU
+/* Cell of a state: class 0, one of three kinds, the default target. Accepting and absorbing ones have their accept in the next cell. */
+#define MERLON_CELL_STATE 0x00400000U
+#define MERLON_CELL_ACCEPTING 0x00800000U
+#define MERLON_CELL_ABSORBING 0x00c00000U
+#define MERLON_CELL_FALLBACK 0x003fffffU
 
 #define MERLON_TABLE_FILE_SUBJECTS 1U /* flags: some file decision depends on the subject */
 #define MERLON_TABLE_EXEC_SUBJECTS 2U
 #define MERLON_TABLE_FILE_RULES 4U /* some file decision is not plain allow: otherwise opens need no path */
 #define MERLON_TABLE_EXEC_RULES 8U
-
-struct merlon_cell {
-	__u32 next;  /* edge: target state. info: default target */
-	__u32 check; /* edge: source state. info: MARK | accept index | ABSORBING? */
-};
 
 struct merlon_accept {
 	__u32 object;
@@ -57,7 +56,7 @@ struct merlon_table {
 	__u32 version;
 	__u32 pages;          /* of the whole table */
 	__u32 flags;          /* MERLON_TABLE_*_SUBJECTS */
-	__u32 classes;        /* 1..256 */
+	__u32 classes;        /* 1..255 */
 	__u32 cells_page;     /* first page */
 	__u32 cells;          /* count */
 	__u32 start;          /* state; of automaton 0 */
@@ -75,7 +74,7 @@ struct merlon_table {
 	__u8 hash[32];        /* SHA-256 of the table with hash and stamp zero; offset 128 */
 	struct merlon_stamp stamp; /* offset 160 */
 	__u8 pad[64];
-	__u8 class_of[256];   /* byte -> class; offset 256 */
+	__u8 class_of[256];   /* byte -> class, from 1; offset 256 */
 };
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the operator needs of policy/: the pure functions, as one value that tests replace.
+import { createHash } from 'node:crypto'
 import { compile } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
 import { readManifests, readObject } from '../policy/read.ts'
@@ -88,4 +89,6 @@ export interface PolicyLibrary {
   readonly compile: (plan: Plan) => Compiled
 }
 
-export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, readObject, selects, makePlan, compile }
+const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
+
+export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, readObject, selects, makePlan, compile: (plan) => compile(plan, { sha256 }) }

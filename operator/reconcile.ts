@@ -32,8 +32,8 @@ export interface ReconcilerOptions {
   readonly logger: Logger
   /** The desired state of these nodes may have changed. */
   readonly onNodes: (nodes: ReadonlySet<string>) => void
-  /** Something that a status shows may have changed. */
-  readonly onSettled?: () => void
+  /** Nothing is left to decide, `ms` after the first change: something that a status shows may have changed. */
+  readonly onSettled?: (ms: number) => void
   readonly onFinding?: (finding: Finding) => void
   readonly compileElsewhere?: NonNullable<DeciderOptions['compileElsewhere']>
 }
@@ -222,6 +222,7 @@ export class Reconciler {
 
   async #run(): Promise<void> {
     const { clock, onNodes, onSettled } = this.#options
+    const start = clock.monotonic()
     // Off the caller's stack: several changes of one turn are decided once.
     await nextTurn()
     while (this.#busy.size > 0) {
@@ -237,7 +238,7 @@ export class Reconciler {
     }
     if (this.#isStale) this.decider.retain(this.#keys())
     this.#isStale = false
-    onSettled?.()
+    onSettled?.(clock.monotonic() - start)
   }
 
   /** False when the time was up before all was decided. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a table says of its object classes, held against the clauses of a plan: everything that does not depend on the path.
-import { DECISION, HEADER, INFO, PAGE, PLANES } from './table.ts'
+import { acceptAt, nextState } from './cells.ts'
+import { DECISION, HEADER, PAGE, PLANES } from './table.ts'
 import { OPERATIONS, VERDICTS, type Clause, type Plan, type PathSection } from './types.ts'
 
 /** `wrong`: no path can make it right. `needs`: clauses, 0-based, that have to match every path of the object. */
@@ -44,8 +45,7 @@ export class Claims {
   }
 
   step(state: number, byte: number): number {
-    const cell = this.cells + (state + 1 + this.classOf[byte]!) * 2
-    return state !== 0 && this.words[cell + 1] === state ? this.words[cell]! : this.words[this.cells + state * 2]!
+    return nextState(this.words, this.cells, state, this.classOf[byte]!)
   }
 
   objectAt(state: number): number {
@@ -57,7 +57,7 @@ export class Claims {
   }
 
   private acceptAt(state: number): number {
-    return this.words[this.cells + state * 2 + 1]! & INFO.accept
+    return acceptAt(this.words, this.cells, state)
   }
 
   private indexWord(plane: number, object: number): number {

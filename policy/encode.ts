@@ -28,18 +28,15 @@ export interface Encoded {
 /** The table, or the number of pages that it would have where that is too many. */
 export function encode(parts: TableParts, hash: (bytes: Uint8Array) => Uint8Array = sha256): Encoded | { readonly pages: number } {
   const rows = placeRows(parts.vectors, parts.subjects)
-  const acceptsPage = 1 + pagesFor(parts.comb.cells, PAIRS_PER_PAGE)
+  const acceptsPage = 1 + pagesFor(parts.comb.cells, WORDS_PER_PAGE)
   const decisionsPage = acceptsPage + pagesFor(parts.accepts.length, PAIRS_PER_PAGE)
   const pages = decisionsPage + pagesFor(rows.words, WORDS_PER_PAGE)
   if (pages > MAX_PAGES) return { pages }
   const table = new Uint8Array(pages * PAGE)
   const view = new DataView(table.buffer)
   writeHeader(view, parts, { pages, acceptsPage, decisionsPage, decisions: rows.words })
-  table.set(parts.alphabet.classOf, HEADER.classOf)
-  for (let i = 0; i < parts.comb.cells * 2; i++) {
-    const word = parts.comb.words[i]!
-    if (word !== 0) view.setInt32(PAGE + i * 4, word, true)
-  }
+  table.set(parts.alphabet.classOf.map(c => c + 1), HEADER.classOf)
+  writeCells(table, parts.comb)
   for (const [i, { object, subject }] of parts.accepts.entries()) {
     view.setUint32(acceptsPage * PAGE + i * 8, object, true)
     view.setUint32(acceptsPage * PAGE + i * 8 + 4, subject, true)
@@ -52,6 +49,13 @@ export function encode(parts: TableParts, hash: (bytes: Uint8Array) => Uint8Arra
 
 export function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
+}
+
+const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
+
+function writeCells(table: Uint8Array, { words, cells }: Comb): void {
+  if (LITTLE_ENDIAN) new Int32Array(table.buffer, PAGE, cells).set(words)
+  else for (const [i, word] of words.entries()) new DataView(table.buffer).setInt32(PAGE + i * 4, word, true)
 }
 
 interface Rows {

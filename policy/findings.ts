@@ -55,6 +55,7 @@ export const FINDINGS = {
   MERLON_POLICY_UNSUPPORTED_DEVICE: unsupported('device rules are'),
   MERLON_POLICY_UNSUPPORTED_PTS: unsupported('pts is'),
   MERLON_POLICY_UNSUPPORTED_ARGUMENTS: unsupported('allowedArgs is'),
+  MERLON_POLICY_NOT_ENFORCED: warning('{what} compiled, and not enforced by agents of this version', 'an operator refuses this policy until then'),
   MERLON_POLICY_PATH_NORMALISED: warning('the path is taken as {path}', 'write it that way: the kernel knows no other form'),
   MERLON_POLICY_PATTERN_NEVER_MATCHES: warning('no path matches this pattern: {problem}', '{suggestion}'),
   MERLON_POLICY_EMPTY_RULE: warning('the rule names nothing and matches nothing', 'give it a path or an execname'),
@@ -67,7 +68,8 @@ export const FINDINGS = {
     'this Allow rule puts the {section} section of what the policy selects into allow-list mode',
     'what no rule allows gets the default posture there; make sure that is meant',
   ),
-  MERLON_POLICY_SHADOWED_RULE: warning('this rule never decides: a {action} rule at {place} names the same', 'delete one of them'),
+  MERLON_POLICY_SHADOWED_RULE: warning('this rule never decides: the {action} rule {place} goes before it', 'delete one of them, or change what they name'),
+  MERLON_POLICY_RULE_NEVER_MATCHES: warning('nothing that can exist matches this rule: {problem}', '{suggestion}'),
   MERLON_POLICY_SAME_NAME: warning('a policy named {name} is at {place} already; in a cluster this one replaces it', 'rename one of them'),
 } as const satisfies Record<string, Template>
 

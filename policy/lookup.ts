@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The matcher in TypeScript: what bpf/match.h does, on the same bytes. Takes verified tables only (verify.ts).
-import { DECISION, HEADER, INFO, PAGE } from './table.ts'
+import { acceptAt, nextState } from './cells.ts'
+import { DECISION, HEADER, PAGE } from './table.ts'
 import { OPERATIONS, VERDICTS, type Answer, type Question } from './types.ts'
 
 export interface Table {
@@ -56,16 +57,12 @@ class OpenTable implements Table {
   }
 
   private next(state: number, byte: number): number {
-    const { words, classOf, cells } = this
-    // An empty cell's owner looks like state 0, which is dead: the only state that must not take a step.
-    if (state === 0) return 0
-    const cell = cells + (state + 1 + classOf[byte]!) * 2
-    return words[cell + 1] === state ? words[cell]! : words[cells + state * 2]!
+    return nextState(this.words, this.cells, state, this.classOf[byte]!)
   }
 
   private acceptOf(state: number): { readonly object: number; readonly subject: number } {
     const { words } = this
-    const accept = words[this.cells + state * 2 + 1]! & INFO.accept
+    const accept = acceptAt(words, this.cells, state)
     return { object: words[this.accepts + accept * 2]!, subject: words[this.accepts + accept * 2 + 1]! }
   }
 

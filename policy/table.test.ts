@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { DECISION, FLAGS, HEADER, INFO, MAGIC, MAX_AUTOMATA, PAGE, PAIRS_PER_PAGE, PLANES, VERSION, WORDS_PER_PAGE } from './table.ts'
+import { CELL, DECISION, FLAGS, HEADER, MAGIC, MAX_AUTOMATA, PAGE, PAIRS_PER_PAGE, PLANES, VERSION, WORDS_PER_PAGE } from './table.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -62,7 +62,7 @@ test('constants have the values of table.h', () => {
     ['MERLON_TABLE_MAGIC', MAGIC],
     ['MERLON_TABLE_VERSION', VERSION],
     ['MERLON_PAGE', PAGE],
-    ['MERLON_CELLS_PER_PAGE', PAIRS_PER_PAGE],
+    ['MERLON_ACCEPTS_PER_PAGE', PAIRS_PER_PAGE],
     ['MERLON_WORDS_PER_PAGE', WORDS_PER_PAGE],
     ['MERLON_AUTOMATA', MAX_AUTOMATA],
     ['MERLON_PLANES', PLANES],
@@ -71,16 +71,18 @@ test('constants have the values of table.h', () => {
     ['MERLON_DECISION_VERDICT', DECISION.verdictMask],
     ['MERLON_DECISION_DEFAULT', DECISION.default],
     ['MERLON_DECISION_BY_SUBJECT', DECISION.bySubject],
-    ['MERLON_INFO_ABSORBING', INFO.absorbing],
-    ['MERLON_INFO_MARK', INFO.mark],
-    ['MERLON_INFO_ACCEPT', INFO.accept],
+    ['MERLON_CELL_CLASS_SHIFT', CELL.classShift],
+    ['MERLON_CELL_TARGET', CELL.target],
+    ['MERLON_CELL_STATE', CELL.state],
+    ['MERLON_CELL_ACCEPTING', CELL.accepting],
+    ['MERLON_CELL_ABSORBING', CELL.absorbing],
+    ['MERLON_CELL_FALLBACK', CELL.fallback],
     ['MERLON_TABLE_FILE_SUBJECTS', FLAGS.fileSubjects],
     ['MERLON_TABLE_EXEC_SUBJECTS', FLAGS.execSubjects],
     ['MERLON_TABLE_FILE_RULES', FLAGS.fileRules],
     ['MERLON_TABLE_EXEC_RULES', FLAGS.execRules],
     ['sizeof(struct merlon_table)', HEADER.end],
     ['sizeof(struct merlon_stamp)', HEADER.padding - HEADER.stamp],
-    ['sizeof(struct merlon_cell)', PAGE / PAIRS_PER_PAGE],
     ['sizeof(struct merlon_accept)', PAGE / PAIRS_PER_PAGE],
   ]
   assert.deepEqual(valuesInC(pairs.map(([expression]) => expression)), pairs.map(([, value]) => value))

@@ -2,16 +2,18 @@
 // The table's format in numbers. Mirrors docs/table.md, which explains it, and bpf/table.h; table.test.ts compares the three.
 
 export const MAGIC = 0x4e4c524d
-export const VERSION = 1
+export const VERSION = 2
 export const PAGE = 4096
 export const WORDS_PER_PAGE = PAGE / 4
-/** Cells, and accepts, are two words each. */
+/** Accepts are two words each. */
 export const PAIRS_PER_PAGE = PAGE / 8
 export const MIN_PAGES = 2
 export const MAX_PAGES = 4096
 export const PLANES = 6
 export const MAX_AUTOMATA = 4
-export const MAX_CLASSES = 256
+/** A class has to fit into the upper byte of a cell, where 0 stands for none. */
+export const MAX_CLASSES = 255
+export const MAX_CELLS = 1 << 22
 export const MAX_INDEX = 1 << 24
 
 /** Byte offsets in page 0. */
@@ -59,8 +61,11 @@ export const DECISION = {
   bySubject: 0x80000000,
 } as const
 
-/** Bits of an info cell's second word. */
-export const INFO = { absorbing: 0x80000000, mark: 0x40000000, accept: 0x00ffffff } as const
+/**
+ * Bits of a cell. An edge has its class in the upper byte. A state has 0 there and one of three kinds below it: `state` alone, `accepting` with an
+ * accept in the next cell, or `absorbing`, which has one too.
+ */
+export const CELL = { classShift: 24, target: 0x00ffffff, kindShift: 22, state: 0x00400000, accepting: 0x00800000, absorbing: 0x00c00000, fallback: 0x003fffff } as const
 
 export function pagesFor(items: number, perPage: number): number {
   return Math.ceil(items / perPage)

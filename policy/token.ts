@@ -25,10 +25,12 @@ const CLOSE_MAP = 0x7d
 const NEVER_FIRST = asciiSet('\n #,[]{}&*!|>\'"%@`?:<=')
 /** What may end a plain scalar. */
 const ENDS = asciiSet('\n:#')
-/** A plain scalar that begins otherwise is a string, and so are long words: YAML 1.1's numbers, truths and nulls. */
+/** A plain scalar that neither begins like a number nor is one of YAML 1.1's words is a string. */
 const MAYBE_NUMBER = asciiSet('0123456789+-.~')
 const MAYBE_WORD = asciiSet('nNyYtTfFoO')
-const LONGEST_WORD = 'false'.length
+const WORD = /^(?:y|yes|n|no|true|false|on|off|null)$/i
+/** What these words stand for, once it was asked for: there are not many ways to write them. */
+const WORDS = new Map<string, Scalar>()
 /** The parser's own limit is 1,024; nearly as long keys are left to it. */
 export const LONGEST_KEY = 1000
 /** Deeper than any policy, and far from the end of the stack. */
@@ -126,19 +128,23 @@ export class Tokens {
   private plainValue(start: number, end: number): Scalar {
     const source = this.text.slice(start, end)
     const first = source.charCodeAt(0)
-    if (MAYBE_NUMBER[first] !== 1 && (MAYBE_WORD[first] !== 1 || source.length > LONGEST_WORD)) return source
+    if (MAYBE_WORD[first] === 1) return WORD.test(source) ? this.resolvedBy(source, WORDS) : source
+    if (MAYBE_NUMBER[first] !== 1) return source
     // At the beginning of a line they would be something else.
     if (source.startsWith('---') || source.startsWith('...')) throw new Beyond()
     return this.resolvedValue(source)
   }
 
   private resolvedValue(source: string): Scalar {
-    if (DECIMAL.test(source)) return Number(source)
-    const known = this.resolved.get(source)
-    if (known !== undefined) return known
-    const value = this.resolved.size < MOST_RESOLVED ? this.resolve(source) : undefined
+    return DECIMAL.test(source) ? Number(source) : this.resolvedBy(source, this.resolved)
+  }
+
+  private resolvedBy(source: string, known: Map<string, Scalar>): Scalar {
+    const before = known.get(source)
+    if (before !== undefined) return before
+    const value = known.size < MOST_RESOLVED ? this.resolve(source) : undefined
     if (value === undefined) throw new Beyond()
-    this.resolved.set(source, value)
+    known.set(source, value)
     return value
   }
 

@@ -7,7 +7,7 @@ import { mutateTable, rehash } from '../test/support/corrupt.ts'
 import { arbitraryCase, planOf } from '../test/support/generate.ts'
 import { compile } from './compile.ts'
 import { openTable } from './lookup.ts'
-import { HEADER, INFO, PAGE, PLANES } from './table.ts'
+import { CELL, HEADER, PAGE, PLANES, VERSION } from './table.ts'
 import type { Match, Plan } from './types.ts'
 import { verifyTable } from './verify.ts'
 
@@ -56,13 +56,16 @@ const DECISIONS = read(HEADER.decisionsPage) * PAGE
 const INDEX = PLANES * read(HEADER.objects)
 
 /** The first cell for which `holds`. */
-function cellWhere(holds: (next: number, check: number, cell: number) => boolean): number {
-  for (let cell = 1; cell < read(HEADER.cells); cell++) if (holds(read(CELLS + cell * 8), read(CELLS + cell * 8 + 4), cell)) return cell
+function cellWhere(holds: (word: number, cell: number) => boolean): number {
+  for (let cell = 1; cell < read(HEADER.cells); cell++) if (holds(read(CELLS + cell * 4), cell)) return cell
   throw new Error('No such cell')
 }
 
-const STATE = cellWhere((_, check) => (check & INFO.mark) !== 0)
-const EDGE = cellWhere((_, check) => check !== 0 && (check & INFO.mark) === 0)
+const isState = (word: number): boolean => word >= CELL.state && word < 1 << CELL.classShift
+const STATE = cellWhere(isState)
+const ACCEPTING = cellWhere(word => isState(word) && word >= CELL.accepting && word < CELL.absorbing)
+const EDGE = cellWhere(word => word >= 1 << CELL.classShift)
+const EMPTY = cellWhere((word, cell) => word === 0 && !isState(read(CELLS + cell * 4 - 4)))
 
 test('verifyTable() accepts what compile() makes', () => {
   assert.deepEqual(verifyTable(TABLE), { ok: true })
@@ -95,11 +98,11 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['zeros', () => new Uint8Array(PAGE * 4), /^Magic is 0x0/],
   ['a page less', () => TABLE.slice(0, -PAGE), /^Header says \d+ pages/],
   ['a page more', () => rehash(new Uint8Array([...TABLE, ...new Uint8Array(PAGE)])), /^Header says/],
-  ['another version', () => withWords([HEADER.version, 2]), /^Version is 2/],
+  ['another version', () => withWords([HEADER.version, VERSION + 1]), /^Version is 3/],
   ['an unknown flag', () => withWords([HEADER.flags, 16]), /flags is 16/],
   ['flags that are not so', () => withWords([HEADER.flags, read(HEADER.flags) ^ 2]), /^Flags are/],
   ['no classes', () => withWords([HEADER.classes, 0]), /classes is 0/],
-  ['too many classes', () => withWords([HEADER.classes, 257]), /classes is 257/],
+  ['too many classes', () => withWords([HEADER.classes, 256]), /classes is 256/],
   ['no cells', () => withWords([HEADER.cells, 0]), /cells is 0/],
   ['too many cells', () => withWords([HEADER.cells, 0xffffffff]), /cells is 4294967295/],
   ['too many objects', () => withWords([HEADER.objects, 0x40000000]), /objects is/],
@@ -123,13 +126,18 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['too many automata', () => withWords([HEADER.automata, 5]), /automata is 5/],
   ['a start of an automaton that is not there', () => withWords([HEADER.automata, 2], [HEADER.starts + 4, STATE]), /in the starts of further automata/],
   ['a further start that is no state', () => withWords([HEADER.automata, 4], [HEADER.starts + 8, EDGE]), /^Start \d+ of automaton 3 is no state/],
-  ['a default that is no state', () => withWords([CELLS + STATE * 8, EDGE]), /leads to \d+, which is no state/],
-  ['an edge outside', () => withWords([CELLS + EDGE * 8, 0x80000000]), /leads to 2147483648/],
-  ['an accept that is not there', () => withWords([CELLS + STATE * 8 + 4, INFO.mark | 0xffffff]), /has accept 16777215/],
-  ['an unknown bit in a state', () => withWords([CELLS + STATE * 8 + 4, INFO.mark | (1 << 28)]), /has unknown bits/],
-  ['an edge of no state', () => withWords([CELLS + EDGE * 8 + 4, EDGE]), /is an edge of/],
-  ['a dead state that lives', () => withWords([CELLS + 4, INFO.mark]), /^State 0 is absorbing and says otherwise/],
-  ['a dead state with an accept', () => withWords([CELLS + 4, INFO.mark + INFO.absorbing + 1]), /^Cell 0 is not the dead state/],
+  ['class 0', () => withWords([HEADER.classOf + 4, 0]), /^Byte 4 has class 0/],
+  ['a default that is no state', () => withWords([CELLS + STATE * 4, CELL.state + EDGE]), /leads to \d+, which is no state/],
+  ['a default outside', () => withWords([CELLS + STATE * 4, CELL.state + CELL.fallback]), /leads to 4194303/],
+  ['an edge outside', () => withWords([CELLS + EDGE * 4, read(CELLS + EDGE * 4) | CELL.target]), /leads to 16777215/],
+  ['an edge to no state', () => withWords([CELLS + EDGE * 4, (read(CELLS + EDGE * 4) & ~CELL.target) | EDGE]), /leads to \d+, which is no state/],
+  ['an accept that is not there', () => withWords([CELLS + ACCEPTING * 4 + 4, CELL.fallback]), /has accept 4194303/],
+  ['a state where an accept should be', () => withWords([CELLS + ACCEPTING * 4 + 4, CELL.state]), /has accept|belongs to nobody|edges outside/],
+  ['an accept of nobody', () => withWords([CELLS + EMPTY * 4, 1]), /belongs to nobody and is not zero/],
+  ['an edge of no state', () => withWords([CELLS + EMPTY * 4, 1 << CELL.classShift]), /is an edge of/],
+  ['an edge of a class that is not there', () => withWords([CELLS + EDGE * 4, 0xff000000]), /is an edge of/],
+  ['a dead state that lives', () => withWords([CELLS, CELL.accepting]), /^State 0 is absorbing and says otherwise/],
+  ['a dead state with an accept', () => withWords([CELLS + 4, 1]), /^Cell 0 is not the dead state/],
   ['accept 0 with an object', () => withWords([ACCEPTS, 1]), /^Accept 0 is not/],
   ['an object that is not there', () => withWords([ACCEPTS + 8, read(HEADER.objects)]), /^Accept 1 is object/],
   ['a subject that is not there', () => withWords([ACCEPTS + 12, read(HEADER.subjects)]), /^Accept 1 is object/],
@@ -152,7 +160,7 @@ test('verifyTable() refuses a stamped table', () => {
 })
 
 test('verifyTable() refuses a state whose edges would lie outside the cells', () => {
-  const last = cellWhere((_, check, cell) => (check & INFO.mark) !== 0 && cell + read(HEADER.classes) + 1 >= read(HEADER.cells))
+  const last = cellWhere((word, cell) => isState(word) && cell + 2 + read(HEADER.classes) >= read(HEADER.cells))
   assert.match(problemOf(withWords([HEADER.cells, last + read(HEADER.classes)])), /edges outside the cells|is not zero|no state/)
 })
 

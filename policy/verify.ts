@@ -2,7 +2,8 @@
 // Complete verification of a table (docs/table.md, "Verification"): after it a reader needs no check but its page mask.
 // Linear in the table's size, and nothing that it reads is trusted before it is checked.
 import { sha256 } from '@noble/hashes/sha2.js'
-import { DECISION, FLAGS, HASH_BYTES, HEADER, INFO, MAGIC, MAX_AUTOMATA, MAX_CLASSES, MAX_INDEX, MAX_PAGES, MIN_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, STAMP_BYTES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
+import { DECISION, FLAGS, HASH_BYTES, HEADER, MAGIC, MAX_AUTOMATA, MAX_CELLS, MAX_CLASSES, MAX_INDEX, MAX_PAGES, MIN_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, STAMP_BYTES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
+import { cellsProblem, isState } from './verify-cells.ts'
 
 export type Verification = { readonly ok: true } | { readonly ok: false; readonly problem: string }
 
@@ -76,8 +77,8 @@ class Checker {
     const limits: readonly (readonly [name: keyof typeof HEADER, low: number, high: number])[] = [
       ['flags', 0, FLAGS.all],
       ['classes', 1, MAX_CLASSES],
-      ['cells', 1, MAX_INDEX],
-      ['accepts', 1, MAX_INDEX],
+      ['cells', 1, MAX_CELLS],
+      ['accepts', 1, MAX_CELLS],
       ['objects', 1, MAX_INDEX],
       ['subjects', 1, MAX_INDEX],
       ['clauses', 0, MAX_INDEX - 1],
@@ -92,7 +93,7 @@ class Checker {
   }
 
   private layout(): Problem {
-    const acceptsPage = 1 + pagesFor(this.header(HEADER.cells), PAIRS_PER_PAGE)
+    const acceptsPage = 1 + pagesFor(this.header(HEADER.cells), WORDS_PER_PAGE)
     const decisionsPage = acceptsPage + pagesFor(this.header(HEADER.accepts), PAIRS_PER_PAGE)
     const end = decisionsPage + pagesFor(this.header(HEADER.decisions), WORDS_PER_PAGE)
     if (this.header(HEADER.cellsPage) !== 1) return `Cells begin at page ${this.header(HEADER.cellsPage)}, not 1`
@@ -113,7 +114,7 @@ class Checker {
       ['stamp', HEADER.stamp / 4, HEADER.padding / 4],
       ['padding after the stamp', HEADER.padding / 4, HEADER.classOf / 4],
       ['rest of page 0', HEADER.end / 4, page],
-      ['rest of the cells', page + this.header(HEADER.cells) * 2, this.header(HEADER.acceptsPage) * page],
+      ['rest of the cells', page + this.header(HEADER.cells), this.header(HEADER.acceptsPage) * page],
       ['rest of the accepts', this.header(HEADER.acceptsPage) * page + this.header(HEADER.accepts) * 2, this.header(HEADER.decisionsPage) * page],
       ['rest of the decisions', this.header(HEADER.decisionsPage) * page + this.header(HEADER.decisions), words.length],
     ]
@@ -135,56 +136,18 @@ class Checker {
     const count = this.header(HEADER.classes)
     for (let byte = 0; byte < 256; byte++) {
       const c = this.bytes[HEADER.classOf + byte]!
-      if (c >= count) return `Byte ${byte} has class ${c}, and there are ${count}`
+      if (c < 1 || c > count) return `Byte ${byte} has class ${c}, which is not 1 to ${count}`
     }
     return undefined
   }
 
-  /**
-   * Stricter than reachability and linear: every cell is an info cell, an edge of one, or empty, and every target is an info cell. Then whatever
-   * state a reader gets to is a state.
-   */
   private cells(): Problem {
-    const { words } = this
-    const cells = this.header(HEADER.cells)
-    const classes = this.header(HEADER.classes)
-    const accepts = this.header(HEADER.accepts)
-    const isState = (cell: number): boolean => cell < cells && (words[WORDS_PER_PAGE + cell * 2 + 1]! & INFO.mark) !== 0
-    const hasEdges = new Uint8Array(cells)
-    for (let cell = 0; cell < cells; cell++) {
-      const next = words[WORDS_PER_PAGE + cell * 2]!
-      const check = words[WORDS_PER_PAGE + cell * 2 + 1]!
-      if (check === 0) {
-        if (next !== 0) return `Cell ${cell} belongs to nobody and is not zero`
-        continue
-      }
-      if (!isState(next)) return `Cell ${cell} leads to ${next}, which is no state`
-      if ((check & INFO.mark) !== 0) {
-        if ((check & ~(INFO.absorbing | INFO.mark | INFO.accept)) !== 0) return `State ${cell} has unknown bits`
-        if ((check & INFO.accept) >= accepts) return `State ${cell} has accept ${check & INFO.accept}, and there are ${accepts}`
-        if (cell + classes >= cells) return `State ${cell} has edges outside the cells`
-      } else {
-        if (check >= cell || cell - check > classes || !isState(check)) return `Cell ${cell} is an edge of ${check}, which cannot be`
-        hasEdges[check] = 1
-      }
-    }
-    return this.states(hasEdges)
-  }
-
-  private states(hasEdges: Uint8Array): Problem {
-    const { words } = this
-    const cells = hasEdges.length
-    for (let cell = 0; cell < cells; cell++) {
-      const check = words[WORDS_PER_PAGE + cell * 2 + 1]!
-      if ((check & INFO.mark) === 0) continue
-      const absorbing = words[WORDS_PER_PAGE + cell * 2] === cell && hasEdges[cell] === 0
-      if (absorbing !== check >= INFO.absorbing) return `State ${cell} is ${absorbing ? '' : 'not '}absorbing and says otherwise`
-    }
-    const dead = INFO.absorbing + INFO.mark
-    if (words[WORDS_PER_PAGE] !== 0 || words[WORDS_PER_PAGE + 1] !== dead) return 'Cell 0 is not the dead state'
+    const cells = this.words.subarray(WORDS_PER_PAGE, WORDS_PER_PAGE + this.header(HEADER.cells))
+    const problem = cellsProblem(cells, this.header(HEADER.classes), this.header(HEADER.accepts))
+    if (problem !== undefined) return problem
     for (let i = 0; i < this.header(HEADER.automata); i++) {
       const start = this.header(i === 0 ? HEADER.start : HEADER.starts + (i - 1) * 4)
-      if (start >= cells || (words[WORDS_PER_PAGE + start * 2 + 1]! & INFO.mark) === 0) return `Start ${start} of automaton ${i} is no state`
+      if (!isState(cells, start)) return `Start ${start} of automaton ${i} is no state`
     }
     return undefined
   }

@@ -18,8 +18,8 @@ export const MATCHER: readonly Mutant[] = [
     name: 'match-h-stale-page',
     bug: 'the matcher in C reads the default from the page of the edge',
     file: 'bpf/match.h',
-    find: 'page = merlon_page(run->table, cells_page + page_index);\n			if (!page)\n				goto bad;\n		}\n		cell = &page[state %',
-    replace: 'if (!page)\n				goto bad;\n		}\n		cell = &page[state %',
+    find: 'page = merlon_page(run->table, cells_page + page_index);\n			if (!page)\n				goto bad;\n		}\n		cell = page[state %',
+    replace: 'if (!page)\n				goto bad;\n		}\n		cell = page[state %',
     tests: C,
   },
   {
@@ -81,9 +81,9 @@ export const MATCHER: readonly Mutant[] = [
   {
     name: 'verifier-trusts-targets',
     bug: 'the verifier lets an edge lead to what is no state',
-    file: 'policy/verify.ts',
-    find: 'if (!isState(next)) return',
-    replace: 'if (next >= cells) return',
+    file: 'policy/verify-cells.ts',
+    find: 'if (!isState(cells, word & CELL.target)) return',
+    replace: 'if ((word & CELL.target) >= cells.length) return',
     tests: ['policy/verify.test.ts', ...C],
   },
   {
