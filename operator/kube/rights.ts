@@ -28,15 +28,18 @@ const VERBS: Readonly<Record<Call['method'], string>> = { GET: 'get', POST: 'cre
 
 /** `home` is the operator's own namespace: what happens there needs a Role, all else a ClusterRole. Undefined: not about a resource. */
 export function rightOf({ method, path }: Pick<Call, 'method' | 'path'>, home: string, isWatch = false): Right | undefined {
-  const [bare = '', query = ''] = path.split('?')
-  const parts = PATH.exec(bare)?.groups
+  const parts = PATH.exec(path.replace(/\?.*/, ''))?.groups
   if (!parts) return undefined
-  const { group = '', namespace = '', resource = '', name = '', sub } = parts
+  const [group, namespace, resource, name, sub] = ['group', 'namespace', 'resource', 'name', 'sub'].map((part) => parts[part] ?? '') as [string, string, string, string, string]
   const verb = isWatch ? 'watch' : verbOf(method, name)
-  const right = { group, resource: sub ? `${resource}/${sub}` : resource, verb }
+  const right = { group, resource: sub === '' ? resource : `${resource}/${sub}`, verb }
   if (namespace !== home || USERS.test(group)) return { ...right, namespace: '', name: '' }
-  const selected = /metadata\.name=([^&]+)/.exec(decodeURIComponent(query))?.[1] ?? ''
-  return { ...right, namespace: home, name: name || selected }
+  return { ...right, namespace: home, name: name || selectedName(path) }
+}
+
+/** Of a fieldSelector. */
+function selectedName(path: string): string {
+  return /metadata\.name=([^&]+)/.exec(decodeURIComponent(path))?.[1] ?? ''
 }
 
 function verbOf(method: Call['method'], name: string): string {
