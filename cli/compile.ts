@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { compile, dump, DUMPS, type CompileResult, type Dump } from '../policy/compile.ts'
+import { planAlone } from '../policy/alone.ts'
 import { makePlan } from '../policy/plan.ts'
 import { renderFinding } from '../policy/render.ts'
-import type { Plan, Policy, Workload } from '../policy/types.ts'
+import type { Plan, Policy } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
@@ -51,17 +52,9 @@ async function run(args: readonly string[], io: Io): Promise<number> {
 
 function jobsOf({ policies, namespaces }: Loaded, values: WorkloadValues): readonly Job[] {
   const described = values.namespace ?? values.labels ?? values.container ?? values.host
-  if (described === undefined) return policies.map((policy) => ({ name: nameOf(policy), plan: planAlone(policy, readWorkload(values, namespaces).options.filePosture) }))
+  if (described === undefined) return policies.map((policy) => ({ name: nameOf(policy), plan: planAlone([policy], readWorkload(values, namespaces).options.filePosture) }))
   const { workload, options } = readWorkload(values, namespaces)
   return [{ name: workload.host ? 'this host' : `this workload of namespace ${workload.namespace}`, plan: makePlan(policies, workload, options) }]
-}
-
-/** The plan of a workload that this policy selects, and no other. */
-export function planAlone(policy: Policy, filePosture: 'audit' | 'block'): Plan {
-  const host = policy.kind === 'KubeArmorHostPolicy'
-  const workload: Workload = { host, namespace: policy.namespace, pod: '', container: '', labels: {} }
-  const selector = { matchLabels: host ? { 'kubernetes.io/hostname': '*' } : ({} as Record<string, string>), matchExpressions: [], containers: [] }
-  return makePlan([{ ...policy, selector }], workload, { filePosture, untrackedNamespaces: [] })
 }
 
 function nameOf({ kind, namespace, name, position }: Policy): string {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { planAlone } from '../policy/alone.ts'
 import { compile } from '../policy/compile.ts'
 import { differences, type Difference } from '../policy/diff.ts'
 import { openTable, type Table } from '../policy/lookup.ts'
 import { makePlan } from '../policy/plan.ts'
 import { renderFinding } from '../policy/render.ts'
 import type { Answer, Plan, Policy } from '../policy/types.ts'
-import { planAlone } from './compile.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
@@ -67,7 +67,7 @@ function pairsOf(before: Loaded, after: Loaded, values: WorkloadValues): readonl
   const posture = readWorkload(values, []).options.filePosture
   return names.map((name) => {
     const [old, now] = [before, after].map(({ policies }) => policies.find((policy) => nameOf(policy) === name))
-    const plan = (policy: Policy | undefined): Plan => (policy === undefined ? makePlan([], NOBODY, { filePosture: posture }) : planAlone(policy, posture))
+    const plan = (policy: Policy | undefined): Plan => (policy === undefined ? makePlan([], NOBODY, { filePosture: posture }) : planAlone([policy], posture))
     const selects = old !== undefined && now !== undefined && JSON.stringify(old.selector) !== JSON.stringify(now.selector)
     return { name, before: plan(old), after: plan(now), selects }
   })

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { captured, scratch } from './testing.ts'
@@ -58,4 +59,54 @@ test('what cannot be read, and a directory without manifests, is trouble', async
     assert.match(stderr, message)
   }
   assert.match((await captured(['lint'])).stderr, /Name files or directories/)
+})
+
+test('standard input is read as -', async () => {
+  const { code, stdout } = await captured(['lint', '-'], undefined, bad)
+  assert.equal(code, 1)
+  assert.match(stdout, /^\(standard input\):6:19: error: unknown field/m)
+})
+
+test('CRLF and a byte order mark change no place', async (context) => {
+  const places = async (text: string): Promise<readonly unknown[]> => {
+    const directory = await tree(context, { 'a.yaml': text })
+    const { findings } = JSON.parse((await captured(['lint', '-o', 'json', directory])).stdout) as { findings: { line: number; column: number }[] }
+    return findings.map(({ line, column }) => [line, column])
+  }
+  assert.deepEqual(await places(bad.replaceAll('\n', '\r\n')), await places(bad))
+  assert.deepEqual(await places(`\ufeff${bad}`), await places(bad))
+})
+
+test('links are followed, into no directory twice; a volume of a ConfigMap is read once', async (context) => {
+  const directory = await tree(context, { 'below/a.yaml': good('a') })
+  await symlink('..', join(directory, 'below/up'))
+  await symlink('below', join(directory, 'other'))
+  assert.match((await captured(['lint', directory])).stdout, /^1 file, 1 policy/)
+  const volume = await scratch(context)
+  await mkdir(join(volume, '..2026_01'))
+  await writeFile(join(volume, '..2026_01/a.yaml'), good('a'))
+  await symlink('..2026_01', join(volume, '..data'))
+  await symlink('..data/a.yaml', join(volume, 'a.yaml'))
+  assert.match((await captured(['lint', volume])).stdout, /^1 file, 1 policy, 1 rule: 0 errors, 0 warnings/)
+})
+
+test('binary files, devices, pipes in a directory and links to nowhere are trouble, and nothing is waited for', async (context) => {
+  const binary = await tree(context, { 'a.yaml': Uint8Array.of(0, 159, 146, 150) })
+  const nowhere = await scratch(context)
+  await symlink('gone', join(nowhere, 'a.yaml'))
+  const pipe = await scratch(context)
+  assert.equal(spawnSync('mkfifo', [join(pipe, 'a.yaml')]).status, 0)
+  for (const [path, message] of [[binary, /not UTF-8/], [nowhere, /it is not there/], [pipe, /it is no file/], ['/dev/zero', /more than 32 MiB/]] as const) {
+    const { code, stdout, stderr } = await captured(['lint', path])
+    assert.deepEqual([code, stdout], [2, ''], stderr)
+    assert.match(stderr, message)
+  }
+})
+
+test('a file of many megabytes is refused with a finding, JSON is read as it is', async (context) => {
+  const directory = await tree(context, { 'big.yaml': `#${'x'.repeat(9 << 20)}`, 'a.json': '{"apiVersion":"security.kubearmor.com/v1","kind":"KubeArmorPolicy","metadata":{"name":"j"},"spec":{"file":{"matchPaths":[{"pth":"/a"}]}}}' })
+  const { code, stdout } = await captured(['lint', directory])
+  assert.equal(code, 1)
+  assert.match(stdout, /big\.yaml:1:1: error: the input is too large/)
+  assert.match(stdout, /a\.json:1:\d+: error: unknown field spec\.file\.matchPaths\[0\]\.pth/)
 })

@@ -6,8 +6,8 @@ import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, type Io, type Verb } from
 
 const HELP = `Usage: merlon lint PATH... [OPTION]...
 
-Says what is wrong with policies, and what is legal and probably not meant. A PATH is a file, or a directory of *.yaml, *.yml and
-*.json. Files are looked at together: names, and selectors against pods that are among them.
+Says what is wrong with policies, and what is legal and probably not meant. A PATH is a file, a directory of *.yaml, *.yml
+and *.json, or - for standard input. Files are looked at together: names, and selectors against pods that are among them.
 
   -o, --output FORMAT    text or json (default text)
 
@@ -19,7 +19,7 @@ export const verb: Verb = { help: HELP, run }
 async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, { output: { type: 'string', short: 'o', default: 'text' } }, Infinity)
   const output = readChoice('output', values.output, ['text', 'json'])
-  const inputs = await readInputs(positionals)
+  const inputs = await readInputs(positionals, io)
   const report = lint(inputs)
   io.stdout.write(output === 'json' ? renderJson(report) : renderText(report, new Map(inputs.map(({ file, text }) => [file, text]))))
   return report.findings.some(({ severity }) => severity === 'error') ? EXIT_NEGATIVE : EXIT_OK

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Manifests that a command line names: files whatever they are called, and the *.yaml, *.yml and *.json below directories.
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LintInput } from '../policy/lint.ts'
 import { readManifests, type NamespaceFacts } from '../policy/read.ts'
@@ -17,27 +18,58 @@ export function isManifest(name: string): boolean {
   return /\.(ya?ml|json)$/.test(name) && !isPolicyTest(name)
 }
 
+/** What a path on the command line stands for standard input. */
+const STDIN = '-'
+/** The parser refuses longer texts; more than that is not even read. Bytes, where one character may be three. */
+const LONGEST_FILE = 32 * 1024 * 1024
+
 /**
- * The texts, in the order of the paths; within a directory by name, those that `isWanted`. Throws TroubleError where something cannot be
- * read.
+ * The texts, in the order of the paths; within a directory by name, those that `isWanted`; `-` is what stdin says. Throws TroubleError where
+ * something cannot be read.
  */
-export async function readInputs(paths: readonly string[], isWanted = isManifest): Promise<readonly LintInput[]> {
-  if (paths.length === 0) throw new UsageError('Name files or directories')
-  const files = (await Promise.all(paths.map((path) => filesOf(path, isWanted)))).flat()
-  return Promise.all([...new Set(files)].map(async (file) => ({ file, text: await readText(file) })))
+export async function readInputs(paths: readonly string[], { stdin }: Pick<Io, 'stdin'>, isWanted = isManifest): Promise<readonly LintInput[]> {
+  if (paths.length === 0) throw new UsageError('Name files or directories, or - for standard input')
+  const files: string[] = []
+  for (const path of paths) files.push(...(await filesOf(path, isWanted)))
+  const inputs: LintInput[] = []
+  // One after the other: directories may hold more files than a process may open.
+  for (const file of new Set(files)) inputs.push({ file: file === STDIN ? '(standard input)' : file, text: await readText(file, stdin) })
+  return inputs
 }
 
 async function filesOf(path: string, isWanted: (name: string) => boolean): Promise<readonly string[]> {
+  if (path === STDIN) return [path]
   try {
     if (!(await stat(path)).isDirectory()) return [path]
-    const entries = await readdir(path, { recursive: true, withFileTypes: true })
-    const files = entries.filter((entry) => !entry.isDirectory() && isWanted(entry.name)).map((entry) => join(entry.parentPath, entry.name))
+    const files = await filesBelow(path, isWanted, new Set())
     // A check that looks at nothing must not pass.
     if (files.length === 0) throw nothingIn(path, isWanted)
-    return files.toSorted()
+    return files
   } catch (error) {
     throw error instanceof TroubleError ? error : unreadable(path, error)
   }
+}
+
+/**
+ * By name, depth first. Links are followed, as a volume of a ConfigMap needs it, but into no directory twice: they may lead in circles. Names that
+ * begin with a dot are left out, as shells do: of such a volume they are a second copy.
+ */
+async function filesBelow(directory: string, isWanted: (name: string) => boolean, seen: Set<string>): Promise<readonly string[]> {
+  const real = await realpath(directory)
+  if (seen.has(real)) return []
+  seen.add(real)
+  const files: string[] = []
+  for (const name of (await readdir(directory)).filter((each) => !each.startsWith('.')).toSorted()) {
+    const path = join(directory, name)
+    // A link to nowhere is worth a complaint only where a manifest should be.
+    const found = await stat(path).catch((error: unknown) => (isWanted(name) ? Promise.reject(unreadable(path, error)) : undefined))
+    if (found?.isDirectory() === true) files.push(...(await filesBelow(path, isWanted, seen)))
+    else if (found !== undefined && isWanted(name)) {
+      if (!found.isFile()) throw new TroubleError('MERLON_CLI_UNREADABLE', `Cannot read ${path}: it is no file`)
+      files.push(path)
+    }
+  }
+  return files
 }
 
 function nothingIn(path: string, isWanted: (name: string) => boolean): TroubleError {
@@ -45,12 +77,26 @@ function nothingIn(path: string, isWanted: (name: string) => boolean): TroubleEr
   return new TroubleError('MERLON_CLI_NO_MANIFESTS', `There is no *.yaml, *.yml or *.json in ${path}: name the directory that has the policies`)
 }
 
-async function readText(file: string): Promise<string> {
+async function readText(file: string, stdin: NodeJS.ReadableStream): Promise<string> {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file))
+    const bytes = await readUpTo(file === STDIN ? stdin : createReadStream(file), LONGEST_FILE)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
-    throw unreadable(file, error)
+    throw unreadable(file === STDIN ? 'standard input' : file, error)
   }
+}
+
+/** Devices and pipes have no size that could be asked for. */
+async function readUpTo(stream: NodeJS.ReadableStream, limit: number): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk)
+    length += bytes.length
+    if (length > limit) throw new Error(`it has more than ${limit / 1024 / 1024} MiB`)
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks)
 }
 
 function unreadable(path: string, error: unknown): TroubleError {
@@ -70,7 +116,7 @@ export interface Loaded {
 
 /** Reads policies for a verb that works with them, and says on stderr which are refused. */
 export async function loadPolicies(paths: readonly string[], io: Io): Promise<Loaded> {
-  const inputs = await readInputs(paths)
+  const inputs = await readInputs(paths, io)
   const read = inputs.map(({ file, text }) => readManifests(text, file))
   const contents = new Map(inputs.map(({ file, text }) => [file, text]))
   const errors = read.flatMap(({ findings }) => findings.filter(({ severity }) => severity === 'error'))

@@ -37,7 +37,7 @@ export interface Run {
 async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, { output: { type: 'string', short: 'o', default: 'tap' } }, Infinity)
   const output = readChoice('output', values.output, ['tap', 'junit'])
-  const files = await readInputs(positionals, isPolicyTest)
+  const files = await readInputs(positionals, io, isPolicyTest)
   const runs: Run[] = []
   const rules = new Map<string, boolean>()
   let wrong = false

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { run } from './run.ts'
 
@@ -13,10 +13,10 @@ export interface Captured {
 }
 
 /** Runs a command line in this process and returns what it wrote. */
-export async function captured(args: readonly string[], signal: AbortSignal = new AbortController().signal): Promise<Captured> {
+export async function captured(args: readonly string[], signal: AbortSignal = new AbortController().signal, stdin = ''): Promise<Captured> {
   const stdout = new PassThrough()
   const stderr = new PassThrough()
-  const code = await run(args, { stdout, stderr, colour: false, environment: {}, signal })
+  const code = await run(args, { stdin: Readable.from([stdin]), stdout, stderr, colour: false, environment: {}, signal })
   return { code, stdout: text(stdout), stderr: text(stderr) }
 }
 

@@ -10,6 +10,8 @@ export const EXIT_TROUBLE = 2
 
 /** Where a verb writes, and when it must end. */
 export interface Io {
+  /** For whom it is read: a verb that was told to. */
+  readonly stdin: NodeJS.ReadableStream
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number }
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
   /** Whether to colour what goes to stdout. */

@@ -68,7 +68,8 @@ export const FINDINGS = {
     'this Allow rule puts the {section} section of what the policy selects into allow-list mode',
     'what no rule allows gets the default posture there; make sure that is meant',
   ),
-  MERLON_POLICY_SHADOWED_RULE: warning('this rule never decides: a {action} rule at {place} names the same', 'delete one of them'),
+  MERLON_POLICY_SHADOWED_RULE: warning('this rule never decides: the {action} rule {place} goes before it', 'delete one of them, or change what they name'),
+  MERLON_POLICY_RULE_NEVER_MATCHES: warning('nothing that can exist matches this rule: {problem}', '{suggestion}'),
   MERLON_POLICY_SAME_NAME: warning('a policy named {name} is at {place} already; in a cluster this one replaces it', 'rename one of them'),
 } as const satisfies Record<string, Template>
 

@@ -23,11 +23,37 @@ test('an Allow rule that turns its section into an allow-list is a warning, once
 })
 
 test('a rule that another one always beats is named, with the other’s place', () => {
-  const rules = 'file: {matchPaths: [{path: /a, action: Audit}, {path: /a}, {path: /a, readOnly: true}], matchDirectories: [{dir: /a/}]}'
+  const rules = 'file: {matchPaths: [{path: /a, action: Audit}, {path: /a}, {path: /a, ownerOnly: true}, {path: /b}], matchDirectories: [{dir: /a/}]}'
   const { findings } = lint([{ file: 'x.yaml', text: policy(rules) }])
-  assert.deepEqual(findings.map(({ code, text, position, message }) => [code, text, position.column, message]), [
-    ['MERLON_POLICY_SHADOWED_RULE', 'file path /a', 28, 'this rule never decides: a Block rule at x.yaml:4 names the same'],
+  const message = 'this rule never decides: the Block rule at x.yaml:4 goes before it'
+  assert.deepEqual(findings.map(({ code, text, position, message: said }) => [code, text, position.column, said]), [
+    ['MERLON_POLICY_SHADOWED_RULE', 'file path /a', 28, message],
+    ['MERLON_POLICY_SHADOWED_RULE', 'file path /a ownerOnly', 67, message],
   ])
+})
+
+test('a rule that several others cover is beaten, whatever they look like', () => {
+  const { findings } = lint([{ file: 'x.yaml', text: policy('file: {matchPatterns: [{pattern: "/x[ab]", action: Audit}], matchPaths: [{path: /xa}, {path: /xb}]}') }])
+  assert.deepEqual(findings.map(({ code, text }) => [code, text]), [['MERLON_POLICY_SHADOWED_RULE', 'file pattern /x[ab]']])
+})
+
+test('rules of two policies are held against each other where these select the same and the verdicts differ', () => {
+  const one = (name: string, action: string, selector = 'app: web'): string => policy(`selector: {matchLabels: {${selector}}}, file: {matchPaths: [{path: /a, action: ${action}}]}`, name)
+  const said = (...texts: readonly string[]): readonly string[] => codes(...texts).filter((code) => code.endsWith('SHADOWED_RULE'))
+  assert.deepEqual(said(one('p', 'Audit'), one('q', 'Block')), ['0.yaml:4 SHADOWED_RULE'])
+  assert.deepEqual(said(one('p', 'Block'), one('q', 'Block')), [])
+  assert.deepEqual(said(one('p', 'Audit'), one('q', 'Block', 'app: db')), [])
+})
+
+test('a rule that no path can match is a warning, once, whoever finds it', () => {
+  const rules = (pattern: string): string => policy(`file: {matchPatterns: [{pattern: ${JSON.stringify(pattern)}}]}`)
+  assert.deepEqual(codes(rules('/a/[/]b')), ['0.yaml:4 RULE_NEVER_MATCHES'])
+  assert.deepEqual(codes(rules('mysqld')), ['0.yaml:4 PATTERN_NEVER_MATCHES'])
+})
+
+test('patterns that cannot be compiled are an error here, before anything is enforced', () => {
+  const bomb = `/**a${'?'.repeat(40)}b`
+  assert.deepEqual(codes(policy(`file: {matchPatterns: [{pattern: "${bomb}"}]}`)), ['0.yaml:4 TOO_MANY_STATES'])
 })
 
 test('two policies of one name, across files; the same name in another namespace is another policy', () => {
@@ -41,6 +67,14 @@ test('a selector that selects none of the pods given is a warning; without pods 
   assert.deepEqual(codes(selecting), [])
   assert.deepEqual(codes(selecting, pod('app: web')), [])
   assert.deepEqual(codes(selecting, pod('app: wbe')), ['0.yaml:1 SELECTS_NOTHING'])
+})
+
+test('a host policy is held against the nodes given', () => {
+  const host = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorHostPolicy\nmetadata: {name: h}\nspec: {nodeSelector: {matchLabels: {disk: ssd}}, file: {matchPaths: [{path: /a}]}}\n'
+  const node = (labels: string): string => `apiVersion: v1\nkind: Node\nmetadata: {name: node-1, labels: {${labels}}}\n`
+  assert.deepEqual(codes(host, pod('app: web')), [])
+  assert.deepEqual(codes(host, node('disk: ssd')), [])
+  assert.deepEqual(codes(host, node('disk: hdd')), ['0.yaml:1 SELECTS_NOTHING'])
 })
 
 test('findings come by file in the order given, then by place; refused policies are not counted', () => {

@@ -2,9 +2,10 @@
 // All that can be said about a set of manifests without enforcing them: the reader's findings, and what is legal and surely wrong.
 import { finding, type FindingCode } from './findings.ts'
 import { describe } from './plan.ts'
-import { readManifests, type PodFacts } from './read.ts'
+import { lintRules } from './lint-rules.ts'
+import { readManifests, type NodeFacts, type PodFacts } from './read.ts'
 import { selects } from './select.ts'
-import type { Action, Finding, Policy, Position, Rule, Section } from './types.ts'
+import { SECTIONS, type Finding, type Policy, type Position, type Workload } from './types.ts'
 
 export interface LintInput {
   readonly file: string
@@ -25,10 +26,12 @@ export function lint(inputs: readonly LintInput[]): LintReport {
   const read = inputs.map(({ file, text }) => readManifests(text, file))
   const policies = read.flatMap((manifests) => manifests.policies)
   const pods = read.flatMap((manifests) => manifests.pods)
+  const nodes = read.flatMap((manifests) => manifests.nodes)
   const findings = [
     ...read.flatMap((manifests) => manifests.findings),
     ...sameNames(policies),
-    ...policies.flatMap((policy) => [...allowLists(policy), ...shadowed(policy), ...unselecting(policy, pods)]),
+    ...policies.flatMap((policy) => [...allowLists(policy), ...unselecting(policy, pods, nodes)]),
+    ...lintRules(policies),
   ]
   const order = new Map(inputs.map(({ file }, index) => [file, index]))
   const fileOf = ({ position }: Finding): number => order.get(position.file) ?? inputs.length
@@ -50,39 +53,29 @@ function sameNames(policies: readonly Policy[]): readonly Finding[] {
 
 /** Once for each section: the first Allow rule changes what every other operation of the section gets. */
 function allowLists(policy: Policy): readonly Finding[] {
-  return (['process', 'file'] as const).flatMap((section: Section) => {
+  return SECTIONS.flatMap((section) => {
     const rule = policy.rules.find((each) => each.section === section && each.action === 'Allow')
     return rule === undefined ? [] : [say('MERLON_POLICY_ALLOW_LIST', rule.position, describe(rule), { section })]
   })
 }
 
-const STRICTNESS: readonly Action[] = ['Block', 'Audit', 'Allow']
-
-/** Rules that name the same things under the same conditions: the strictest decides, the first of those gets the credit. */
-export function shadowed(policy: Policy): readonly Finding[] {
-  const groups = new Map<string, Rule[]>()
-  for (const rule of policy.rules) {
-    const key = JSON.stringify([rule.section, rule.match, [...new Set(rule.sources)].sort(), rule.readOnly, rule.ownerOnly])
-    groups.set(key, [...(groups.get(key) ?? []), rule])
-  }
-  return [...groups.values()].flatMap((rules) => {
-    const [winner, ...losers] = [...rules].sort((a, b) => STRICTNESS.indexOf(a.action) - STRICTNESS.indexOf(b.action))
-    if (winner === undefined) return []
-    return losers.map((rule) => say('MERLON_POLICY_SHADOWED_RULE', rule.position, describe(rule), { action: winner.action, place: where(winner.position) }))
-  })
+/** Only where the manifests hold pods, or nodes, that a policy could mean is it worth saying that it selects none of them. */
+function unselecting(policy: Policy, pods: readonly PodFacts[], nodes: readonly NodeFacts[]): readonly Finding[] {
+  const aboutHosts = policy.kind === 'KubeArmorHostPolicy' || policy.selectsPods === false
+  const within = pods.filter(({ namespace }) => policy.namespace === '' || namespace === policy.namespace)
+  const workloads = aboutHosts ? nodes.map(hostOf) : within.flatMap((pod) => containersOf(pod, nodes))
+  const what = aboutHosts ? `${nodes.length} nodes` : `${within.length} pods`
+  if (workloads.length === 0 || workloads.some((workload) => selects(policy, workload))) return []
+  return [say('MERLON_POLICY_SELECTS_NOTHING', policy.position, policy.name, { problem: `none of the ${what} given here`, suggestion: 'compare its labels with theirs' })]
 }
 
-/** Only where the manifests hold pods that a policy could mean is it worth saying that it selects none of them. */
-function unselecting(policy: Policy, pods: readonly PodFacts[]): readonly Finding[] {
-  const within = pods.filter(({ namespace }) => policy.kind === 'KubeArmorClusterPolicy' || namespace === policy.namespace)
-  if (policy.kind === 'KubeArmorHostPolicy' || within.length === 0) return []
-  const selected = within.some((pod) =>
-    pod.containers.some((container) =>
-      selects(policy, { host: false, namespace: pod.namespace, pod: pod.name, container: container.name, labels: pod.labels }),
-    ),
-  )
-  const words = { problem: `none of the ${within.length} pods given here`, suggestion: 'compare its labels with theirs' }
-  return selected ? [] : [say('MERLON_POLICY_SELECTS_NOTHING', policy.position, policy.name, words)]
+function hostOf({ labels }: NodeFacts): Workload {
+  return { host: true, namespace: '', pod: '', container: '', labels }
+}
+
+function containersOf({ namespace, name, labels, containers, node }: PodFacts, nodes: readonly NodeFacts[]): readonly Workload[] {
+  const nodeLabels = nodes.find((each) => each.name === node)?.labels
+  return containers.map((container) => ({ host: false, namespace, pod: name, container: container.name, labels, ...(nodeLabels === undefined ? {} : { nodeLabels }) }))
 }
 
 function where({ file, line }: Position): string {

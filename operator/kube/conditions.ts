@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From counts to the status of a policy. Pure: times are added where something has changed.
 import type { Finding } from '../../policy/types.ts'
-import { shadowed } from '../../policy/lint.ts'
+import { shadowed } from '../../policy/lint-rules.ts'
 import { objectName, type PolicyObject } from './policies.ts'
 import { emptyTally, SAMPLES_MAX, type Tally } from './tally.ts'
 

@@ -24,7 +24,9 @@ function objectsOf(root: Node): readonly Node[] {
   const items = entry(root, 'items')
   const isList = kind?.kind === 'scalar' && typeof kind.value === 'string' && kind.value.endsWith('List')
   if (!isList) return [root]
-  return items?.kind === 'list' ? items.items.flatMap(objectsOf) : items === undefined ? [] : [items]
+  if (items?.kind === 'list') return items.items.flatMap(objectsOf)
+  // A list may have no items, and say so by null.
+  return items === undefined || (items.kind === 'scalar' && items.value === null) ? [] : [items]
 }
 
 const OUTSIDE: readonly string[] = ['selector', 'nodeSelector', 'podSelector']

@@ -74,7 +74,7 @@ export const AUTOMATON: readonly Mutant[] = [
     bug: 'where an exact path ends, patterns and directories that match too are forgotten',
     file: 'policy/layers.ts',
     find: 'objects.objectOf(merge(leaf.exact, background.clausesOf(background.ofNode[node]!)))',
-    replace: 'objects.objectOf(leaf.exact)',
+    replace: 'objects.objectOf(background.states === 0 ? [] : leaf.exact)',
     tests: COMPILE,
   },
   {
@@ -138,7 +138,7 @@ export const AUTOMATON: readonly Mutant[] = [
     bug: 'a state with edges is marked as one that nothing leaves',
     file: 'policy/comb.ts',
     find: 'fallback[state] === state && first[state] === first[state + 1]',
-    replace: 'fallback[state] === state',
+    replace: 'fallback[state] === state && first.length > 0',
     tests: ['policy/comb.test.ts', ...COMPILE],
   },
   {

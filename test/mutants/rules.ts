@@ -33,8 +33,8 @@ export const RULES: readonly Mutant[] = [
     name: 'spec-overrides-rule',
     bug: 'the action of the section goes before that of the rule',
     file: 'policy/path-rules.ts',
-    find: '...attributes(rule, inherited),',
-    replace: "...attributes(rule, inherited), ...(inherited.action === 'Block' ? {} : { action: inherited.action }),",
+    find: 'const { action, severity, tags, message } = attributes(rule, inherited)',
+    replace: "const { severity, tags, message } = attributes(rule, inherited)\n  const { action } = inherited.action === 'Block' ? attributes(rule, inherited) : inherited",
     tests: ['policy/read.test.ts'],
   },
   {
