@@ -9,6 +9,8 @@ import { build } from 'esbuild'
 const TREE = import.meta.dirname
 const OUT = join(TREE, 'build/bundle')
 const APPS: readonly string[] = ['agent', 'cli', 'operator', 'relay']
+/** Threads of the apps. */
+const WORKERS: readonly string[] = ['operator/compile-worker']
 /** What the apps read at run time, by the same paths. */
 const FILES: readonly string[] = ['package.json', 'build/bpf/merlon.bpf.o', 'build/native/merlon_bpf.node']
 
@@ -37,7 +39,8 @@ async function bundle(programs: Readonly<Record<string, string>>, outdir: string
 
 if (import.meta.main) {
   await rm(OUT, { recursive: true, force: true })
-  await bundle(Object.fromEntries(APPS.map((app) => [`${app}/main`, `${app}/main.ts`])), OUT)
+  const programs = [...APPS.map((app) => `${app}/main`), ...WORKERS]
+  await bundle(Object.fromEntries(programs.map((program) => [program, `${program}.ts`])), OUT)
   for (const file of FILES) {
     await mkdir(dirname(join(OUT, file)), { recursive: true })
     await cp(join(TREE, file), join(OUT, file))

@@ -45,7 +45,7 @@ export const STAMP = { generation: 0, serial: 8, counter_base: 12, slot: 16, byt
 export const PAGE = 4096
 export const HASH_BYTES = 32
 export const TABLE_MAGIC = 0x4e4c524d
-export const TABLE_VERSION = 1
+export const TABLE_VERSION = 2
 
 /** merlon_config of bpf/maps.bpf.h: a section of its own, set before load. */
 export const CONFIG = { section: '.rodata.config', host_mnt_ns: 0, bytes: 4 } as const

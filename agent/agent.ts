@@ -3,9 +3,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { release } from 'node:os'
 import type { NativeBinding, RingBuffer } from '../native/types.ts'
-import { encodeFeederMessage } from '../proto/load.ts'
 import type { Ack } from '../proto/gen/merlon/v1/Ack.ts'
-import type { Canary as CanaryMessage } from '../proto/gen/merlon/v1/Canary.ts'
 import type { Hello } from '../proto/gen/merlon/v1/Hello.ts'
 import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
@@ -13,9 +11,9 @@ import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import { BIND, EVENT_KIND, TABLE_VERSION, VERDICT } from './abi.ts'
-import { alertEvent, formatTime } from './alert.ts'
+import { alertEvent } from './alert.ts'
 import { BootClock } from './boottime.ts'
-import { Canary, CANARY_WORKLOAD, makeProbe, removeProbe, runProbe } from './canary.ts'
+import { CANARY_WORKLOAD } from './canary.ts'
 import { Control } from './control.ts'
 import { cgroupIdOf } from './containers/cgroups.ts'
 import { KubepodsSource } from './containers/kubepods.ts'
@@ -28,8 +26,11 @@ import { describe, reasonOf, type AgentProblem } from './errors.ts'
 import { resumeProcess } from './held.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
+import { Messages } from './messages.ts'
 import type { AgentOptions } from './options.ts'
+import type { AgentMetrics, AgentState } from './metrics.ts'
 import { Owners } from './owners.ts'
+import { Probe } from './probe.ts'
 import { readRecords, type KernelEvent } from './records.ts'
 import { Sink, type SinkConnection } from './sink.ts'
 import { Sync, type SyncConnection } from './sync.ts'
@@ -51,6 +52,7 @@ export interface AgentParts {
   readonly logger: Logger
   readonly verify: TableCheck
   readonly compileProbe: (program: string) => { readonly table: Uint8Array; readonly hash: string }
+  readonly metrics: AgentMetrics
   readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
   readonly connectRelay: (signal: AbortSignal) => Promise<SinkConnection | undefined>
 }
@@ -65,15 +67,14 @@ export class Agent {
   readonly #holder: Holder
   readonly #sink: Sink
   readonly #sync: Sync
-  readonly #canary: Canary
+  readonly #messages: Messages
+  readonly #probe: Probe
   readonly #counters: CounterReader
   readonly #owners: Owners
   readonly #waiting = new Set<string>()
   readonly #rings: RingBuffer[] = []
   readonly #abort = new AbortController()
   #runs: Promise<unknown> = Promise.resolve()
-  #canaryHash = ''
-  #canaryNow: CanaryMessage | null = null
   #generation = 0
   #lastAck: Omit<Ack, 'latency_us'> | undefined
 
@@ -92,25 +93,26 @@ export class Agent {
       sources: [...options.stateDirectories.map((path) => new OciSource(path, parts.cgroupRoot)), new KubepodsSource(parts.cgroupRoot)],
       clock, onChanges: (changes) => this.#onContainers(changes),
     })
-    this.#sink = new Sink({ node: options.node, connect: parts.connectRelay, clock, backoff: backoff(), onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }) })
+    this.#sink = new Sink({ node: options.node, connect: parts.connectRelay, clock, backoff: backoff(), onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
+    this.#messages = new Messages({ node: options.node, cluster: options.cluster, sink: this.#sink, logger, clock })
     this.#sync = new Sync({
       connect: parts.connectOperator, hello: () => this.#hello(), apply: (message) => this.#apply(message), clock, backoff: backoff(),
       onLost: (end, delayMs) => logger.info('Lost the operator', { end, delayMs }),
     })
     this.#holder = this.#makeHolder()
-    this.#canary = new Canary({ clock, prepare: () => this.#prepareProbe(), probe: () => runProbe(makeProbe(parts.cgroupRoot)) })
+    this.#probe = new Probe({ cgroupRoot: parts.cgroupRoot, clock, enforcement: this.#enforcement, compile: parts.compileProbe })
     this.#counters = new CounterReader({
       counters: maps.counters, stats: maps.stats, errors: maps.errors, slots: () => this.#tables.counted(), profileOf: (serial) => this.#enforcement.profileOf(serial),
       onLoss: (where, count) => {
         this.#sink.lose(where, count)
-        this.#say('warn', `Lost ${count} events: the ring ${where} was full`)
+        this.#messages.say('warn', `Lost ${count} events: the ring ${where} was full`)
       },
     })
   }
 
   async start(): Promise<void> {
     const { kernel, logger } = this.#parts
-    for (const problem of kernel.problems) this.#report(problem)
+    this.#messages.report(...kernel.problems)
     this.#enforcement.addTarget({ workload: HOST_WORKLOAD, cgroupId: cgroupIdOf(this.#parts.cgroupRoot) ?? 1n, kind: BIND.HOST })
     this.#sync.upsert([{ id: HOST_WORKLOAD, runtime: HOST_WORKLOAD }])
     this.#containers.start()
@@ -119,7 +121,7 @@ export class Agent {
     this.#beat()
     this.#holder.adopt()
     this.#control.setHold(true)
-    await this.#probe()
+    await this.#checkProbe()
     this.#every(COUNTERS_MS, () => this.#count())
     this.#every(SWEEP_MS, () => this.#sweep())
     this.#runs = Promise.all([this.#sync.run(this.#abort.signal), this.#sink.run(this.#abort.signal)])
@@ -137,9 +139,15 @@ export class Agent {
     this.#abort.abort()
     this.#containers.stop()
     await this.#runs
-    removeProbe(this.#parts.cgroupRoot)
+    this.#probe.remove()
     this.#tables.close()
     this.#parts.kernel.close()
+  }
+
+  get state(): AgentState {
+    return {
+      operatorAwayMs: this.#sync.awayMs, generation: this.#generation, tables: this.#tables.hashes().length, workloads: this.#containers.all().length + 1, canary: this.#probe.outcome, waiting: this.#sink.waiting,
+    }
   }
 
   /** There is a new certificate: the stream to the operator moves to it. */
@@ -163,7 +171,7 @@ export class Agent {
         this.#sync.upsert([this.#workload(container)])
       },
       awayMs: () => this.#sync.awayMs,
-      notify: (level, message) => this.#say(level, message),
+      notify: (level, message) => this.#messages.say(level, message),
       resume: resumeProcess,
     })
   }
@@ -184,6 +192,7 @@ export class Agent {
     const clause = this.#enforcement.attribution(event.serial)?.clauses[event.clause - 1]
     const who = this.#owners.who(event, workload === HOST_WORKLOAD)
     const node = { name: options.node, id: machineId() || options.node, cluster: options.cluster }
+    this.#parts.metrics.event(event.verdict, event.op)
     this.#sink.push(alertEvent(event, { node, who, clause, unixNs: this.#boot.unixNs(event.timeNs) }), event.verdict === VERDICT.BLOCK ? 'denial' : 'audit')
   }
 
@@ -195,7 +204,7 @@ export class Agent {
     this.#sync.remove(removed.map((container) => container.id))
     for (const container of upserted) {
       this.#owners.add(container)
-      this.#reportAll(this.#enforcement.addTarget({ workload: container.id, cgroupId: container.cgroupId, kind: BIND.CONTAINER }))
+      this.#messages.report(...this.#enforcement.addTarget({ workload: container.id, cgroupId: container.cgroupId, kind: BIND.CONTAINER }))
     }
     this.#sync.upsert(upserted.map((container) => this.#workload(container)))
     this.#holder.check()
@@ -215,20 +224,22 @@ export class Agent {
   }
 
   #heldTables(): Buffer[] {
-    return this.#tables.hashes().filter((hash) => hash !== this.#canaryHash).map((hash) => Buffer.from(hash, 'hex'))
+    return this.#tables.hashes().filter((hash) => hash !== this.#probe.hash).map((hash) => Buffer.from(hash, 'hex'))
   }
 
   async #apply(message: OperatorMessage): Promise<Omit<Ack, 'generation' | 'latency_us'>> {
+    const start = this.#parts.clock.monotonic()
     const problems = this.#carryOut(message)
+    this.#parts.metrics.applied(this.#parts.clock.monotonic() - start, problems.length)
     this.#generation = message.generation
     this.#holder.check()
-    this.#reportAll(problems)
+    this.#messages.report(...problems)
     // What an unusable earlier set enforced is in force here now.
     if (message.full && problems.length === 0 && this.#parts.kernel.releaseOthers() > 0) this.#parts.logger.info('Released earlier programs')
     const errors = problems.map((problem) => ({ code: problem.code, message: describe(problem), workload: problem.workload ?? '' }))
-    const ack = { tables: this.#heldTables(), errors, canary: this.#canaryNow }
+    const ack = { tables: this.#heldTables(), errors, canary: this.#probe.outcome }
     this.#lastAck = { ...ack, generation: message.generation }
-    void this.#probe()
+    void this.#checkProbe()
     return ack
   }
 
@@ -243,26 +254,11 @@ export class Agent {
   }
 
   /** An acknowledgement never waits for the probe; a changed outcome is acknowledged again. */
-  async #probe(): Promise<void> {
-    const outcome = await this.#canary.check()
-    const isChanged = JSON.stringify(outcome) !== JSON.stringify(this.#canaryNow)
-    this.#canaryNow = outcome
-    if (!isChanged) return
-    if (!outcome.refused) this.#report({ code: 'MERLON_AGENT_CANARY', message: outcome.message ?? '' })
+  async #checkProbe(): Promise<void> {
+    const outcome = await this.#probe.check()
+    if (outcome === undefined) return
+    if (!outcome.refused) this.#messages.report({ code: 'MERLON_AGENT_CANARY', message: outcome.message ?? '' })
     if (this.#lastAck) this.#sync.acknowledge({ ...this.#lastAck, canary: outcome })
-  }
-
-  #prepareProbe(): string | undefined {
-    const { cgroup, program } = makeProbe(this.#parts.cgroupRoot)
-    const { table, hash } = this.#parts.compileProbe(program)
-    this.#canaryHash = hash
-    const cgroupId = cgroupIdOf(cgroup)
-    if (cgroupId === undefined) return `The cgroup ${cgroup} is gone`
-    const problems = [
-      ...this.#enforcement.addTarget({ workload: CANARY_WORKLOAD, cgroupId, kind: BIND.PLAIN }),
-      ...this.#enforcement.setOwn(CANARY_WORKLOAD, table, hash, []),
-    ].filter((problem) => problem.workload === CANARY_WORKLOAD)
-    return problems[0] && describe(problems[0])
   }
 
   #beat(): void {
@@ -272,6 +268,7 @@ export class Agent {
 
   #count(): void {
     const counters = this.#counters.poll()
+    if (counters) this.#parts.metrics.counted(counters)
     if (counters) this.#sync.report({ ...counters, clauses: counters.clauses?.filter((count) => !count.profile?.startsWith(CANARY_WORKLOAD)) ?? [] })
   }
 
@@ -294,30 +291,6 @@ export class Agent {
       this.#abort.signal.addEventListener('abort', cancel, { once: true })
     }
     again()
-  }
-
-  #reportAll(problems: readonly AgentProblem[]): void {
-    for (const problem of problems) this.#report(problem)
-  }
-
-  #report(problem: AgentProblem): void {
-    this.#parts.logger.error('Met a problem', { code: problem.code, problem: problem.message, workload: problem.workload })
-    this.#message('ERROR', describe(problem))
-  }
-
-  #say(level: 'info' | 'warn', message: string): void {
-    this.#parts.logger[level](message)
-    this.#message(level === 'warn' ? 'WARN' : 'INFO', message)
-  }
-
-  /** To the clients of WatchMessages. */
-  #message(level: string, text: string): void {
-    const { options, clock } = this.#parts
-    const unixNs = BigInt(Math.round(clock.now() * 1000)) * 1000n
-    const payload = encodeFeederMessage({
-      Timestamp: Number(unixNs / 1_000_000_000n), UpdatedTime: formatTime(unixNs), ClusterName: options.cluster, HostName: options.node, Type: 'Message', Level: level, Message: text,
-    })
-    this.#sink.push({ type: 'MESSAGE', payload, time_unix_ns: unixNs.toString() }, 'message')
   }
 }
 

@@ -3,6 +3,8 @@
 import { createHash } from 'node:crypto'
 import { verifyTable } from '../policy/verify.ts'
 import { systemClock } from '../runtime/clock.ts'
+import type { Check } from '../runtime/http.ts'
+import { noMetrics, openMetrics, type Metrics } from '../runtime/metrics.ts'
 import { EXIT_FAILED, type Life } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Agent } from './agent.ts'
@@ -11,6 +13,7 @@ import { makeConnections } from './connections.ts'
 import { letGo } from './detach.ts'
 import { describe } from './errors.ts'
 import { openKernel } from './kernel.ts'
+import { agentChecks, agentMetrics, observeAgent } from './metrics.ts'
 import type { AgentOptions } from './options.ts'
 import { compileProbe } from './probe-table.ts'
 
@@ -31,13 +34,19 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
     process.stderr.write(`${describe(kernel.problem)}\n`)
     return EXIT_FAILED
   }
+  const { http, grpcHealth } = options
+  const metrics = http === undefined ? noMetrics : await openMetrics()
   const connections = await makeConnections(options, { clock: systemClock, logger })
+  let started = false
   const agent = new Agent({
     options, native, kernel: kernel.value, cgroupRoot, abilities, clock: systemClock, logger, verify: (bytes) => verifyTable(bytes, { sha256 }), compileProbe,
-    ...connections,
+    ...connections, metrics: agentMetrics(metrics),
   })
+  observeAgent(metrics, () => agent.state)
+  await serveHealthOf({ http, grpcHealth }, { life, logger, metrics, checks: agentChecks(() => (started ? agent.state : undefined), () => connections.enroller?.problem || undefined) })
   life.onShutdown('agent', () => agent.stop())
   await agent.start()
+  started = true
   void connections.enroller?.run(life.signal, () => agent.renewed())
 }
 
@@ -47,4 +56,25 @@ function abandon({ unbound, pinDirectory }: AgentOptions, logger: Logger): void 
   const { released, problem } = letGo(pinDirectory)
   if (released > 0) logger.warn('Released containers that an earlier agent held: they run without a profile', { count: released })
   if (problem !== undefined) logger.warn(problem)
+}
+
+interface Health {
+  readonly life: Life
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly checks: readonly Check[]
+}
+
+/** Loaded only where it is asked for. grpc.health.v1 says that the agent lives: the kubelet must not end one that waits for its operator. */
+async function serveHealthOf({ http, grpcHealth }: Pick<AgentOptions, 'http' | 'grpcHealth'>, { life, logger, metrics, checks }: Health): Promise<void> {
+  if (http !== undefined) {
+    const endpoint = await (await import('../runtime/http.ts')).serveHealth({ address: http, checks, metrics, logger })
+    life.onShutdown('http', () => endpoint.close())
+    logger.info('Serving health', { address: endpoint.address })
+  }
+  if (grpcHealth !== undefined) {
+    const [{ health, healthService }, { serve }] = await Promise.all([import('../runtime/health.ts'), import('../runtime/grpc.ts')])
+    const server = await serve({ address: grpcHealth, services: [{ definition: healthService, implementation: health([]).implementation }] })
+    life.onShutdown('grpc-health', () => server.stop(0))
+  }
 }

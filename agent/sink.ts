@@ -31,6 +31,8 @@ export interface SinkOptions {
   readonly backoff: Backoff
   readonly capacity?: Readonly<Record<EventKind, number>>
   readonly onLost?: (end: StreamEnd, delayMs: number) => void
+  /** Events that will never arrive, where they were lost: as the relay's clients are told. */
+  readonly onLoss?: (where: string, count: number) => void
 }
 
 export class Sink {
@@ -114,7 +116,9 @@ export class Sink {
   }
 
   #addLoss(where: string, count: number): void {
-    if (count > 0) this.#losses.set(where, (this.#losses.get(where) ?? 0) + count)
+    if (count === 0) return
+    this.#losses.set(where, (this.#losses.get(where) ?? 0) + count)
+    this.#options.onLoss?.(where, count)
   }
 
   #notify(): void {

@@ -8,12 +8,15 @@ import type { Compiled } from './library.ts'
 
 export class Compiler {
   readonly #logger: Logger
+  readonly #program: URL
   readonly #waiting = new Map<number, (compiled: Compiled) => void>()
   #worker: Worker | undefined
   #count = 0
 
-  constructor(logger: Logger) {
+  /** `program`: compile-worker, where it is not beside this file: a bundle's files are elsewhere. */
+  constructor(logger: Logger, program = new URL('./compile-worker.ts', import.meta.url)) {
     this.#logger = logger
+    this.#program = program
   }
 
   /** Never rejects. */
@@ -33,7 +36,7 @@ export class Compiler {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./compile-worker.ts', import.meta.url))
+    const worker = new Worker(this.#program)
     worker.on('message', ({ id, compiled }: { readonly id: number; readonly compiled: Compiled }) => {
       this.#waiting.get(id)?.(compiled)
       this.#waiting.delete(id)

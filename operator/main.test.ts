@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { parseSettings } from './main.ts'
+import { parseSettings } from './settings.ts'
 import type { OperatorStatus } from './status.ts'
 import { TestAgent } from './testing/agent.ts'
 import { BROKEN, podText, policyText } from './testing/manifests.ts'
@@ -18,7 +18,7 @@ describe('parseSettings()', () => {
   it('has defaults for all but the directory', () => {
     assert.deepEqual(parseSettings(['--directory', 'd']), {
       ok: true,
-      value: { directory: 'd', kubernetes: undefined, listen: 'unix:/run/merlon/operator.sock', defaultPosture: 'audit', nodeLabels: {}, statusFile: undefined, relay: undefined, transport: { tls: { kind: 'off' }, feederTls: false }, logLevel: 'info' },
+      value: { directory: 'd', kubernetes: undefined, listen: 'unix:/run/merlon/operator.sock', defaultPosture: 'audit', nodeLabels: {}, statusFile: undefined, relay: undefined, transport: { tls: { kind: 'off' }, feederTls: false }, http: undefined, logLevel: 'info' },
     })
   })
 
@@ -63,8 +63,8 @@ describe('node operator/main.ts', { timeout: 30_000 }, () => {
     rmSync(directory, { recursive: true })
   })
 
-  async function start(): Promise<string> {
-    child = spawn(process.execPath, [MAIN, '--directory', join(directory, 'manifests'), '--listen', `unix:${directory}/s.sock`, '--status-file', join(directory, 'status.json')], { stdio: ['ignore', 'pipe', 'pipe'] })
+  async function start(nodeOptions: readonly string[] = []): Promise<string> {
+    child = spawn(process.execPath, [...nodeOptions, MAIN, '--directory', join(directory, 'manifests'), '--listen', `unix:${directory}/s.sock`, '--status-file', join(directory, 'status.json')], { stdio: ['ignore', 'pipe', 'pipe'] })
     assert.ok(child.stdout)
     for await (const line of createInterface({ input: child.stdout })) return line
     return ''
@@ -91,6 +91,22 @@ describe('node operator/main.ts', { timeout: 30_000 }, () => {
     const written = JSON.parse(readFileSync(join(directory, 'status.json'), 'utf8')) as OperatorStatus
     assert.equal(written.policies.find((policy) => policy.name === 'p2')?.stale, true)
     assert.deepEqual(written.stale, [path('p.yaml')])
+  })
+
+  it('loads nothing of TLS, metrics or Kubernetes for a directory', async () => {
+    const hooks = join(directory, 'hooks.mjs')
+    const loaded = join(directory, 'loaded')
+    writeFileSync(hooks, `import { appendFileSync } from 'node:fs'
+import { registerHooks } from 'node:module'
+registerHooks({ resolve: (name, context, next) => {
+  const found = next(name, context)
+  appendFileSync(${JSON.stringify(loaded)}, found.url + '\\n')
+  return found
+} })`)
+    await start(['--import', hooks])
+    const all = readFileSync(loaded, 'utf8').split('\n')
+    assert.ok(all.some((url) => url.endsWith('/operator/serve.ts')))
+    assert.deepEqual(all.filter((url) => /prom-client|client-node|runtime\/(http|tls|authority|x509|enrol)\.ts|operator\/(security|trust|enrol|kube\/\w+)\.ts/.test(url)), [])
   })
 
   it('starts again where a dead operator left its socket', async () => {

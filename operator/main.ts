@@ -1,116 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator, over a directory of manifests or a Kubernetes API: reads, plans, compiles, distributes, and says what became of it.
-import { parseArgs } from 'node:util'
 import type { Finding, Posture, Postures } from '../policy/types.ts'
-import { systemClock, type Clock } from '../runtime/clock.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { health, healthService } from '../runtime/health.ts'
+import type { Service } from '../runtime/grpc.ts'
 import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
-import { createLogger, isLevel, LEVELS, setLogLevel, type Level, type Logger } from '../runtime/log.ts'
+import { createLogger, setLogLevel, type Logger } from '../runtime/log.ts'
+import { noMetrics, type Metrics } from '../runtime/metrics.ts'
 import { Compiler } from './compiler.ts'
 import { policyLibrary } from './library.ts'
 import { Messages } from './messages.ts'
+import { makeTimings, observe, timedCompiler, timedLibrary } from './metrics.ts'
 import { Reconciler } from './reconcile.ts'
 import { NodeSyncServer } from './serve.ts'
-import { DirectorySource } from './source.ts'
-import type { KubernetesSettings } from './kube/start.ts'
-import { StatusBoard } from './status.ts'
-import { openTransport, parseTransport, relayTarget, TRANSPORT_HELP, TRANSPORT_OPTIONS, type TransportSettings } from './transport.ts'
-import type { Settings as ClusterSettings } from './world.ts'
-
-const HELP = `Usage: node operator/main.ts --directory DIR | --kubeconfig FILE | --in-cluster [options]
-
-Reads the KubeArmor policies, Namespaces and Pods under DIR (*.yaml, *.yml, *.json), compiles them for each workload that an
-agent reports, and keeps agents up to date. A file with errors is refused, and its last good version stays in force.
-Or does the same with the objects of a Kubernetes API, and writes their status there.
-
-  --directory DIR                where the manifests are; symbolic links are followed
-  --kubeconfig FILE              the Kubernetes API that this file names
-  --in-cluster                   the API of the cluster that this process is a pod of
-  --namespace NAME               of the operator's own Lease and ConfigMap there (default kubearmor)
-  --listen ADDRESS               for agents: unix:/path or host:port (default unix:/run/merlon/operator.sock)
-  --default-posture audit|block  what an allow-list does with the rest, where a namespace does not say (default audit)
-  --node-labels K=V,...          labels of every node, for host policies
-  --status-file FILE             write what is known about policies and nodes there, as JSON
-  --relay ADDRESS                tell those who follow events what is wrong with manifests, through this relay
-${TRANSPORT_HELP}  --log-level LEVEL              ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
-  --help                         this text
-
-Prints "ready ADDRESS" on standard output when agents can connect. Ends on SIGTERM. Exit status: 0 ended as asked, 1 failed, 2 wrong usage.
-`
-
-interface Settings {
-  /** Exactly one of the two. */
-  readonly directory: string | undefined
-  readonly kubernetes: KubernetesSettings | undefined
-  readonly listen: string
-  readonly defaultPosture: Posture
-  readonly nodeLabels: Readonly<Record<string, string>>
-  readonly statusFile: string | undefined
-  readonly relay: string | undefined
-  readonly transport: TransportSettings
-  readonly logLevel: Level
-}
-
-type SettingsResult = { readonly ok: true; readonly value: Settings | 'help' } | { readonly ok: false; readonly message: string }
-
-const TEXT = { type: 'string' } as const
-const OPTIONS = {
-  directory: TEXT,
-  kubeconfig: TEXT,
-  'in-cluster': { type: 'boolean', default: false },
-  namespace: { ...TEXT, default: 'kubearmor' },
-  listen: { ...TEXT, default: 'unix:/run/merlon/operator.sock' },
-  'default-posture': { ...TEXT, default: 'audit' },
-  'node-labels': { ...TEXT, default: '' },
-  'status-file': TEXT,
-  relay: TEXT,
-  ...TRANSPORT_OPTIONS,
-  'log-level': { ...TEXT, default: 'info' },
-  help: { type: 'boolean', short: 'h' },
-} as const
-
-export function parseSettings(args: readonly string[]): SettingsResult {
-  let values
-  try {
-    values = parseArgs({ args: [...args], options: OPTIONS, strict: true }).values
-  } catch (error) {
-    return { ok: false, message: (error as Error).message }
-  }
-  if (values.help) return { ok: true, value: 'help' }
-  const { listen, relay, 'default-posture': defaultPosture, 'log-level': logLevel } = values
-  const from = parseFrom(values)
-  if (!from.ok) return from
-  const transport = parseTransport(values, relay === undefined ? [listen] : [listen, relay])
-  if (!transport.ok) return transport
-  if (defaultPosture !== 'audit' && defaultPosture !== 'block') return { ok: false, message: `--default-posture must be audit or block, not "${defaultPosture}"` }
-  if (!isLevel(logLevel)) return { ok: false, message: `--log-level must be one of ${LEVELS.join(', ')}, not "${logLevel}"` }
-  const nodeLabels = parseLabels(values['node-labels'])
-  if (nodeLabels === undefined) return { ok: false, message: '--node-labels must be key=value pairs with commas between them' }
-  return { ok: true, value: { ...from.value, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, transport: transport.value, logLevel } }
-}
-
-type FromResult = { readonly ok: true; readonly value: Pick<Settings, 'directory' | 'kubernetes'> } | { readonly ok: false; readonly message: string }
-
-interface FromValues {
-  readonly directory?: string | undefined
-  readonly kubeconfig?: string | undefined
-  readonly 'in-cluster': boolean
-  readonly namespace: string
-  readonly 'status-file'?: string | undefined
-}
-
-/** Where policies come from. */
-function parseFrom({ directory, kubeconfig, 'in-cluster': inCluster, namespace, 'status-file': statusFile }: FromValues): FromResult {
-  if ([directory, kubeconfig, inCluster].filter(Boolean).length !== 1) return { ok: false, message: 'one of --directory, --kubeconfig and --in-cluster is required' }
-  if (directory) return { ok: true, value: { directory, kubernetes: undefined } }
-  if (statusFile) return { ok: false, message: '--status-file goes with --directory: in a Kubernetes API policies have a status of their own' }
-  return { ok: true, value: { directory: undefined, kubernetes: { credentials: kubeconfig ? { kind: 'kubeconfig', file: kubeconfig } : { kind: 'in-cluster' }, namespace } } }
-}
-
-function parseLabels(text: string): Record<string, string> | undefined {
-  const pairs = text.split(',').filter((pair) => pair.trim() !== '').map((pair) => /^\s*([^=\s]+)=([^\s]*)\s*$/.exec(pair))
-  if (pairs.includes(null)) return undefined
-  return Object.fromEntries(pairs.map((pair) => [pair?.[1], pair?.[2]]))
-}
+import { HELP, parseSettings, type Settings } from './settings.ts'
+import { fromDirectory, fromKubernetes, type SourceParts, type SourceSide } from './sides.ts'
+import { openTransport, relayTarget, type ClusterIdentity } from './transport.ts'
 
 function sameEverywhere(posture: Posture): Postures {
   return { filePosture: posture, networkPosture: posture, capabilitiesPosture: posture, devicePosture: posture }
@@ -132,32 +37,41 @@ async function main(life: Life, args: readonly string[]): Promise<number | void>
 async function run(life: Life, settings: Settings): Promise<void> {
   const logger = createLogger('operator')
   const clock = systemClock
-  setLogLevel(settings.logLevel)
-  let level = settings.logLevel
-  process.on('SIGUSR2', () => {
-    level = level === 'debug' ? settings.logLevel : 'debug'
-    setLogLevel(level)
-  })
+  switchLevels(settings.logLevel)
+  const metrics = settings.http === undefined ? noMetrics : await (await import('../runtime/metrics.ts')).openMetrics()
+  const progress: Progress = { read: false, listens: false }
+  await serveHealthOf(life, settings, { metrics, logger, progress })
 
-  const security = await openTransport(settings.transport, { clock, logger })
+  const cluster = await clusterIdentity(settings)
+  const security = await openTransport(settings.transport, { clock, logger, ...(cluster ? { cluster } : {}) })
   const messages = settings.relay === undefined ? undefined : new Messages({ relay: await relayTarget(settings.relay, security), clock, logger, random: Math.random, signal: life.signal })
   const onFinding = (finding: Finding): void => messages?.add(finding)
   const postures = sameEverywhere(settings.defaultPosture)
   const defaults = { postures, hostPostures: postures }
-  const compiler = new Compiler(logger)
-  const onChange = (): void => sourceSide.changed()
+  const compiler = new Compiler(logger, new URL(`compile-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'}`, import.meta.url))
+  const timings = makeTimings(metrics)
   const reconciler = new Reconciler({
-    library: policyLibrary, settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onSettled: onChange, onFinding, compileElsewhere: (plan) => compiler.compile(plan),
+    library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, compileElsewhere: timedCompiler(compiler, metrics, clock),
+    onSettled: (ms) => {
+      timings.reconciled(ms)
+      sourceSide.changed()
+    },
   })
-  const server = new NodeSyncServer({ address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, ...(security ? { security, services: [security.enrolment] } : {}), clock, logger, onChange })
+  const server = new NodeSyncServer({
+    address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange: () => sourceSide.changed(), onAcknowledged: timings.acknowledged,
+    ...(security ? { security } : {}), services: [healthOf(() => progress.read), ...(security ? [security.enrolment] : [])],
+  })
   const common: SourceParts = { reconciler, server, clock, logger, onFinding }
-  const sourceSide = settings.kubernetes === undefined ? fromDirectory(settings, common) : await fromKubernetes(settings.kubernetes, defaults, common)
+  const sourceSide: SourceSide = settings.kubernetes === undefined ? fromDirectory(settings, common) : await fromKubernetes(settings.kubernetes, defaults, common)
+  observe(metrics, { reconciler, sessions: server.sessions, ...sourceSide.watches })
 
   life.onShutdown('compiler', () => compiler.stop())
   // Before it listens: an agent's first answer is made of policies that have been read.
   await sourceSide.start()
+  progress.read = true
   life.onShutdown('source', () => sourceSide.stop())
   await server.start()
+  progress.listens = true
   life.onShutdown('server', () => server.stop())
   const renewing = security?.run(life.signal)
   life.onShutdown('identity', () => renewing)
@@ -169,45 +83,43 @@ async function run(life: Life, settings: Settings): Promise<void> {
   process.stdout.write(`ready ${server.address}\n`)
 }
 
-interface SourceParts {
-  readonly reconciler: Reconciler
-  readonly server: NodeSyncServer
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly onFinding: (finding: Finding) => void
+function switchLevels(first: Settings['logLevel']): void {
+  setLogLevel(first)
+  let level = first
+  process.on('SIGUSR2', () => {
+    level = level === 'debug' ? first : 'debug'
+    setLogLevel(level)
+  })
 }
 
-/** Where policies come from, and where their status goes. */
-interface SourceSide {
-  /** Resolves when everything has been read once. */
-  start(): Promise<void>
-  /** The server listens. */
-  started(): Promise<void>
-  /** What a status shows may have changed. */
-  changed(): void
-  stop(): Promise<void>
+interface Progress {
+  read: boolean
+  listens: boolean
 }
 
-function fromDirectory({ directory = '', statusFile: file }: Settings, { reconciler, server, clock, logger, onFinding }: SourceParts): SourceSide {
-  const board = new StatusBoard({ reconciler, sessions: server.sessions, directory, address: () => server.address, clock, logger, ...(file === undefined ? {} : { file }) })
-  const source = new DirectorySource({ directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding })
-  return {
-    start: () => source.start(),
-    started: () => board.flush(),
-    changed: () => board.changed(),
-    stop: async () => {
-      source.close()
-      board.close()
-      await board.flush()
-    },
-  }
+/** It answers from here on, while the rest is still starting. */
+async function serveHealthOf(life: Life, { http }: Settings, { metrics, logger, progress }: { readonly metrics: Metrics; readonly logger: Logger; readonly progress: Progress }): Promise<void> {
+  if (http === undefined) return
+  const { serveHealth } = await import('../runtime/http.ts')
+  const checks = [
+    { name: 'policies', problem: () => (progress.read ? undefined : 'not all of them have been read yet') },
+    { name: 'agents', problem: () => (progress.listens ? undefined : 'they are not served yet') },
+  ]
+  const endpoint = await serveHealth({ address: http, checks, metrics, logger })
+  life.onShutdown('http', () => endpoint.close())
+  logger.info('Serving health', { address: endpoint.address })
 }
 
-/** Imported when it is needed only: what it brings costs a second and 86 MB. */
-async function fromKubernetes(settings: KubernetesSettings, defaults: ClusterSettings, { reconciler, server, clock, logger, onFinding }: SourceParts): Promise<SourceSide> {
-  const { Kubernetes } = await import('./kube/start.ts')
-  const kubernetes = new Kubernetes({ settings, reconciler, sessions: server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, onFinding })
-  return { start: () => kubernetes.start(reconciler), started: async () => {}, changed: () => kubernetes.changed(), stop: () => kubernetes.stop() }
+function healthOf(isServing: () => boolean): Service {
+  const { implementation } = health(['merlon.v1.NodeSync'], isServing)
+  return { definition: healthService, implementation }
+}
+
+/** What identity needs of a cluster, where it comes from one. */
+async function clusterIdentity({ kubernetes, transport }: Settings): Promise<ClusterIdentity | undefined> {
+  if (!kubernetes || transport.tls.kind !== 'kubernetes') return undefined
+  const { ClientNodeApi, loadConfig } = await import('./kube/api.ts')
+  return { api: new ClientNodeApi(loadConfig(kubernetes.credentials)), namespace: kubernetes.namespace }
 }
 
 if (import.meta.main) await runMain((life) => main(life, process.argv.slice(2)), { name: 'operator' })

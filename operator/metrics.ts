@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator's metrics. What can be looked at is looked at when somebody reads; only durations are noted as they happen.
-import type { Finding } from '../policy/types.ts'
+import type { Finding, Plan } from '../policy/types.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Total, type Metrics } from '../runtime/metrics.ts'
-import type { PolicyLibrary } from './library.ts'
+import type { Compiler } from './compiler.ts'
+import type { Compiled, PolicyLibrary } from './library.ts'
 import type { Reconciler } from './reconcile.ts'
 import type { Session } from './session.ts'
 
 /** Durations, as they are noted. */
 export interface Timings {
   /** From the first change to nothing left to decide. */
-  reconciled(ms: number): void
+  readonly reconciled: (ms: number) => void
   /** From sending a message to an agent's acknowledgement of it. */
-  acknowledged(ms: number): void
+  readonly acknowledged: (ms: number) => void
 }
 
 export function makeTimings(metrics: Metrics): Timings {
@@ -34,6 +35,17 @@ export function timedLibrary(library: PolicyLibrary, metrics: Metrics, clock: Cl
     ...library,
     makePlan: (policies, workload, options) => timed('plan', () => library.makePlan(policies, workload, options)),
     compile: (plan) => timed('table', () => library.compile(plan)),
+  }
+}
+
+/** Of the other thread, waiting for it included. */
+export function timedCompiler(compiler: Pick<Compiler, 'compile'>, metrics: Metrics, clock: Clock): (plan: Plan) => Promise<Compiled> {
+  const seconds = metrics.histogram({ name: 'merlon_compile_elsewhere_seconds', help: 'Time of one table on the compiler\'s thread, waiting included' })
+  return async (plan) => {
+    const start = clock.monotonic()
+    const compiled = await compiler.compile(plan)
+    seconds.observe((clock.monotonic() - start) / 1000)
+    return compiled
   }
 }
 

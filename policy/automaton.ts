@@ -57,20 +57,21 @@ export class StateTable {
   readonly first: Numbers
   private readonly edgeClass: Numbers
   private readonly edgeTarget: Numbers
-  private slots = new Int32Array(1024).fill(-1)
+  private slots: Int32Array
   private hashed = 0
   private pendingClass: Int32Array
   private pendingTarget: Int32Array
   private pending = 0
 
-  /** `expected`: how many states there may be, as far as is known. */
-  constructor(classes: number, expected = 1024) {
+  /** `expected`: how many states there may be, as far as is known; `searched`: how many of them by `finish`. */
+  constructor(classes: number, expected = 1024, searched = expected) {
     this.classes = classes
     this.accept = new Numbers(expected)
     this.fallback = new Numbers(expected)
     this.first = new Numbers(expected + 1)
     this.edgeClass = new Numbers(expected)
     this.edgeTarget = new Numbers(expected)
+    this.slots = new Int32Array(1 << (34 - Math.clz32(searched))).fill(-1)
     this.pendingClass = new Int32Array(classes + 1)
     this.pendingTarget = new Int32Array(classes + 1)
     this.first.push(0)

@@ -6,7 +6,8 @@ import { parseGlob, setBytes, type GlobNode } from './glob.ts'
 import type { PathMatch } from './types.ts'
 
 export type Item =
-  | { readonly kind: 'byte'; readonly set: ByteSet; readonly key: string }
+  /** `single`: the byte where the set has one, or else -1. */
+  | { readonly kind: 'byte'; readonly set: ByteSet; readonly single: number; readonly key: string }
   /** Any run of bytes of the set, perhaps empty. */
   | { readonly kind: 'star'; readonly set: ByteSet; readonly key: string }
   /** One of the branches, of which none equals another. */
@@ -38,7 +39,7 @@ export function shapesOf(match: PathMatch): readonly Shape[] {
     case 'path':
       return [{ kind: 'literal', bytes: byteString(match.path) }]
     case 'name':
-      return [{ kind: 'expression', expression: [star(ANY), ...literal(byteString(`/${match.name}`))] }]
+      return [{ kind: 'expression', expression: [STAR_ANY, ...literal(byteString(`/${match.name}`))] }]
     case 'dir': {
       const bytes = byteString(match.dir)
       return [
@@ -61,21 +62,25 @@ function literal(bytes: string): Item[] {
 }
 
 function byte(set: ByteSet): Item {
-  return { kind: 'byte', set, key: byteSetKey(set) }
+  const bytes = bytesOf(set)
+  return { kind: 'byte', set, single: bytes.length === 1 ? bytes[0]! : -1, key: byteSetKey(set) }
 }
 
 function star(set: ByteSet): Item {
   return { kind: 'star', set, key: `${byteSetKey(set)}*` }
 }
 
+const STAR_ANY = star(ANY)
+const STAR_WITHIN = star(WITHIN_COMPONENT)
+
 function itemsOf(node: GlobNode): Item[] {
   switch (node.kind) {
     case 'literal':
       return Array.from(node.bytes, value => SINGLES[value]!)
     case 'component':
-      return [star(WITHIN_COMPONENT)]
+      return [STAR_WITHIN]
     case 'across':
-      return [star(ANY)]
+      return [STAR_ANY]
     case 'set':
       return [either(setBytes(node).map(ranges => ranges.map(([first, last]) => byte(rangeSet(first, last)))))]
     case 'either':
@@ -135,9 +140,8 @@ function includes(big: ByteSet, small: ByteSet): boolean {
 function shapeOf(expression: Expression): Shape {
   let bytes = ''
   for (const [i, item] of expression.entries()) {
-    const single = item.kind === 'byte' ? bytesOf(item.set) : []
-    if (single.length === 1) {
-      bytes += String.fromCharCode(single[0]!)
+    if (item.kind === 'byte' && item.single >= 0) {
+      bytes += String.fromCharCode(item.single)
       continue
     }
     const last = i === expression.length - 1 && item.kind === 'star'

@@ -48,7 +48,7 @@ export class Accepts {
 /** The minimal automaton of patterns and a tree; `background` is of both, and explored. */
 export function layer(background: Background, trie: Trie, objects: Objects, accepts: Accepts): Automaton {
   const base = minimise(background.automaton(clauses => accepts.idOf(objects.objectOf(clauses), 0)))
-  const table = new StateTable(base.automaton.classes, base.automaton.states + trie.nodes)
+  const table = new StateTable(base.automaton.classes, base.automaton.states + trie.nodes, base.automaton.states)
   for (let state = 0; state < base.automaton.states; state++) copyState(base.automaton, state, table)
   const start = layTrie(trie, { base, background, objects, accepts, table })
   return table.automaton(start)

@@ -35,7 +35,7 @@ class Partition {
     this.order = new Int32Array(automaton.states)
     this.place = new Int32Array(automaton.states)
     this.inverse = invert(automaton)
-    this.signatures = new StateTable(automaton.classes)
+    this.signatures = new StateTable(automaton.classes, automaton.states)
     this.splitByAccept()
   }
 
@@ -150,7 +150,7 @@ class Partition {
 
   result(): Minimal {
     const { automaton } = this
-    const table = new StateTable(automaton.classes)
+    const table = new StateTable(automaton.classes, this.start.length, 0)
     // Classes in the order of their first state: the numbering of the result does not depend on the order of splits.
     const number = new Int32Array(this.start.length).fill(-1)
     const first: number[] = []
@@ -162,7 +162,8 @@ class Partition {
       for (let e = automaton.first[state]!; e < automaton.first[state + 1]!; e++) {
         table.edge(automaton.edgeClass[e]!, number[this.classOf[automaton.edgeTarget[e]!]!]!)
       }
-      table.finish(automaton.accept[state]!, number[this.classOf[automaton.fallback[state]!]!]!)
+      // No two classes do the same.
+      table.add(automaton.accept[state]!, number[this.classOf[automaton.fallback[state]!]!]!)
     }
     const map = Int32Array.from(this.classOf, id => number[id]!)
     return { automaton: table.automaton(map[automaton.start]!), map }

@@ -36,6 +36,8 @@ export interface Manifests {
 export interface ReadOptions {
   /** Defaults to `refuse`. */
   readonly unenforced?: Unenforced
+  /** For policies that come from no API server (KubeArmor's own gRPC service): `action: block` of a spec is taken for Block, as KubeArmor does there, and nowhere else. */
+  readonly lowerCaseActions?: boolean
 }
 
 /** Reads every document of a file, YAML or JSON. Never throws; what it cannot use it says. */
@@ -106,7 +108,8 @@ class Reader implements Manifests {
     else if (items !== undefined) this.notes.say('MERLON_POLICY_NOT_AN_OBJECT', items, { problem: 'the items of a list are no list' })
   }
 
-  private policy(root: Node, kind: Kind, version: string): void {
+  private policy(written: Node, kind: Kind, version: string): void {
+    const root = this.options.lowerCaseActions === true ? withCapitalAction(written) : written
     const metadata = field(root, 'metadata')
     const scoped = kind === 'KubeArmorPolicy'
     const identity: Identity = {
@@ -143,6 +146,18 @@ class Reader implements Manifests {
     else if (kind === 'Node') this.nodes.push(nodeFacts(root, this.notes))
     else this.settings.push(configMapSettings(root, this.notes))
   }
+}
+
+const CAPITALS: Readonly<Record<string, string>> = { allow: 'Allow', audit: 'Audit', block: 'Block' }
+
+/** The same tree, but for the action of its spec. */
+function withCapitalAction(root: Node): Node {
+  const spec = field(root, 'spec')
+  const action = spec?.kind === 'map' ? spec.entries.get('action') : undefined
+  const capital = CAPITALS[text(spec, 'action') ?? '']
+  if (root.kind !== 'map' || spec?.kind !== 'map' || action === undefined || capital === undefined) return root
+  const entries = new Map(spec.entries).set('action', { ...action, value: { kind: 'scalar', value: capital, span: action.value.span } })
+  return { ...root, entries: new Map(root.entries).set('spec', { key: spec.span, value: { ...spec, entries } }) }
 }
 
 const CORE_KINDS: readonly string[] = ['Namespace', 'Pod', 'Node']

@@ -260,6 +260,13 @@ describe('selection by labels that are there', () => {
   })
 })
 
+test('lower-case actions, from where KubeArmor takes them: of the spec only', () => {
+  const policy = (spec: string): string => `apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p}\nspec: {${spec}}\n`
+  const [inSpec, inRule] = [policy('action: audit, file: {matchPaths: [{path: /x}]}'), policy('file: {matchPaths: [{path: /x, action: audit}]}')]
+  assert.equal(readManifests(inSpec, 'f', { lowerCaseActions: true }).policies[0]?.rules[0]?.action, 'Audit')
+  for (const found of [readManifests(inSpec, 'f'), readManifests(inRule, 'f', { lowerCaseActions: true })]) assert.deepEqual(found.findings.map(({ code }) => code), ['MERLON_POLICY_NOT_ALLOWED'])
+})
+
 test('rules that nothing enforces yet: a warning for those who ask, a refusal for those who enforce', () => {
   const text = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p}\nspec: {network: {matchProtocols: [{protocol: tcp}, {protocol: udp}]}}\n'
   const [asked, enforced] = [readManifests(text, 'f', { unenforced: 'warn' }), readManifests(text, 'f', { unenforced: 'refuse' })]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which patterns share an automaton. Patterns that have to remember what they saw (`**` with something before and after it) double each
 // other's states, and directories multiply all of them; so patterns are sorted by shape, and shapes are joined again where that costs little.
-import { bytesOf, hasByte, SLASH, type Alphabet } from './alphabet.ts'
+import { hasByte, SLASH, type Alphabet } from './alphabet.ts'
 import type { Expression, Item } from './expression.ts'
 import { Background } from './layers.ts'
 import { minimise } from './minimise.ts'
@@ -29,6 +29,8 @@ const STEPS_A_STATE = 32
 
 /** Patterns of one shape that exceed this are halved. */
 const SHAPE_LIMITS: SubsetLimits = { states: 1 << 13, work: 1 << 21 }
+/** Those that begin with a literal part hardly meet each other: that they have a few states for each of their items is no sign that they multiply. */
+const STATES_PER_ITEM = 4
 
 const SHAPES = ['prefixed', 'shallow', 'calm', 'component', 'across'] as const
 type Kind = (typeof SHAPES)[number]
@@ -46,12 +48,12 @@ export function kindOf(expression: Expression): Kind {
 }
 
 function isSingle(item: Item): boolean {
-  return item.kind === 'byte' && bytesOf(item.set).length === 1
+  return item.kind === 'byte' && item.single >= 0
 }
 
 function isLead(item: Item): boolean {
   if (item.kind === 'either') return item.branches.every(branch => branch.every(isLead))
-  return item.kind === 'star' || (isSingle(item) && hasByte(item.set, SLASH))
+  return item.kind === 'star' || (item.kind === 'byte' && item.single === SLASH)
 }
 
 /** 0 without stars, 1 when no star goes over a slash, else 2. */
@@ -66,10 +68,12 @@ function reach(expression: Expression): 0 | 1 | 2 {
 
 /** Groups for up to MAX_AUTOMATA automata. Fails where that is too few. */
 export function split(patterns: readonly Pattern[], trie: Trie, alphabet: Alphabet, limits: SplitLimits): Split {
-  const shapes = SHAPES.map(kind => patterns.filter(pattern => kindOf(pattern.expression) === kind)).filter(list => list.length > 0)
+  const shapes = new Map<Kind, Pattern[]>(SHAPES.map(kind => [kind, []]))
+  for (const pattern of patterns) shapes.get(kindOf(pattern.expression))!.push(pattern)
   const groups: Globs[] = []
-  for (const list of shapes) {
-    const made = build(list, alphabet, limits)
+  for (const [kind, list] of shapes) {
+    if (list.length === 0) continue
+    const made = build(list, alphabet, shapeLimits(kind, list, limits), limits)
     if (!made.ok) return made
     groups.push(...made.groups)
   }
@@ -78,15 +82,20 @@ export function split(patterns: readonly Pattern[], trie: Trie, alphabet: Alphab
 
 type Built = { readonly ok: true; readonly groups: readonly Globs[] } | { readonly ok: false; readonly culprits: readonly number[] }
 
-/** One group of patterns of one shape, or halves of it where they multiply. */
-function build(patterns: readonly Pattern[], alphabet: Alphabet, limits: SubsetLimits): Built {
+function shapeLimits(kind: Kind, patterns: readonly Pattern[], limits: SubsetLimits): SubsetLimits {
+  const items = kind === 'prefixed' ? patterns.reduce((sum, { expression }) => sum + expression.length, 0) : 0
+  const states = Math.max(SHAPE_LIMITS.states, items * STATES_PER_ITEM)
+  return { states: Math.min(limits.states, states), work: Math.min(limits.work, SHAPE_LIMITS.work * (states / SHAPE_LIMITS.states)) }
+}
+
+/** One group of patterns of one shape, or halves of it where they multiply beyond `own`. */
+function build(patterns: readonly Pattern[], alphabet: Alphabet, own: SubsetLimits, limits: SubsetLimits): Built {
   const single = patterns.every(pattern => pattern.expression === patterns[0]!.expression)
-  const own = single ? limits : { states: Math.min(limits.states, SHAPE_LIMITS.states), work: Math.min(limits.work, SHAPE_LIMITS.work) }
-  const subset = subsetConstruction(patterns, alphabet, own)
+  const subset = subsetConstruction(patterns, alphabet, single ? limits : own)
   if (subset.ok) return { ok: true, groups: [{ automaton: minimise(subset.automaton).automaton, sets: subset.sets }] }
   if (single) return subset
   const half = patterns.length >> 1
-  const [a, b] = [build(patterns.slice(0, half), alphabet, limits), build(patterns.slice(half), alphabet, limits)]
+  const [a, b] = [build(patterns.slice(0, half), alphabet, own, limits), build(patterns.slice(half), alphabet, own, limits)]
   if (!a.ok) return a
   return b.ok ? { ok: true, groups: [...a.groups, ...b.groups] } : b
 }

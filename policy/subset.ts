@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expressions to a deterministic automaton: a tree of positions that shares common beginnings, then the subset construction.
 import { classesOf, type Alphabet } from './alphabet.ts'
-import { type Automaton } from './automaton.ts'
+import { Numbers, type Automaton } from './automaton.ts'
 import type { Expression, Item } from './expression.ts'
 
 export interface Pattern {
@@ -82,11 +82,16 @@ class PositionTree {
   closure(from: number): readonly number[] {
     const known = this.closures[from]
     if (known !== undefined) return known
-    const seen = new Set([from])
-    for (const at of seen) for (const next of this.positions[at]!.empty) seen.add(next)
-    const result = [...seen].filter(at => this.positions[at]!.edges.length > 0 || this.positions[at]!.clauses.length > 0)
+    const result = this.positions[from]!.empty.length === 0 ? [from] : this.reachable(from)
     this.closures[from] = result
     return result
+  }
+
+  /** Ascending. */
+  private reachable(from: number): readonly number[] {
+    const seen = new Set([from])
+    for (const at of seen) for (const next of this.positions[at]!.empty) seen.add(next)
+    return [...seen].filter(at => this.positions[at]!.edges.length > 0 || this.positions[at]!.clauses.length > 0).sort((a, b) => a - b)
   }
 }
 
@@ -108,47 +113,55 @@ interface Group {
   to: number
 }
 
+/** Up to so many groups a list is searched; beyond, a map. */
+const FEW = 8
+
 class Construction {
   readonly acceptSets: (readonly number[])[] = [[]]
+  work = 0
   private readonly acceptIds = new Map<string, number>([['', 0]])
   private readonly tree: PositionTree
   private readonly classes: number
   private readonly subsets: (readonly number[])[] = []
   private readonly subsetIds = new Map<string, number>()
-  /** State for a list of targets before closing it: the same lists come again and again. */
+  /** State for a list of targets before closing it: the same lists come again and again. For a single target by its number. */
   private readonly closed = new Map<string, number>()
-  private readonly rows: { accept: number; fallback: number; edges: readonly (readonly [number, number])[] }[] = []
-  private work = 0
+  private readonly closedSingle: Int32Array
+  /** Group of each class, of the state that is being expanded. */
+  private readonly groupOf: Int32Array
+  private readonly accept = new Numbers()
+  private readonly fallback = new Numbers()
+  private readonly first = new Numbers()
+  private readonly edgeClass = new Numbers()
+  private readonly edgeTarget = new Numbers()
 
   constructor(tree: PositionTree, classes: number) {
     this.tree = tree
     this.classes = classes
+    this.closedSingle = new Int32Array(tree.positions.length).fill(-1)
+    this.groupOf = new Int32Array(classes)
   }
 
   run(limits: SubsetLimits): boolean {
     this.stateOf([0])
     for (let state = 0; state < this.subsets.length; state++) {
       if (this.subsets.length > limits.states || this.work > limits.work) return false
-      this.rows.push(this.expand(this.subsets[state]!))
+      this.expand(this.subsets[state]!)
     }
+    this.first.push(this.edgeClass.length)
     return true
   }
 
   automaton(): Automaton {
-    const accept = Int32Array.from(this.rows, row => row.accept)
-    const fallback = Int32Array.from(this.rows, row => row.fallback)
-    const first = new Int32Array(this.rows.length + 1)
-    for (const [i, row] of this.rows.entries()) first[i + 1] = first[i]! + row.edges.length
-    const edges = this.rows.flatMap(row => row.edges)
     return {
       classes: this.classes,
       start: 0,
-      states: this.rows.length,
-      accept,
-      fallback,
-      first,
-      edgeClass: Uint8Array.from(edges, edge => edge[0]),
-      edgeTarget: Int32Array.from(edges, edge => edge[1]),
+      states: this.accept.length,
+      accept: this.accept.done(),
+      fallback: this.fallback.done(),
+      first: this.first.done(),
+      edgeClass: new Uint8Array(this.edgeClass.done()),
+      edgeTarget: this.edgeTarget.done(),
     }
   }
 
@@ -165,52 +178,60 @@ class Construction {
   }
 
   private stateOf(targets: readonly number[]): number {
-    const open = targets.join()
-    const known = this.closed.get(open)
-    if (known !== undefined) return known
+    const single = targets.length === 1 ? targets[0]! : -1
+    const open = single < 0 ? targets.join() : ''
+    const known = single < 0 ? this.closed.get(open) : this.closedSingle[single]!
+    if (known !== undefined && known >= 0) return known
+    const state = this.subsetOf(single < 0 ? this.closureOf(targets) : this.tree.closure(single))
+    if (single < 0) this.closed.set(open, state)
+    else this.closedSingle[single] = state
+    return state
+  }
+
+  private closureOf(targets: readonly number[]): readonly number[] {
     const members = new Set<number>()
     for (const target of targets) for (const at of this.tree.closure(target)) members.add(at)
-    this.work += members.size
-    const subset = [...members].sort((a, b) => a - b)
+    return [...members].sort((a, b) => a - b)
+  }
+
+  private subsetOf(subset: readonly number[]): number {
+    this.work += subset.length
     const key = subset.join()
     let state = this.subsetIds.get(key)
     if (state === undefined) {
       state = this.subsets.push(subset) - 1
       this.subsetIds.set(key, state)
     }
-    this.closed.set(open, state)
     return state
   }
 
-  private expand(subset: readonly number[]): (typeof this.rows)[number] {
-    const { groupOf, groups } = this.groupTargets(subset)
+  private expand(subset: readonly number[]): void {
+    const groups = this.groupTargets(subset)
     const targets = groups.map(group => (group.count > 0 ? this.stateOf(group.targets) : -1))
-    const counts = new Map<number, number>()
-    for (const [i, group] of groups.entries()) if (group.count > 0) counts.set(targets[i]!, (counts.get(targets[i]!) ?? 0) + group.count)
-    let fallback = -1
-    for (const [target, count] of counts) {
-      const most = counts.get(fallback) ?? 0
-      if (count > most || (count === most && target < fallback)) fallback = target
-    }
-    const edges: (readonly [number, number])[] = []
+    const fallback = groups.length > FEW ? mostFrequentByMap(groups, targets) : mostFrequent(groups, targets)
+    this.first.push(this.edgeClass.length)
     for (let c = 0; c < this.classes; c++) {
-      const target = targets[groupOf[c]!]!
-      if (target !== fallback) edges.push([c, target])
+      const target = targets[this.groupOf[c]!]!
+      if (target === fallback) continue
+      this.edgeClass.push(c)
+      this.edgeTarget.push(target)
     }
-    return { accept: this.acceptOf(subset), fallback, edges }
+    this.accept.push(this.acceptOf(subset))
+    this.fallback.push(fallback)
   }
 
   /** Classes with the same targets fall into one group, so that each distinct list of targets is closed once. */
-  private groupTargets(subset: readonly number[]): { readonly groupOf: Int32Array; readonly groups: readonly Group[] } {
-    const groupOf = new Int32Array(this.classes)
+  private groupTargets(subset: readonly number[]): readonly Group[] {
+    this.groupOf.fill(0)
     const groups: Group[] = [{ targets: [], count: this.classes, moving: 0, to: -1 }]
     for (const at of subset) {
-      for (const { classes, target } of this.tree.positions[at]!.edges) this.addTarget(groups, groupOf, classes, target)
+      for (const { classes, target } of this.tree.positions[at]!.edges) this.addTarget(groups, classes, target)
     }
-    return { groupOf, groups }
+    return groups
   }
 
-  private addTarget(groups: Group[], groupOf: Int32Array, classes: Iterable<number>, target: number): void {
+  private addTarget(groups: Group[], classes: readonly number[], target: number): void {
+    const { groupOf } = this
     const touched: Group[] = []
     for (const c of classes) {
       const group = groups[groupOf[c]!]!
@@ -251,4 +272,24 @@ class Construction {
     }
     return id
   }
+}
+
+/** The target that most classes have; of equals the lowest. */
+function mostFrequent(groups: readonly Group[], targets: readonly number[]): number {
+  let [best, most] = [-1, 0]
+  for (const target of targets) {
+    if (target < 0) continue
+    let count = 0
+    for (let i = 0; i < targets.length; i++) if (targets[i] === target) count += groups[i]!.count
+    if (count > most || (count === most && target < best)) [best, most] = [target, count]
+  }
+  return best
+}
+
+function mostFrequentByMap(groups: readonly Group[], targets: readonly number[]): number {
+  const counts = new Map<number, number>()
+  for (const [i, target] of targets.entries()) if (target >= 0) counts.set(target, (counts.get(target) ?? 0) + groups[i]!.count)
+  let [best, most] = [-1, 0]
+  for (const [target, count] of counts) if (count > most || (count === most && target < best)) [best, most] = [target, count]
+  return best
 }

@@ -8,6 +8,8 @@ import { checkTransport } from '../runtime/address.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { createLogger } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
+import { noMetrics, openMetrics, type Metrics } from '../runtime/metrics.ts'
+import { observeRelay } from './metrics.ts'
 import { startRelay, type RelayOptions } from './server.ts'
 
 const USAGE = `Usage: node relay/main.ts [--listen ADDRESS]... [--agents ADDRESS] [--queue EVENTS]
@@ -21,12 +23,14 @@ Takes event batches from agents and serves them to clients of KubeArmor's feeder
   --operator ADDRESS,...  where the relay's own certificate comes from; needed with --ca-file
   --token-file FILE  what proves the relay to the operator (default /var/run/secrets/merlon/token)
   --feeder-tls       clients are served by TLS too, which KubeArmor's know how to use; default: plaintext, which they try first
+  --http ADDRESS     /livez, /readyz, /metrics and, for this machine alone, /loglevel
   --plaintext        no TLS, although agents come from other machines
 `
 
 const logger = createLogger('relay')
 
 interface Settings extends RelayOptions {
+  readonly http: string | undefined
   readonly tls: { readonly operator: string; readonly trustFile: string; readonly tokenFile: string; readonly feeder: boolean } | undefined
 }
 
@@ -42,6 +46,7 @@ function readOptions(args: readonly string[]): Settings | 'help' {
       'token-file': { type: 'string', default: '/var/run/secrets/merlon/token' },
       'feeder-tls': { type: 'boolean', default: false },
       plaintext: { type: 'boolean', default: false },
+      http: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -54,7 +59,7 @@ function readOptions(args: readonly string[]): Settings | 'help' {
   const problem = transportProblem(values)
   if (problem !== undefined) throw new MerlonError('MERLON_RELAY_USAGE', problem)
   const tls = trustFile === undefined || operator === undefined ? undefined : { operator, trustFile, tokenFile, feeder }
-  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), logger, tls }
+  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), logger, tls, http: values.http }
 }
 
 interface Transport {
@@ -69,6 +74,14 @@ function transportProblem({ agents, operator, 'ca-file': trustFile, 'feeder-tls'
   if ((trustFile === undefined) !== (operator === undefined)) return 'Cannot use TLS: --ca-file and --operator are needed, both'
   if (feeder && trustFile === undefined) return 'Cannot use --feeder-tls without --ca-file and --operator: the certificate comes from there'
   return checkTransport([agents], trustFile !== undefined, plaintext)
+}
+
+/** It answers from here on, while the relay waits for its certificate. */
+async function serveHealthOf(address: string, { life, metrics, isListening }: { readonly life: Life; readonly metrics: Metrics; readonly isListening: () => boolean }): Promise<void> {
+  const { serveHealth } = await import('../runtime/http.ts')
+  const checks = [{ name: 'streams', problem: () => (isListening() ? undefined : 'not listening yet: a certificate may be missing, see the log') }]
+  const endpoint = await serveHealth({ address, checks, metrics, logger })
+  life.onShutdown('http', () => endpoint.close())
 }
 
 async function main(life: Life): Promise<number | void> {
@@ -86,9 +99,14 @@ async function main(life: Life): Promise<number | void> {
   // What it would print about a port in use comes back as an error anyway.
   setLogVerbosity(logVerbosity.NONE)
   try {
-    const { tls } = options
+    const { tls, http } = options
+    const progress = { listens: false }
+    const metrics = http === undefined ? noMetrics : await openMetrics()
+    if (http !== undefined) await serveHealthOf(http, { life, metrics, isListening: () => progress.listens })
     const security = tls === undefined ? {} : await (await import('./security.ts')).openSecurity({ ...tls, clock: systemClock, logger, signal: life.signal })
     const relay = await startRelay({ ...options, ...security })
+    progress.listens = true
+    observeRelay(metrics, relay)
     life.onShutdown('relay', async () => {
       logger.info('Stopped', { ...relay.counts })
       await relay.close()

@@ -88,7 +88,7 @@ async function changeLevel(request: IncomingMessage, logger: Logger): Promise<An
   const [level = '', name] = text.trim().split('=').toReversed()
   if (!isLevel(level)) return { code: 400, text: `a level is one of ${LEVELS.join(', ')}, or NAME=LEVEL for one part\n` }
   setLogLevel(level, name)
-  logger.info('Changed the log level', { level, part: name ?? 'all' })
+  logger.info('Changed the log level', { to: level, part: name ?? 'all' })
   return { code: 200, text: `${level}\n` }
 }
 

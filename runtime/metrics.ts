@@ -48,7 +48,8 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 /** With those of the process (memory, CPU, the event loop's delay) among them. */
 export async function openMetrics(): Promise<Metrics> {
-  const { Counter: PromCounter, Gauge: PromGauge, Histogram: PromHistogram, Registry, collectDefaultMetrics } = await import('prom-client')
+  // CommonJS: in a bundle there is nothing but the default export.
+  const { Counter: PromCounter, Gauge: PromGauge, Histogram: PromHistogram, Registry, collectDefaultMetrics } = (await import('prom-client')).default
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const looks: (() => void)[] = []

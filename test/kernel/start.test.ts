@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { after, afterEach, before, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { encodeHeld, EVENT_KIND, HELD, OP, STATS, u64, VERDICT } from '../../agent/abi.ts'
 import type { KernelEvent } from '../../agent/records.ts'
 import { Container, ROOTS, RUNTIMES, type Root, type Runtime } from '../support/container.ts'
 import { cgroupId, Node, policy, type Loaded } from './node.ts'
+import { until } from './wait.ts'
 import { furnish } from './world.ts'
 
 const ENTRY = '/t/bin/one'
@@ -45,17 +45,6 @@ function fresh(runtime: Runtime, root: Root): Container {
 function bindFirst(): void {
   mkdirSync(container.cgroup, { recursive: true })
   id = node.bind(container.cgroup, denyEntry.slot.slot)
-}
-
-/** Waits for something that will be so. */
-async function until<T>(what: string, look: () => T | undefined): Promise<T> {
-  const started = Date.now()
-  for (;;) {
-    const found = look()
-    if (found !== undefined) return found
-    if (Date.now() - started > 60_000) throw new Error(`There was no ${what} within 60 s`)
-    await delay(20)
-  }
 }
 
 const seen: KernelEvent[] = []

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Objects of the custom resources, made from their schemas: valid ones, and ones with a fault or an oddity somewhere. For comparing verdicts.
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { kindOf, schemaOf, type Definition, type OpenApi } from '../../crds/definitions.ts'
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
@@ -127,4 +129,37 @@ export function mutate(document: { [name: string]: Json }, chance: Chance): void
     () => { if (!Array.isArray(holder)) within[chance.of(['unknown', 'recurive', 'action', 'mode', 'path'])] = chance.of(ODD_VALUES); else holder.push(null) },
   ]
   chance.of(ways)()
+}
+
+export interface RandomObject {
+  readonly definition: Definition
+  readonly object: { readonly [name: string]: Json }
+}
+
+/** The same objects every time, most of them with faults: in the spec, the status or the metadata. */
+export function randomObjects(definitions: readonly Definition[], count: number): readonly RandomObject[] {
+  const chance = new Chance(20_260_101)
+  return Array.from({ length: count }, (_, index) => {
+    const definition = chance.of(definitions)
+    const object = sampleResource(definition, chance)
+    if (index % 4 === 0) object['metadata'] = oddMetadata(chance)
+    else for (let faults = chance.below(4); faults > 0; faults -= 1) mutate(object, chance)
+    return { definition, object }
+  })
+}
+
+/** What is said to an object: with strict field validation, and without. */
+export interface Verdict {
+  readonly strict: boolean
+  readonly lenient: boolean
+}
+
+/** The verdicts of a real API server on the first of these objects. */
+export const RECORD = join(import.meta.dirname, '../corpus/verdicts.txt')
+
+/** One letter for each object: accepted, refused where the server is strict, or refused. Before them, a digest of the objects. */
+export function recordOf(objects: readonly unknown[], verdicts: readonly (Verdict | undefined)[]): string {
+  const letters = verdicts.map((verdict) => (verdict === undefined ? '?' : verdict.strict ? 'a' : verdict.lenient ? 's' : 'r')).join('')
+  const digest = createHash('sha256').update(JSON.stringify(objects)).digest('hex')
+  return `# SPDX-License-Identifier: Apache-2.0\n# kube-apiserver on the objects of test/support/documents.ts; UPDATE=1 in test/cluster/validator.test.ts writes it.\n${digest}\n${letters.replaceAll(/.{100}/g, '$&\n').trimEnd()}\n`
 }

@@ -19,7 +19,7 @@ async function outcomesOf(files: Record<string, string>): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     // node:test refuses to run files from inside a test file of its own, which it knows by this variable.
     delete process.env['NODE_TEST_CONTEXT'];
-    await collect(run({ files: paths }), directory, (outcome) => outcomes.push(outcome));
+    await collect(run({ files: paths }), Object.keys(files), (outcome) => outcomes.push(outcome));
     return outcomes;
   } finally {
     rmSync(directory, { recursive: true });

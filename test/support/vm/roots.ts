@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { command } from './command.ts';
 import { copyPackages } from './host-files.ts';
 
-const DEBIAN = ['libc6', 'libc-bin', 'dash', 'bash', 'coreutils', 'grep', 'sed', 'mawk', 'findutils', 'util-linux', 'procps', 'base-files'];
+/** What buildDebianRoot() copies. */
+export const DEBIAN = ['libc6', 'libc-bin', 'dash', 'bash', 'coreutils', 'grep', 'sed', 'mawk', 'findutils', 'util-linux', 'procps', 'base-files'];
 
 /** Like an image of Debian: merged-usr, /bin/sh is dash. */
 export async function buildDebianRoot(into: string): Promise<void> {

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent as it is shipped, with an operator: containers that it has never seen are held, bound and decided from their first instruction; it is
+// killed, started again, ended, left alone by its operator, and never is anything decided differently for that, nor left standing.
+import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, afterEach, before, test } from 'node:test'
+import { Container, RUNTIMES, type Ended } from '../support/container.ts'
+import { AgentProcess, PINS, runAgent, TestOperator } from './agent-process.ts'
+import { policy } from './node.ts'
+import { O, TrialContainer } from './trial.ts'
+import { until } from './wait.ts'
+import { furnish } from './world.ts'
+
+const [DENIED, LATER, FREE, ENTRY] = ['/s/denied', '/s/later', '/s/free', '/t/bin/one']
+const annotations = { app: 'web' }
+const POLICY = policy(`  process:\n    matchPaths: [{path: ${ENTRY}}]\n  file:\n    matchPaths: [{path: ${DENIED}}]\n  action: Block`)
+const EDITED = policy(`  file:\n    matchPaths: [{path: ${LATER}}]\n  action: Block`)
+
+const operator = new TestOperator()
+let agent: AgentProcess | undefined
+let place: TrialContainer
+const strays: Container[] = []
+
+before(async () => {
+  mkdirSync('/run/merlon-agent', { recursive: true })
+  await operator.start()
+  operator.policies(POLICY)
+})
+afterEach(() => { for (const container of strays.splice(0)) container.delete() })
+after(async () => {
+  await agent?.end('SIGKILL')
+  await place.delete()
+  await operator.stop()
+  await runAgent('--detach')
+})
+
+/** A container that runs one program to its end. */
+function once(runtime: (typeof RUNTIMES)[number], labels: Record<string, string> = annotations): Container {
+  const container = new Container({ runtime, root: 'busybox', args: [ENTRY], annotations: labels })
+  furnish(container)
+  strays.push(container)
+  return container
+}
+
+async function opened(path: string): Promise<string> {
+  return (await place.trial.ask('open', path, O.RDONLY)).error
+}
+
+for (const runtime of RUNTIMES) {
+  test(`${runtime}: the first program of a container that the agent has never seen is decided; one that no policy selects runs`, async () => {
+    agent ??= await AgentProcess.start('--unbound', 'audit')
+    const { status, output } = await once(runtime).run()
+    assert.notEqual(status, 0)
+    assert.match(output, /permission denied/i)
+    assert.deepEqual(await once(runtime, { app: 'other' }).run(), { status: 0, output: 'ran' })
+  })
+}
+
+test('a container is bound before its first instruction, and an edit is in force without a restart', async () => {
+  place = await TrialContainer.start({ runtime: 'crun', root: 'debian', annotations }, ({ rootfs }) => {
+    mkdirSync(join(rootfs, 's'))
+    for (const path of [DENIED, LATER, FREE]) writeFileSync(join(rootfs, path), '')
+  })
+  assert.deepEqual([await opened(DENIED), await opened(LATER), await opened(FREE)], ['EACCES', 'ok', 'ok'])
+  operator.policies(EDITED)
+  await operator.inForce(place.container.id)
+  assert.deepEqual([await opened(DENIED), await opened(LATER)], ['ok', 'EACCES'])
+  operator.policies(POLICY)
+  await operator.inForce(place.container.id)
+  assert.deepEqual([await opened(DENIED), await opened(LATER)], ['EACCES', 'ok'])
+})
+
+test('kill -9: the next agent takes over what it finds, and a violator is denied all the while', async () => {
+  const stop = await place.trial.violate('r', DENIED, 'r', FREE)
+  assert.deepEqual(await agent?.end('SIGKILL'), [null, 'SIGKILL'])
+  agent = await AgentProcess.start('--unbound', 'audit')
+  assert.equal((await agent.said('Started'))['kernelSide'], 'adopted')
+  await operator.inForce(place.container.id)
+  const [denied, free] = await stop()
+  assert.ok(denied && free)
+  assert.deepEqual([denied.succeeded, free.denied], [0, 0])
+  assert.ok(denied.denied > 0 && free.succeeded > 0)
+})
+
+test('while the operator is away the agent goes on, lets new containers run without a profile, and binds them when it is back', async () => {
+  await operator.stop()
+  await agent?.said('Lost the operator')
+  assert.deepEqual(await once('crun').run(), { status: 0, output: 'ran' })
+  await agent?.said('runs without a profile: the operator is away')
+  assert.equal(await opened(DENIED), 'EACCES')
+  await operator.start()
+  await operator.inForce(place.container.id)
+  const { status, output } = await once('crun').run()
+  assert.notEqual(status, 0)
+  assert.match(output, /permission denied/i)
+})
+
+test('SIGTERM ends it cleanly, and enforcement goes on', async () => {
+  assert.deepEqual(await agent?.end('SIGTERM'), [0, null])
+  agent = undefined
+  assert.equal(await opened(DENIED), 'EACCES')
+  assert.equal(await opened(FREE), 'ok')
+})
+
+/** Runs a container that an agent under --unbound block holds without an operator; kills the agent once the container stands still. */
+async function abandoned(): Promise<() => Promise<Ended>> {
+  const container = once('crun')
+  agent = await AgentProcess.start('--unbound', 'block')
+  const running = container.run()
+  await until('stopped process', () => (isStopped(container) ? true : undefined))
+  await agent.end('SIGKILL')
+  agent = undefined
+  assert.ok(isStopped(container))
+  return () => running
+}
+
+function isStopped({ cgroup }: Container): boolean {
+  try {
+    const pids = readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean)
+    return pids.some((pid) => /\) T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')))
+  } catch {
+    return false
+  }
+}
+
+test('what an agent held when it was killed is let go by the next one, by --release, and by the end of enforcement', async () => {
+  await operator.stop()
+  for (const release of [
+    async () => { agent = await AgentProcess.start('--unbound', 'allow') },
+    async () => { assert.match(await runAgent('--release'), /Released containers/) },
+    async () => { assert.match(await runAgent('--detach'), /Detached.*Released containers/s) },
+  ]) {
+    const ended = await abandoned()
+    await release()
+    assert.deepEqual(await ended(), { status: 0, output: 'ran' })
+    await agent?.end('SIGKILL')
+    agent = undefined
+  }
+  assert.deepEqual(readdirSync('/sys/fs/bpf').filter((name) => PINS.endsWith(`/${name}`)), [])
+  assert.equal(await opened(DENIED), 'ok')
+})
