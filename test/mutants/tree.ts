@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scratch copies of the tree, in which bugs are seeded: the working tree is never written to.
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { seed, type Mutant } from './mutant.ts'
 
 export const TREE = join(import.meta.dirname, '../..')
 
-/** All that the unit tests of the compiler and the matcher read. */
-const PARTS = ['bpf', 'docs', 'policy', 'test/matcher', 'test/support', 'examples', 'package.json', 'tsconfig.json', '.oxlintrc.json', 'agent/abi.ts']
+/** Not copied: what is built, fetched, or no source. */
+const LEFT_OUT: ReadonlySet<string> = new Set(['node_modules', 'build', '.git'])
 
 export class ScratchTree {
   readonly directory = mkdtempSync(join(tmpdir(), 'merlon-mutants-'))
 
   constructor() {
-    for (const part of PARTS) cpSync(join(TREE, part), join(this.directory, part), { recursive: true, filter: (path) => !path.endsWith('/build') })
+    for (const part of readdirSync(TREE).filter((name) => !LEFT_OUT.has(name))) cpSync(join(TREE, part), join(this.directory, part), { recursive: true, filter: (path) => !LEFT_OUT.has(basename(path)) })
     symlinkSync(join(TREE, 'node_modules'), join(this.directory, 'node_modules'))
   }
 
