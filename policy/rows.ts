@@ -13,8 +13,8 @@ export interface Rows {
   readonly wordOf: (decision: number | Row) => number
 }
 
-/** Places tried for a row before it goes behind all others. */
-const MOST_TRIES = 512
+/** Cells before the end that are looked through for a row's place. Gaps further back, in which few rows fit, would cost a search each time. */
+const WINDOW = 512
 
 /** Equal rows lie in one place, in the order in which the index first needs them; of the choices only those that are needed. */
 export function placeRows(vectors: readonly DecisionVector[], choices: readonly Choice[], subjects: number): Rows {
@@ -69,9 +69,10 @@ class RowComb {
   private last = -1
 
   place(row: Row, wordOf: (word: number) => number): number {
+    this.free = Math.max(this.free, this.cells.length - WINDOW)
     while (this.isTaken(this.free)) this.free++
     let at = this.free
-    for (let tries = 0; !this.fits(at, row); tries++) at = tries < MOST_TRIES ? at + 1 : Math.max(at + 1, this.cells.length)
+    while (!this.fits(at, row)) at++
     this.cells[at] = [wordOf(row.base), at + 1]
     for (const [subject, word] of row.others) this.cells[at + subject] = [wordOf(word), at + 1]
     this.last = Math.max(this.last, at)
