@@ -50,6 +50,7 @@ async function opened(path: string): Promise<string> {
 for (const runtime of RUNTIMES) {
   test(`${runtime}: the first program of a container that the agent has never seen is decided; one that no policy selects runs`, async () => {
     agent ??= await AgentProcess.start('--unbound', 'audit')
+    await operator.inForce('host', false)
     const { status, output } = await once(runtime).run()
     assert.notEqual(status, 0)
     assert.match(output, /permission denied/i)
@@ -103,16 +104,12 @@ test('SIGTERM ends it cleanly, and enforcement goes on', async () => {
   assert.equal(await opened(FREE), 'ok')
 })
 
-/** Runs a container that an agent under --unbound block holds without an operator; kills the agent once the container stands still. */
-async function abandoned(): Promise<() => Promise<Ended>> {
+/** Starts a container, under an agent that holds it, and returns once it stands still. */
+async function held(): Promise<{ readonly container: Container; readonly ended: Promise<Ended> }> {
   const container = once('crun')
-  agent = await AgentProcess.start('--unbound', 'block')
-  const running = container.run()
+  const ended = container.run()
   await until('stopped process', () => (isStopped(container) ? true : undefined))
-  await agent.end('SIGKILL')
-  agent = undefined
-  assert.ok(isStopped(container))
-  return () => running
+  return { container, ended }
 }
 
 function isStopped({ cgroup }: Container): boolean {
@@ -124,19 +121,18 @@ function isStopped({ cgroup }: Container): boolean {
   }
 }
 
-test('what an agent held when it was killed is let go by the next one, by --release, and by the end of enforcement', async () => {
+test('what an agent held when it was killed is taken up by the next one, and let go by the end of enforcement', async () => {
   await operator.stop()
-  for (const release of [
-    async () => { agent = await AgentProcess.start('--unbound', 'allow') },
-    async () => { assert.match(await runAgent('--release'), /Released containers/) },
-    async () => { assert.match(await runAgent('--detach'), /Detached.*Released containers/s) },
-  ]) {
-    const ended = await abandoned()
-    await release()
-    assert.deepEqual(await ended(), { status: 0, output: 'ran' })
-    await agent?.end('SIGKILL')
-    agent = undefined
-  }
+  agent = await AgentProcess.start('--unbound', 'block')
+  const first = await held()
+  await agent.end('SIGKILL')
+  assert.ok(isStopped(first.container))
+  agent = await AgentProcess.start('--unbound', 'block')
+  await agent.said(`Container ${first.container.id} waits before its first instruction`)
+  const second = await held()
+  await agent.end('SIGKILL')
+  assert.match(await runAgent('--detach'), /Detached.*Released containers.*"count":2/s)
+  for (const { ended } of [first, second]) assert.deepEqual(await ended, { status: 0, output: 'ran' })
   assert.deepEqual(readdirSync('/sys/fs/bpf').filter((name) => PINS.endsWith(`/${name}`)), [])
   assert.equal(await opened(DENIED), 'ok')
 })
