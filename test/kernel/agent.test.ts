@@ -74,7 +74,7 @@ test('a container is bound before its first instruction, and an edit is in force
 })
 
 test('kill -9: the next agent takes over what it finds, and a violator is denied all the while', async () => {
-  const stop = await place.trial.violate('r', DENIED, 'r', FREE)
+  const stop = await place.trial.violateEvery(20_000, 'r', DENIED, 'r', FREE)
   assert.deepEqual(await agent?.end('SIGKILL'), [null, 'SIGKILL'])
   agent = await AgentProcess.start('--unbound', 'audit')
   assert.equal((await agent.said('Started'))['kernelSide'], 'adopted')
