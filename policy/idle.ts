@@ -5,7 +5,8 @@ import { Languages, NOTHING } from './derivative.ts'
 import { evaluate } from './evaluate.ts'
 import { openTable, type Table } from './lookup.ts'
 import { search, type Found, type Space } from './search.ts'
-import { OPERATIONS, type Clause, type ClauseOrigin, type PathMatch, type Plan, type Question } from './types.ts'
+import { CASES } from './planes.ts'
+import { isPathMatch, type Clause, type ClauseOrigin, type PathMatch, type Plan, type Question, type Section } from './types.ts'
 
 /** `by` decides in place of the rule, at least for some of what it names; absent: nothing matches the rule. */
 export interface Idle {
@@ -71,15 +72,18 @@ class Finder {
 
   look(index: number): Outcome {
     const clause = this.plan.clauses[index]!
+    const matches = clause.matches.filter(isPathMatch)
+    // Of arguments, invoked names and objects that are no paths nothing is said.
+    if (matches.length < clause.matches.length || clause.condition !== undefined || clause.sourceDirectories.length > 0) return 'unsettled'
     const questions = questionsOf(clause)
     // What usually settles it costs nothing.
-    if (clause.matches.flatMap(examplesOf).some((path) => this.decides(index, this.statesAfter(path), questions))) return 'decides'
+    if (matches.flatMap(examplesOf).some((path) => this.decides(index, this.statesAfter(path), questions))) return 'decides'
     let covered: Uint8Array | undefined
-    for (const match of clause.matches) {
-      const found = this.walk(match, (states) => this.decides(index, states, questions))
+    for (const match of matches) {
+      const found = this.walk(match, clause.section, (states) => this.decides(index, states, questions))
       if ('exceeded' in found) return 'unsettled'
       if (found.path !== undefined) return 'decides'
-      const any = covered === undefined ? this.walk(match, () => true) : undefined
+      const any = covered === undefined ? this.walk(match, clause.section, () => true) : undefined
       if (any !== undefined && 'path' in any) covered = any.path
     }
     return covered === undefined ? 'matches nothing' : this.winner(covered, questions)
@@ -100,9 +104,9 @@ class Finder {
   }
 
   /** A shortest path that the match covers and that ends where something is wanted. */
-  private walk(match: PathMatch, wanted: (states: readonly number[]) => boolean): Found {
+  private walk(match: PathMatch, section: Section, wanted: (states: readonly number[]) => boolean): Found {
     const { languages, table } = this
-    const start: Walk = { language: languages.ofMatch(match), states: table.start, shape: 'before' }
+    const start: Walk = { language: languages.ofMatch(match, section), states: table.start, shape: 'before' }
     const space: Space<Walk> = {
       key: ({ language, states, shape }) => `${language} ${states.join()} ${shape}`,
       next: ({ language, states, shape }, byte) => {
@@ -119,9 +123,7 @@ class Finder {
 /** Every operation and owner that the clause is about, from each of its sources. */
 function questionsOf({ planes, sources }: Clause): readonly Omit<Question, 'path'>[] {
   const given = sources.length === 0 ? [[]] : sources.map((source) => [UTF8.encode(source)])
-  return OPERATIONS.flatMap((operation, index) =>
-    [false, true].flatMap((owner) => (((planes >> (index * 2 + (owner ? 1 : 0))) & 1) === 1 ? given.map((each) => ({ operation, owner, sources: each })) : [])),
-  )
+  return CASES.filter(({ plane }) => ((planes >> plane) & 1) === 1).flatMap(({ operation, owner, tty }) => given.map((each) => ({ operation, owner, tty, sources: each })))
 }
 
 /** Paths that the match covers, likely to be its own. */
