@@ -74,7 +74,7 @@ export const AUTOMATON: readonly Mutant[] = [
     bug: 'where an exact path ends, patterns and directories that match too are forgotten',
     file: 'policy/layers.ts',
     find: 'const clauses = merge(leaf.exact, background.clausesOf(background.ofNode[node]!))',
-    replace: 'const clauses = leaf.exact',
+    replace: 'const clauses = background.states === 0 ? [] : leaf.exact',
     tests: COMPILE,
   },
   {
