@@ -3,6 +3,7 @@
 // only when something there has changed.
 import type { FailureSample } from '../status.ts'
 import { nameOf } from '../files.ts'
+import { NOT_ENFORCED, notHonoured } from '../honour.ts'
 import type { DesiredBinding, NodeState, Reconciler } from '../reconcile.ts'
 import type { Session } from '../session.ts'
 
@@ -107,7 +108,10 @@ function countNode(state: NodeState, session: Session | undefined): ReadonlyMap<
     if (policies.length === 0) continue
     const problems = problemsOf(binding, node, session)
     const isProgrammed = binding.failure.length === 0 && session?.view?.isProgrammed(binding) === true
-    for (const policy of policies) note(nameOf(policy), `${identity.namespace}/${identity.pod}`, problems, isProgrammed)
+    for (const policy of policies) {
+      const lacking = notHonoured(policy, session, { node, workload: binding.workload })
+      note(nameOf(policy), `${identity.namespace}/${identity.pod}`, [...problems, ...lacking], isProgrammed && lacking.length === 0)
+    }
   }
   for (const [workload, { policies, failure }] of state.failed) {
     const problems = failure.map(({ code, message }) => ({ node, workload, code, message }))
@@ -140,6 +144,6 @@ function troubles(node: string, session: Session | undefined, programmed: boolea
 }
 
 function problemsOf({ failure, workload }: DesiredBinding, node: string, session: Session | undefined): readonly FailureSample[] {
-  const said = (session?.view?.lastAck?.errors ?? []).filter((error) => error.workload === '' || error.workload === workload)
+  const said = (session?.view?.lastAck?.errors ?? []).filter((error) => error.code !== NOT_ENFORCED && (error.workload === '' || error.workload === workload))
   return [...failure, ...said].map(({ code, message }) => ({ node, workload, code, message }))
 }
