@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { arbitrarySituation } from '../test/support/generate.ts'
 import { clauseMatches, evaluate } from './evaluate.ts'
 import { explain, withoutRules, type Explanation } from './explain.ts'
 import { makePlan } from './plan.ts'
@@ -138,4 +139,26 @@ test('deleting the rule that is named changes the verdict or the reason', () => 
     }),
     { numRuns: 500 },
   )
+})
+
+test('for every kind of rule the verdict is the evaluator’s, what lost matches, and what is foretold of a deletion happens', () => {
+  let rules = 0
+  fc.assert(
+    fc.property(arbitrarySituation(10, 12), ({ policies, workload, options: given, questions }) => {
+      const plan = makePlan(policies, workload, given)
+      for (const question of questions) {
+        const found = explain({ policies, workload, options: given }, question)
+        assert.equal(found.verdict, evaluate(plan, question).verdict)
+        if (found.by !== 'rule' || found.origin === undefined || found.origin.kind === '') continue
+        rules++
+        const left = withoutRules(policies, found.origin)
+        assert.notDeepEqual(left, policies)
+        const next = explain({ policies: left, workload, options: given }, question)
+        assert.notDeepEqual([next.verdict, next.reason, next.origin], [found.verdict, found.reason, found.origin])
+        assert.match(found.changes[0] ?? '', new RegExp(`^without this rule the verdict would be ${next.verdict}, `))
+      }
+    }),
+    { numRuns: 300, seed: 8 },
+  )
+  assert.ok(rules > 500, `${rules} questions were decided by a rule`)
 })

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { parseGlob, setBytes, type GlobNode } from '../../policy/glob.ts'
 import { makePlan } from '../../policy/plan.ts'
 import { CASES } from '../../policy/planes.ts'
-import { isPathMatch, OPERATIONS, type Action, type Clause, type Links, type Match, type PathMatch, type Plan, type Policy, type Posture, type Question, type Rule, type Section, type Workload } from '../../policy/types.ts'
+import { isPathMatch, OPERATIONS, type Action, type Clause, type Links, type Match, type PathMatch, type Plan, type Policy, type Posture, type Postures, type Question, type Rule, type Section, type Workload } from '../../policy/types.ts'
 import { keyMatch, realiseKey, wildKey } from './generate-keys.ts'
 
 const UTF8 = new TextEncoder()
@@ -140,8 +140,31 @@ export function arbitraryCase(rules: number, questions: number): fc.Arbitrary<Ca
     })
 }
 
+/** What a plan is made from. */
+interface Situation {
+  readonly policies: readonly Policy[]
+  readonly workload: Workload
+  readonly options: Required<Postures>
+}
+
+/** Situations and questions to them, for what explains plans. */
+export function arbitrarySituation(rules: number, questions: number): fc.Arbitrary<Situation & { readonly questions: readonly Question[] }> {
+  return fc
+    .record({ rules: ruleSet(rules), posture: fc.constantFrom<Posture[]>('audit', 'block'), links, questions: fc.array(question, { minLength: questions, maxLength: questions }) })
+    .map(value => {
+      const situation = situationOf(value.rules, value.posture, value.links)
+      const plan = makePlan(situation.policies, situation.workload, situation.options)
+      return { ...situation, questions: value.questions.map(spec => questionOf(plan, spec)) }
+    })
+}
+
 /** The plan of some rules, spread over two policies. */
 export function planOf(rules: readonly Omit<Rule, 'position'>[], posture: Posture, found?: Links): Plan {
+  const { policies, workload, options } = situationOf(rules, posture, found)
+  return makePlan(policies, workload, options)
+}
+
+function situationOf(rules: readonly Omit<Rule, 'position'>[], posture: Posture, found?: Links): Situation {
   const policies = [0, 1].map((half): Policy => ({
     kind: 'KubeArmorPolicy',
     mode: 'Enforce',
@@ -152,7 +175,7 @@ export function planOf(rules: readonly Omit<Rule, 'position'>[], posture: Postur
     position: { file: `${half}.yaml`, line: 1, column: 1 },
   }))
   const workload = found === undefined ? WORKLOAD : { ...WORKLOAD, links: found }
-  return makePlan(policies, workload, { filePosture: posture, networkPosture: posture, capabilitiesPosture: posture, devicePosture: posture })
+  return { policies, workload, options: { filePosture: posture, networkPosture: posture, capabilitiesPosture: posture, devicePosture: posture } }
 }
 
 interface QuestionSpec extends Pick<Question, 'operation' | 'owner' | 'overQuota' | 'sources'> {
