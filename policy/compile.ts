@@ -18,7 +18,7 @@ import { dumpTrie } from './trie.ts'
 import { SECTIONS, type Finding, type Plan } from './types.ts'
 
 /** Well above what real rules need and a table of 16 MiB can hold, and reached within a second. */
-export const LIMITS: SplitLimits = { states: 1 << 18, work: 1 << 25 }
+export const LIMITS: SplitLimits = { states: 1 << 18, work: 3 << 23 }
 
 /** At most so many clauses are named when states multiply. */
 const CULPRITS = 5

@@ -37,7 +37,7 @@ export interface Manifests {
 }
 
 export interface ReadOptions {
-  /** Defaults to `refuse`. */
+  /** Defaults to `warn`: who enforces says `refuse`. */
   readonly unenforced?: Unenforced
   /** For policies that come from no API server (KubeArmor's own gRPC service): `action: block` of a spec is taken for Block, as KubeArmor does there, and nowhere else. */
   readonly lowerCaseActions?: boolean
@@ -126,7 +126,7 @@ class Reader implements Manifests {
     const first = this.findings.length
     admit(root, kind, version, this.notes)
     if (!this.notes.anyError(first)) {
-      const { policy, findings } = normalise(root, identity, this.source, this.options.unenforced ?? 'refuse')
+      const { policy, findings } = normalise(root, identity, this.source, this.options.unenforced ?? 'warn')
       this.findings.push(...findings)
       if (!this.notes.anyError(first)) this.policies.push(policy)
     }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { SimulatedClock } from './clock.ts'
-import { WorkQueue } from './workqueue.ts'
+import { WorkQueue, type Outcome } from './workqueue.ts'
 
 const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -10,7 +10,7 @@ class Scenario {
   readonly clock = new SimulatedClock(1000)
   readonly worked: string[] = []
   readonly errors: unknown[] = []
-  outcome: (key: string) => Promise<boolean> = async () => true
+  outcome: (key: string) => Promise<Outcome> = async () => 'done'
   readonly queue: WorkQueue
 
   constructor(intervalMs = 0) {
@@ -44,12 +44,12 @@ describe('WorkQueue', () => {
 
   it('comes back to a key that was added while it was worked on', async () => {
     const scenario = new Scenario()
-    let release: (done: boolean) => void = () => {}
+    let release: (outcome: Outcome) => void = () => {}
     scenario.outcome = () => new Promise((resolve) => { release = resolve })
     scenario.queue.add('a')
     scenario.queue.add('a')
     assert.deepEqual(scenario.worked, ['a'])
-    release(true)
+    release('done')
     await turns()
     assert.deepEqual(scenario.worked, ['a', 'a'])
   })
@@ -58,7 +58,7 @@ describe('WorkQueue', () => {
     const scenario = new Scenario()
     scenario.outcome = async (key) => {
       if (key === 'bad') throw new Error('no')
-      return true
+      return 'done'
     }
     scenario.queue.add('bad')
     scenario.queue.add('good')
@@ -76,7 +76,7 @@ describe('WorkQueue', () => {
       await turns()
       assert.equal(scenario.worked.length, before + 1)
     }
-    scenario.outcome = async () => true
+    scenario.outcome = async () => 'done'
     scenario.clock.advance(2000)
     await turns()
     assert.equal(scenario.queue.size, 0)
@@ -91,6 +91,16 @@ describe('WorkQueue', () => {
     }
     // At 0 and at each 100 of 1,000 ms.
     assert.equal(scenario.worked.length, 11)
+  })
+
+  it('does not wait after keys that had nothing to do', async () => {
+    const scenario = new Scenario(100)
+    scenario.outcome = async (key) => (key === 'last' ? 'done' : 'nothing')
+    for (let index = 0; index < 50; index++) scenario.queue.add(`k${index}`)
+    scenario.queue.add('last')
+    scenario.queue.add('after')
+    for (let turn = 0; turn < 60; turn++) await turns()
+    assert.deepEqual([scenario.worked.length, scenario.worked.at(-1)], [51, 'last'])
   })
 
   it('begins nothing while it is paused, and forgets all when it is cleared', async () => {

@@ -4,11 +4,17 @@
 import { Backoff } from './backoff.ts'
 import type { Clock, Timer } from './clock.ts'
 
+export type Outcome =
+  | 'done'
+  /** There was nothing to do: it does not count as a turn. */
+  | 'nothing'
+  /** It is to come again, after a pause; so is a key whose work rejects. */
+  | 'again'
+
 export interface WorkQueueOptions {
   readonly clock: Clock
   readonly random: () => number
-  /** Resolves true when the key is done, false (or rejects) when it is to come again. */
-  readonly work: (key: string) => Promise<boolean>
+  readonly work: (key: string) => Promise<Outcome>
   readonly onError?: (key: string, error: unknown) => void
   /** Between the starts of two turns: a limit on how fast the whole queue goes. Default 0. */
   readonly intervalMs?: number
@@ -77,22 +83,23 @@ export class WorkQueue {
     this.#ready.delete(key)
     this.#working = key
     this.#again = false
-    this.#lastStart = this.#options.clock.monotonic()
-    const isDone = await this.#try(key)
+    const started = this.#options.clock.monotonic()
+    const outcome = await this.#try(key)
     this.#working = undefined
-    if (isDone) {
+    if (outcome !== 'nothing') this.#lastStart = started
+    if (outcome !== 'again') {
       this.#backoffs.delete(key)
       if (this.#again) this.#ready.add(key)
     } else this.#delay(key)
     this.#go()
   }
 
-  async #try(key: string): Promise<boolean> {
+  async #try(key: string): Promise<Outcome> {
     try {
       return await this.#options.work(key)
     } catch (error) {
       this.#options.onError?.(key, error)
-      return false
+      return 'again'
     }
   }
 

@@ -124,10 +124,15 @@ export class ClientNodeApi implements KubeApi {
         failure = { ok: false, code: Number(object['code'] ?? 0), message: typeof object['message'] === 'string' ? object['message'] : 'the watch failed' }
       }
       // It passes `done` whatever happens once it runs; before that (credentials that cannot be read) it rejects.
-      watch.watch(path, { ...query }, take, done).then((controller) => {
-        if (signal.aborted) controller.abort()
-        else signal.addEventListener('abort', () => controller.abort(), { once: true })
-      }, done)
+      const started = watch.watch(path, { ...query }, take, done)
+      // Its controller comes with the server's answer, which may never come: whoever ends the watch does not wait for it.
+      const abort = (): void => {
+        resolve({ ok: true })
+        void started.then((controller) => controller.abort(), () => {})
+      }
+      if (signal.aborted) abort()
+      else signal.addEventListener('abort', abort, { once: true })
+      started.catch(done)
     })
   }
 

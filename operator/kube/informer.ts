@@ -57,7 +57,7 @@ export class Informer<T> {
     this.path = path
     this.#options = options
     this.#logger = logger.with({ path })
-    this.#backoff = new Backoff({ baseMs: 250, capMs: 15_000, clock, random })
+    this.#backoff = new Backoff({ baseMs: 250, capMs: 5_000, clock, random })
     this.#lastHeard = clock.monotonic()
   }
 

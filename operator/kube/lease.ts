@@ -85,14 +85,15 @@ export class LeaderElection {
   }
 
   async #attempt(): Promise<void> {
-    const { clock, logger, identity } = this.#options
+    const { clock, logger, identity, renewMs } = this.#options
     const started = clock.monotonic()
     try {
       const held = await this.#read()
       if (held?.holder !== identity && !this.#isFree(held)) return this.#set(false)
       await this.#write(held, identity)
       this.#renewedAt = started
-      this.#set(true)
+      // An answer that took that long may be older than another leader.
+      this.#set(clock.monotonic() - started < renewMs)
     } catch (error) {
       // A conflict: somebody else was faster. Anything else: until its time is up it still leads.
       const isConflict = error instanceof KubeError && error.code === 409

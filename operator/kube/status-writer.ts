@@ -3,7 +3,7 @@
 // All of it goes through one queue that does at most nine writes a second: what changes faster is written as it is when its turn comes.
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { WorkQueue } from '../../runtime/workqueue.ts'
+import { WorkQueue, type Outcome } from '../../runtime/workqueue.ts'
 import { APPLY, KubeError, type KubeApi, type KubeObject } from './api.ts'
 import { essence, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
 import { eventOf, type Transition } from './events.ts'
@@ -118,34 +118,34 @@ export class StatusWriter {
     this.#written.delete(name)
   }
 
-  async #work(key: string): Promise<boolean> {
+  async #work(key: string): Promise<Outcome> {
     // Losing the lead stops writes at once: whoever leads now writes what is to be written.
-    if (!this.#options.leads()) return true
+    if (!this.#options.leads()) return 'nothing'
     if (key.startsWith(EVENT)) return this.#writeEvent(key)
     if (key.startsWith(CONFIG)) return this.#writeConfig(key.slice(CONFIG.length))
     return this.#writePolicy(key)
   }
 
-  async #writePolicy(name: string): Promise<boolean> {
+  async #writePolicy(name: string): Promise<Outcome> {
     const { policies, clock } = this.#options
     const [object, wanted] = [policies.get(name), this.#wanted.get(name)]
-    if (!object || !wanted) return true
+    if (!object || !wanted) return 'nothing'
     const status = withTimes(wanted, object.status, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'))
     const { kind, namespace, name: own } = object
     const path = `/apis/${GROUP}/${VERSION}/${namespace === '' ? '' : `namespaces/${namespace}/`}${PLURALS[kind]}/${own}`
-    if (!(await this.#apply(path, { apiVersion: `${GROUP}/${VERSION}`, kind, metadata: metadataOf(object), status }))) return true
+    if (!(await this.#apply(path, { apiVersion: `${GROUP}/${VERSION}`, kind, metadata: metadataOf(object), status }))) return 'done'
     this.#written.set(name, { text: essence(wanted), at: clock.monotonic() })
     this.#note(object, wanted)
-    return true
+    return 'done'
   }
 
-  async #writeConfig(key: string): Promise<boolean> {
+  async #writeConfig(key: string): Promise<Outcome> {
     const config = [...this.#options.configs()].find((each) => `${each.namespace}/${each.name}` === key)
-    if (!config) return true
+    if (!config) return 'nothing'
     const status = phaseOf(config, this.#options.configs())
     const path = `/apis/operator.kubearmor.com/v1/namespaces/${config.namespace}/kubearmorconfigs/${config.name}`
     await this.#apply(path, { apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig', metadata: metadataOf(config), status })
-    return true
+    return 'done'
   }
 
   /** False: the object is gone, or is another of the same name. */
@@ -172,12 +172,12 @@ export class StatusWriter {
     }
   }
 
-  async #writeEvent(key: string): Promise<boolean> {
+  async #writeEvent(key: string): Promise<Outcome> {
     const transition = this.#events.get(key)
     this.#events.delete(key)
     const { identity, clock, api, logger } = this.#options
     const event = transition && eventOf(transition, identity, clock.now())
-    if (!event) return true
+    if (!event) return 'nothing'
     this.done.events += 1
     try {
       await api.call({ method: 'POST', path: `/apis/events.k8s.io/v1/namespaces/${event.metadata?.namespace}/events`, body: event })
@@ -185,7 +185,7 @@ export class StatusWriter {
       // The status says it all; an Event is a courtesy, and its namespace may be going.
       logger.debug('Failed to write an event', { error })
     }
-    return true
+    return 'done'
   }
 }
 
