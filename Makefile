@@ -30,9 +30,10 @@ build/guests: test/support/vm/kernels.ts test/support/vm/image.ts | build/npm
 	@$(NODE) test/support/vm/main.ts --fetch
 	@touch $@
 
-build: build/npm ## Compile the BPF programs and the native addon
+build: build/npm ## Compile the BPF programs and the native addon, and bundle the apps
 	$(MAKE) -C bpf
 	$(MAKE) -C native
+	$(NODE) bundle.ts
 
 # The addon that native/fuzz.test.ts calls at random: without it that test is skipped.
 sanitizers: build

@@ -2,7 +2,7 @@
 // The agent's side of bpf/abi.h and of the stamp in bpf/table.h. abi.test.ts compiles both headers and compares every number here.
 
 /** MERLON_ABI_VERSION: maps and programs of another version are never adopted. */
-export const ABI_VERSION = 1
+export const ABI_VERSION = 2
 export const ARGS_MAX = 1024
 export const COMM_LENGTH = 16
 export const TTY_LENGTH = 16
@@ -45,7 +45,7 @@ export const STAMP = { generation: 0, serial: 8, counter_base: 12, slot: 16, byt
 export const PAGE = 4096
 export const HASH_BYTES = 32
 export const TABLE_MAGIC = 0x4e4c524d
-export const TABLE_VERSION = 1
+export const TABLE_VERSION = 2
 
 /** merlon_config of bpf/maps.bpf.h: a section of its own, set before load. */
 export const CONFIG = { section: '.rodata.config', host_mnt_ns: 0, bytes: 4 } as const

@@ -51,8 +51,8 @@ export interface AgentParts {
   readonly logger: Logger
   readonly verify: TableCheck
   readonly compileProbe: (program: string) => { readonly table: Uint8Array; readonly hash: string }
-  readonly connectOperator: () => SyncConnection
-  readonly connectRelay: () => SinkConnection
+  readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
+  readonly connectRelay: (signal: AbortSignal) => Promise<SinkConnection | undefined>
 }
 
 export class Agent {
@@ -140,6 +140,11 @@ export class Agent {
     removeProbe(this.#parts.cgroupRoot)
     this.#tables.close()
     this.#parts.kernel.close()
+  }
+
+  /** There is a new certificate: the stream to the operator moves to it. */
+  renewed(): void {
+    void this.#sync.renew(this.#abort.signal)
   }
 
   #makeHolder(): Holder {

@@ -162,8 +162,27 @@ function loadAndAttach(options: KernelOptions, context: LoadContext): LoadResult
   } catch (error) {
     for (const link of links) link.close()
     removePins(staging)
-    return { ok: false, problem: { code: 'MERLON_AGENT_LOAD_FAILED', message: `Cannot ${doing}: ${reasonOf(error)}${logOf(error)}` } }
+    return { ok: false, problem: problemOf(doing, error) }
   }
+}
+
+/** Whether the kernel takes the programs: they are loaded, not attached, and gone again. Nothing is pinned. */
+export function tryLoad({ native, object: bytes }: Pick<KernelOptions, 'native' | 'object'>): AgentProblem | undefined {
+  const object = native.openObject(bytes, { name: 'merlon' })
+  try {
+    object.load()
+    return undefined
+  } catch (error) {
+    return problemOf('load', error)
+  } finally {
+    object.close()
+  }
+}
+
+/** A refusal of the caller says EPERM; the verifier, which refuses programs, has other words (EACCES, EINVAL) and a log. */
+function problemOf(doing: string, error: unknown): AgentProblem {
+  const code = codeOf(error) === 'EPERM' ? 'MERLON_AGENT_NOT_PERMITTED' : 'MERLON_AGENT_LOAD_FAILED'
+  return { code, message: `Cannot ${doing}: ${reasonOf(error)}${logOf(error)}` }
 }
 
 /** The end of the verifier's log says why. */

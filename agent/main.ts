@@ -27,7 +27,11 @@ async function main(life: Life): Promise<number | void> {
     if (problem !== undefined) logger.warn(problem)
     return 0
   }
-  // Loaded only now: detaching needs no gRPC.
+  // Loaded only now: detaching, which somebody may be in a hurry for, and checking need no gRPC.
+  if (parsed.value.check) {
+    const { check } = await import('./check.ts')
+    return check(parsed.value)
+  }
   const { run } = await import('./run.ts')
   return run(parsed.value, { life, logger })
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseArgs } from 'node:util'
 import { STATE_DIRECTORIES } from './containers/oci.ts'
+import { checkTransport } from '../runtime/address.ts'
 import type { Unbound } from './hold.ts'
 
 export interface AgentOptions {
@@ -13,6 +14,14 @@ export interface AgentOptions {
   readonly unbound: Unbound
   readonly stateDirectories: readonly string[]
   readonly nodeLabels: Readonly<Record<string, string>>
+  /** Absent: plaintext. */
+  readonly tls: { readonly trustFile: string; readonly tokenFile: string } | undefined
+  /** Of the health endpoint (HTTP); absent: none. */
+  readonly http: string | undefined
+  /** Of grpc.health.v1; absent: none. */
+  readonly grpcHealth: string | undefined
+  /** Only find out whether this machine can enforce. */
+  readonly check: boolean
   readonly detach: boolean
   readonly release: boolean
 }
@@ -26,8 +35,13 @@ export const HELP = `Usage: agent [options]
 
 Loads what the operator sends into the kernel, finds containers, and sends events to the relay.
 
-  --operator ADDRESS         unix:/path or host:port (default unix:/run/merlon/operator.sock)
-  --relay ADDRESS            unix:/path or host:port (default unix:/run/merlon/relay.sock)
+  --operator ADDRESS,...     unix:/path or host:port; of several, and of all that a name stands for, one is taken at random (default unix:/run/merlon/operator.sock)
+  --relay ADDRESS,...        likewise (default unix:/run/merlon/relay.sock)
+  --ca-file FILE             PEM of the operator's authorities; with it, connections are TLS, and this agent gets a certificate for its node
+  --token-file FILE          what proves this node to the operator (default /var/run/secrets/merlon/token)
+  --plaintext                no TLS, although the operator or the relay is on another machine
+  --http ADDRESS             /livez, /readyz, /metrics and, for this machine alone, /loglevel
+  --grpc-health ADDRESS      grpc.health.v1, for the kubelet
   --node NAME                name of this node (default: the host name)
   --cluster NAME             name of the cluster in events (default: default)
   --unbound allow|audit|block
@@ -36,6 +50,7 @@ Loads what the operator sends into the kernel, finds containers, and sends event
   --node-label KEY=VALUE     a label of this node, for host policies; may be repeated
   --bpf-object PATH          the BPF programs (default: beside this program)
   --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
+  --check                    load the programs, attach nothing, say what is missing for enforcement, and end
   --detach                   remove all programs, maps and pins, and end: nothing is enforced after that
   --release                  let go of containers that an agent held when it was killed, and end; enforcement goes on
   --help
@@ -57,7 +72,9 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
       options: {
         operator: text('unix:/run/merlon/operator.sock'), relay: text('unix:/run/merlon/relay.sock'), node: text(defaults.hostName), cluster: text('default'),
         unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
-        'pin-directory': text('/sys/fs/bpf/merlon'), detach: { type: 'boolean', default: false },
+        'ca-file': { type: 'string' }, 'token-file': text('/var/run/secrets/merlon/token'), plaintext: { type: 'boolean', default: false },
+        http: { type: 'string' }, 'grpc-health': { type: 'string' },
+        'pin-directory': text('/sys/fs/bpf/merlon'), check: { type: 'boolean', default: false }, detach: { type: 'boolean', default: false },
         release: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
@@ -65,6 +82,8 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
     if (values.help) return { kind: 'help' }
     const { unbound } = values
     if (!isUnbound(unbound)) return { kind: 'problem', message: `Cannot use --unbound "${unbound}": it is allow, audit or block` }
+    const problem = checkTransport([values.operator, values.relay], values['ca-file'] !== undefined, values.plaintext)
+    if (problem !== undefined) return { kind: 'problem', message: problem }
     const labels = values['node-label'].map((label) => label.split('='))
     const wrong = labels.find((label) => label.length < 2 || label[0] === '')
     if (wrong) return { kind: 'problem', message: `Cannot use --node-label "${wrong.join('=')}": it is KEY=VALUE` }
@@ -80,6 +99,10 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         unbound,
         stateDirectories: [...STATE_DIRECTORIES, ...values['state-directory']],
         nodeLabels: Object.fromEntries(labels.map(([key = '', ...rest]): [string, string] => [key, rest.join('=')])),
+        tls: values['ca-file'] === undefined ? undefined : { trustFile: values['ca-file'], tokenFile: values['token-file'] },
+        http: values.http,
+        grpcHealth: values['grpc-health'],
+        check: values.check,
         detach: values.detach,
         release: values.release,
       },

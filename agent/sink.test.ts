@@ -19,7 +19,7 @@ function start(capacity?: Readonly<Record<EventKind, number>>) {
   const sink = new Sink({
     node: 'n1', clock, backoff: new Backoff({ baseMs: 100, capMs: 1000, clock, random: () => 0.5 }), ...(capacity ? { capacity } : {}),
     onLost: (_end, delay) => { delays.push(delay) },
-    connect: () => {
+    connect: async () => {
       const stream = new FakeDuplex<EventBatch, BatchAck>()
       streams.push(stream)
       return { stream, close: () => {} }

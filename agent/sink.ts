@@ -25,7 +25,8 @@ export type SinkConnection = Connection<ClientDuplex<EventBatch, BatchAck>>
 
 export interface SinkOptions {
   readonly node: string
-  readonly connect: () => SinkConnection
+  /** Undefined where `signal` aborted first. */
+  readonly connect: (signal: AbortSignal) => Promise<SinkConnection | undefined>
   readonly clock: Clock
   readonly backoff: Backoff
   readonly capacity?: Readonly<Record<EventKind, number>>

@@ -16,6 +16,7 @@ function start() {
   const applied: number[] = []
   const abort = new AbortController()
   let held = 'one'
+  let reachable = true
   const sync = new Sync({
     clock, backoff: new Backoff({ baseMs: 100, capMs: 1000, clock, random: () => 0.5 }),
     hello: () => ({ node: 'n1', kernel: held }),
@@ -24,14 +25,15 @@ function start() {
       clock.advance(3)
       return { tables: [], errors: [], canary: null }
     },
-    connect: () => {
+    connect: async (_signal, standing) => {
+      if (standing && !reachable) return undefined
       const stream = new FakeDuplex<AgentMessage, OperatorMessage>()
       streams.push(stream)
       return { stream, close: () => {} }
     },
   })
   const run = sync.run(abort.signal)
-  return { clock, streams, applied, sync, hold: (value: string) => { held = value }, stop: async () => { abort.abort(); await settle(); await run } }
+  return { clock, streams, applied, sync, abort, hold: (value: string) => { held = value }, cutOff: () => { reachable = false }, stop: async () => { abort.abort(); await settle(); await run } }
 }
 
 /** One word for each message of the agent. */
@@ -46,12 +48,40 @@ function words(stream: FakeDuplex<AgentMessage, OperatorMessage> | undefined): s
 
 test('a stream begins with Hello and everything that runs, changes follow', async () => {
   const { streams, sync, stop } = start()
+  await settle()
   sync.upsert([{ id: 'late' }])
   sync.remove(['late', 'never'])
   sync.upsert([{ id: 'b', waiting: true }])
   await settle()
   sync.report({ clauses: [] })
   assert.deepEqual(words(streams[0]), ['hello one', 'all + -', 'changed +late -', 'changed + -late', 'changed +b -', 'counters 0'])
+  await stop()
+})
+
+test('a new certificate moves the stream: the old one ends, the new one begins at once with everything that runs', async () => {
+  const { streams, applied, sync, abort, clock, stop } = start()
+  sync.upsert([{ id: 'a' }])
+  await settle()
+  streams[0]?.deliver(message(1))
+  await settle()
+  const waiting = clock.waiting
+  await sync.renew(abort.signal)
+  await settle()
+  assert.deepEqual([streams.length, streams[0]?.cancelled, streams[1]?.isOpen, clock.waiting], [2, true, true, waiting])
+  assert.deepEqual(words(streams[1]), ['hello one', 'all +a -'])
+  streams[1]?.deliver(message(2))
+  await settle()
+  assert.deepEqual([applied, sync.awayMs], [[1, 2], 0])
+  await stop()
+})
+
+test('a new certificate leaves the stream alone where no other connection stands', async () => {
+  const { streams, sync, abort, cutOff, stop } = start()
+  await settle()
+  cutOff()
+  await sync.renew(abort.signal)
+  await settle()
+  assert.deepEqual([streams.length, streams[0]?.isOpen], [1, true])
   await stop()
 })
 

@@ -15,7 +15,8 @@ import type { ClientDuplex, StreamEnd } from '../runtime/stream.ts'
 export type SyncConnection = Connection<ClientDuplex<AgentMessage, OperatorMessage>>
 
 export interface SyncOptions {
-  readonly connect: () => SyncConnection
+  /** `standing`: only once the connection stands. Undefined: `signal` aborted first, or it does not stand. */
+  readonly connect: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
   /** Asked for each stream: what is held changes. */
   readonly hello: () => Hello
   /** Carries out one message; generation and latency are added here. */
@@ -65,7 +66,27 @@ export class Sync {
   /** Keeps a stream to the operator until `signal` aborts. */
   run(signal: AbortSignal): Promise<void> {
     const { connect, backoff, onLost } = this.#options
-    return keepStreaming(connect, (stream, established) => this.#live(stream, established), { backoff, signal, ...(onLost ? { onLost } : {}) })
+    const next = async (): Promise<SyncConnection | undefined> => this.#takePrepared() ?? (await connect(signal, false))
+    return keepStreaming(next, (stream, established) => this.#live(stream, established), { backoff, signal, isNextReady: () => this.#prepared !== undefined, ...(onLost ? { onLost } : {}) })
+  }
+
+  /**
+   * Moves to a new stream, for which `connect` is called now: with a new certificate, perhaps to another replica. The old stream ends when the new
+   * connection stands, and between the two no time passes: nothing is carried out twice or out of order.
+   */
+  async renew(signal: AbortSignal): Promise<void> {
+    const connection = await this.#options.connect(signal, true)
+    // Then the old stream is better than none, and whatever ends it brings the new certificate.
+    if (!connection) return
+    this.#prepared?.close()
+    this.#prepared = connection
+    this.#candidate?.cancel()
+  }
+
+  #takePrepared(): SyncConnection | undefined {
+    const prepared = this.#prepared
+    this.#prepared = undefined
+    return prepared
   }
 
   async #live(stream: ClientDuplex<AgentMessage, OperatorMessage>, established: () => void): Promise<void> {
@@ -86,6 +107,8 @@ export class Sync {
     }
   }
 
+  /** Stands ready to take over. */
+  #prepared: SyncConnection | undefined
   /** Connected or about to be. */
   #candidate: ClientDuplex<AgentMessage, OperatorMessage> | undefined
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process'
+import { programPath } from './program.ts'
 import { EXIT_NEGATIVE, EXIT_OK, EXIT_TROUBLE, readArgs, TroubleError, type Io, type Verb } from './verb.ts'
 
 const HELP = `Usage: merlon rescue --yes [--pin-directory PATH]
@@ -22,8 +23,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   if (process.getuid?.() !== 0) throw new TroubleError('MERLON_CLI_NOT_ROOT', 'Only root may detach programs: run sudo merlon rescue --yes')
   const pinDirectory = values['pin-directory']
   const pins = pinDirectory === undefined ? [] : ['--pin-directory', pinDirectory]
-  const agent = new URL('../agent/main.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [agent, '--detach', ...pins], { stdio: 'inherit' })
+  const child = spawn(process.execPath, [programPath('agent'), '--detach', ...pins], { stdio: 'inherit' })
   const code = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (status) => resolve(status ?? EXIT_TROUBLE))

@@ -8,6 +8,7 @@ import { sleep, systemClock } from '../runtime/clock.ts'
 import { formatText } from '../runtime/log.ts'
 import { readable } from './child-output.ts'
 import { claim, isAlive, type Claim } from './claim.ts'
+import { programPath } from './program.ts'
 import { checkDirectory, readHostFacts, shortcomings } from './preflight.ts'
 import { agentReady, operatorReady, relayReady } from './readiness.ts'
 import { readStatus, summarise } from './status-file.ts'
@@ -118,10 +119,10 @@ function plan(settings: Settings, io: Io): readonly { readonly spec: ChildSpec; 
   const status = `${stateDir}/status.json`
   // Compiled code is kept between starts: a process that is started again is up in a third of the time.
   const environment = { NODE_COMPILE_CACHE: `${stateDir}/compile-cache`, ...io.environment }
-  const child = (name: string, args: readonly string[]): ChildSpec => ({
+  const child = (name: 'agent' | 'operator' | 'relay', args: readonly string[]): ChildSpec => ({
     name,
     command: process.execPath,
-    args: [new URL(`../${name}/main.ts`, import.meta.url).pathname, ...args],
+    args: [programPath(name), ...args],
     environment,
   })
   return [

@@ -25,19 +25,21 @@ interface Edit {
 }
 
 export function affected(change: Change, world: World, selects: PolicyLibrary['selects']): Affected {
-  const { pods = new Map(), nodes = new Map(), namespaces = new Map(), policies = new Map(), defaults } = change
+  const { pods = new Map(), nodes = new Map(), namespaces = new Map(), policies = new Map(), settings } = change
   const touched = new Set<string>(nodes.keys())
   for (const [uid, pod] of pods) for (const node of [world.pod(uid)?.node, pod?.node]) if (node) touched.add(node)
   const edits = [...policies].map(([name, after]): Edit => ({ before: world.policies.get(name), after }))
   return {
     nodes: touched,
-    isEverywhere: edits.length > 0 || namespaces.size > 0 || defaults !== undefined,
+    isEverywhere: edits.length > 0 || namespaces.size > 0 || settings !== undefined,
     visit(state, entry, mark) {
       const isOther = pods.has(entry.reported.pod_uid) || nodes.has(state.facts.node)
       if (isOther || !entry.identified) return mark({ identity: true })
-      const changed = reselect(entry, edits, selects)
+      // Of settings the list of untracked namespaces says what policies select.
+      if (settings !== undefined) return mark({ selection: true })
+      const changed = reselect(entry, edits, (policy, workload) => selects(policy, workload, world.settings))
       const { host, namespace } = entry.identified.workload
-      if (changed || defaults !== undefined || (!host && namespaces.has(namespace))) mark({})
+      if (changed || (!host && namespaces.has(namespace))) mark({})
     },
   }
 }

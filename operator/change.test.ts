@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Plan, Policy } from '../policy/types.ts'
+import { SECTIONS, type Plan, type Policy } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/log.ts'
-import { auditOnly } from './decide.ts'
 import { nameOf } from './files.ts'
 import type { ReportedWorkload } from './identity.ts'
 import { policyLibrary, type Compiled, type PodManifest, type PolicyLibrary } from './library.ts'
@@ -38,7 +37,7 @@ class Cluster {
     }
     this.reconciler = new Reconciler({
       library: { ...policyLibrary, selects, ...more.library },
-      defaults: { filePosture: 'audit' },
+      settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } },
       clock: systemClock,
       logger: silentLogger,
       onNodes: (nodes) => this.notified.push(...nodes),
@@ -140,9 +139,9 @@ describe('Reconciler.change()', () => {
 
   it('follows postures: the namespace\'s before the cluster\'s, both while they change', async () => {
     const cluster = await new Cluster().change({ pods: pod(UID), policies: policy({ name: 'p', action: 'Allow' }) })
-    const verdict = (): string | undefined => cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile.clauses.at(-4)?.action
+    const verdict = (): string | undefined => cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile.clauses.at(-2 * SECTIONS.length)?.action
     assert.equal(verdict(), 'Audit')
-    await cluster.change({ defaults: { filePosture: 'block' } })
+    await cluster.change({ settings: { postures: { filePosture: 'block' }, hostPostures: { filePosture: 'audit' } } })
     assert.equal(verdict(), 'Block')
     await cluster.change({ namespaces: new Map([['default', { name: 'default', filePosture: 'audit' }]]) })
     assert.equal(verdict(), 'Audit')
@@ -151,13 +150,13 @@ describe('Reconciler.change()', () => {
   })
 
   it('leaves policies out for a pod that is switched off, and audits for one that is to be audited', async () => {
-    const cluster = await new Cluster().change({ pods: pod(UID, { policySwitch: 'disabled' }), policies: policy({ name: 'p' }) })
+    const cluster = await new Cluster().change({ pods: pod(UID, { policy: 'disabled' }), policies: policy({ name: 'p' }) })
     const profile = (): { table: string; action: string | undefined } => {
       const desired = cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile
       return { table: desired?.tableHash ?? '', action: desired?.clauses[0]?.action ?? undefined }
     }
     assert.equal(profile().table, '')
-    await cluster.change({ pods: pod(UID, { policySwitch: 'audited' }) })
+    await cluster.change({ pods: pod(UID, { policy: 'audited' }) })
     const audited = profile()
     await cluster.change({ pods: pod(UID) })
     assert.deepEqual([audited.action, profile().action], ['Block', 'Block'])
@@ -166,12 +165,12 @@ describe('Reconciler.change()', () => {
 
   it('selects hosts by the labels that the API gives their nodes, and switches them off by annotation', async () => {
     const hosts = policies(hostPolicyText('h', 'zone: a'))
-    const node = (parts: object): Change => ({ nodes: new Map([['n1', { name: 'n1', labels: { zone: 'a' }, policySwitch: 'enabled', ...parts }]]) })
+    const node = (parts: object): Change => ({ nodes: new Map([['n1', { name: 'n1', labels: { zone: 'a' }, policy: 'enabled', ...parts }]]) })
     const cluster = await new Cluster().change({ policies: hosts })
     assert.deepEqual(cluster.policies('host'), [])
     await cluster.change(node({}))
     assert.deepEqual([cluster.policies('host'), cluster.policies('host', 'n2')], [['h'], []])
-    await cluster.change(node({ policySwitch: 'disabled' }))
+    await cluster.change(node({ policy: 'disabled' }))
     assert.equal(cluster.reconciler.desired('n1').get('host')?.profile.tableHash, '')
     await cluster.change(node({ labels: {} }))
     assert.deepEqual(cluster.policies('host'), [])
@@ -193,11 +192,12 @@ describe('Reconciler.change()', () => {
   })
 })
 
-describe('auditOnly()', () => {
-  it('turns every Block into an Audit, keeps Allow, and keeps who decides', () => {
+describe('a workload whose switch says audited', () => {
+  it('has an Audit in place of every Block, and keeps who decides', () => {
     const [only] = policy({ name: 'p' }).values()
-    const plan = policyLibrary.makePlan([only!], { host: false, namespace: 'default', pod: 'x', container: '', labels: { app: 'web' } }, { filePosture: 'block' })
-    const soft = auditOnly(plan)
+    const web = { host: false, namespace: 'default', pod: 'x', container: '', labels: { app: 'web' } }
+    const plan = policyLibrary.makePlan([only!], web, { filePosture: 'block' })
+    const soft = policyLibrary.makePlan([only!], { ...web, policy: 'audited' }, { filePosture: 'block' })
     assert.deepEqual([plan.clauses[0]?.verdict, soft.clauses[0]?.verdict], ['Block', 'Audit'])
     assert.equal(soft.clauses[0]?.origin.action, 'Block')
     assert.equal(soft.undecidable.process.verdict, 'Audit')

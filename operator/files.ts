@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which version of a file is in force, and what all files together say. Pure.
 import type { Finding, Policy } from '../policy/types.ts'
-import type { Manifests, NamespaceManifest, PodManifest, Refusal } from './library.ts'
+import type { Manifests, NamespaceManifest, NodeManifest, PodManifest, Refusal, SettingsManifest } from './library.ts'
 import type { FoundFile } from './scan.ts'
 
 /** Everything that the directory says now. */
@@ -10,6 +10,8 @@ export interface Snapshot {
   readonly refused: readonly Refusal[]
   readonly namespaces: readonly NamespaceManifest[]
   readonly pods: readonly PodManifest[]
+  readonly nodes?: readonly NodeManifest[]
+  readonly settings?: readonly SettingsManifest[]
   /** All that is to be said about the files as they are now. */
   readonly findings: readonly Finding[]
   /** Files of which an older version is in force, because the present one has errors. */
@@ -30,11 +32,11 @@ export interface KnownFile extends Manifests {
  * is not supported), what can be read of it holds, and a policy that could be read before and cannot now stays.
  */
 export function inForce(file: FoundFile, before: KnownFile | undefined, read: Manifests): KnownFile {
-  const { policies, refused, namespaces, pods, findings } = read
-  const head = { path: file.path, fingerprint: file.fingerprint, refused }
+  const { policies, refused, namespaces, pods, nodes = [], settings = [], findings } = read
+  const head = { path: file.path, fingerprint: file.fingerprint, refused, nodes, settings }
   if (!findings.some((finding) => finding.severity === 'error')) return { ...head, policies, namespaces, pods, findings, good: true, stale: false }
   if (before?.good) {
-    const kept = { policies: before.policies, namespaces: before.namespaces, pods: before.pods }
+    const kept = { policies: before.policies, namespaces: before.namespaces, pods: before.pods, nodes: before.nodes ?? [], settings: before.settings ?? [] }
     return { ...head, ...kept, findings: [...findings, staleFinding(file.path, kept.policies.length)], good: true, stale: true }
   }
   const kept = missing(before?.policies ?? [], policies)
@@ -68,6 +70,8 @@ export function combine(files: readonly KnownFile[]): Snapshot {
     refused: files.flatMap((file) => file.refused),
     namespaces: files.flatMap((file) => file.namespaces),
     pods: files.flatMap((file) => file.pods),
+    nodes: files.flatMap((file) => file.nodes ?? []),
+    settings: files.flatMap((file) => file.settings ?? []),
     findings,
     stale: files.filter((file) => file.stale).map((file) => file.path),
   }

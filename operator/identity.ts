@@ -19,7 +19,7 @@ export interface NodeFacts {
   readonly node: string
   readonly labels: Readonly<Record<string, string>>
   /** Of the host; absent: enabled. */
-  readonly policySwitch?: PolicySwitch
+  readonly policy?: PolicySwitch
 }
 
 /** A workload that policies can select, with what events say about it. */
@@ -46,13 +46,13 @@ function asReported({ namespace, pod, container, labels, image }: ReportedWorklo
 function inPod(reported: ReportedWorkload, { pod, container = reported.container }: FoundPod, facts: NodeFacts): Identified {
   const namespace = pod.namespace || reported.namespace || DEFAULT_NAMESPACE
   const image = reported.image || (pod.containers.find((entry) => entry.name === container)?.image ?? '')
-  const { owner, policySwitch } = pod
+  const { owner, policy } = pod
   const labels = { ...reported.labels, ...pod.labels }
-  return { workload: { host: false, namespace, pod: pod.name, container, labels, nodeLabels: hostLabels(facts), ...switched(policySwitch) }, image, ...(owner ? { owner } : {}) }
+  return { workload: { host: false, namespace, pod: pod.name, container, labels, nodeLabels: hostLabels(facts), ...switched(policy) }, image, ...(owner ? { owner } : {}) }
 }
 
 function hostOf(facts: NodeFacts): Workload {
-  return { host: true, namespace: '', pod: '', container: '', labels: hostLabels(facts), ...switched(facts.policySwitch) }
+  return { host: true, namespace: '', pod: '', container: '', labels: hostLabels(facts), ...switched(facts.policy) }
 }
 
 function hostLabels({ node, labels }: NodeFacts): Readonly<Record<string, string>> {

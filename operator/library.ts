@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { compile } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
 import { readManifests, readObject } from '../policy/read.ts'
-import { selects } from '../policy/select.ts'
+import { selects, type SelectOptions } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
 import type { Finding, Kind, Plan, Policy, Position, Postures, Workload } from '../policy/types.ts'
 
@@ -19,7 +19,15 @@ export type PolicySwitch = NonNullable<Workload['policy']>
 export interface NodeManifest {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
-  readonly policySwitch: PolicySwitch
+  /** Absent: enabled. */
+  readonly policy?: PolicySwitch
+}
+
+/** Of a KubeArmorConfig, or of the ConfigMap kubearmor-config. */
+export interface SettingsManifest {
+  readonly postures: Partial<Postures>
+  readonly hostPostures: Partial<Postures>
+  readonly untrackedNamespaces?: readonly string[]
 }
 
 export interface Owner {
@@ -38,7 +46,7 @@ export interface PodManifest {
   /** That it is bound to; absent or empty: none. */
   readonly node?: string
   /** Absent: enabled. */
-  readonly policySwitch?: PolicySwitch
+  readonly policy?: PolicySwitch
   readonly owner?: Owner
   /** Its containers have ended and will not come back. */
   readonly ended?: boolean
@@ -59,6 +67,9 @@ export interface Manifests {
   readonly refused: readonly Refusal[]
   readonly namespaces: readonly NamespaceManifest[]
   readonly pods: readonly PodManifest[]
+  /** Absent where the reader knows none, like settings. */
+  readonly nodes?: readonly NodeManifest[]
+  readonly settings?: readonly SettingsManifest[]
   readonly findings: readonly Finding[]
 }
 
@@ -73,8 +84,8 @@ export interface PolicyLibrary {
   readonly read: (text: string, file: string) => Manifests
   /** One object of an API; `name` is what positions call it. */
   readonly readObject: (value: unknown, name: string) => Manifests
-  readonly selects: (policy: Policy, workload: Workload) => boolean
-  readonly makePlan: (policies: readonly Policy[], workload: Workload, postures: Postures) => Plan
+  readonly selects: (policy: Policy, workload: Workload, options?: SelectOptions) => boolean
+  readonly makePlan: (policies: readonly Policy[], workload: Workload, options: Postures & SelectOptions) => Plan
   readonly compile: (plan: Plan) => Compiled
 }
 

@@ -18,7 +18,7 @@ describe('parseSettings()', () => {
   it('has defaults for all but the directory', () => {
     assert.deepEqual(parseSettings(['--directory', 'd']), {
       ok: true,
-      value: { directory: 'd', listen: 'unix:/run/merlon/operator.sock', defaultPosture: 'audit', nodeLabels: {}, statusFile: undefined, relay: undefined, logLevel: 'info' },
+      value: { directory: 'd', kubernetes: undefined, listen: 'unix:/run/merlon/operator.sock', defaultPosture: 'audit', nodeLabels: {}, statusFile: undefined, relay: undefined, transport: { tls: { kind: 'off' }, feederTls: false }, logLevel: 'info' },
     })
   })
 
@@ -29,7 +29,10 @@ describe('parseSettings()', () => {
 
   it('refuses what it cannot use, naming it', () => {
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
-      [[], /--directory is required/],
+      [[], /one of --directory, --kubeconfig and --in-cluster is required/],
+      [['--directory', 'd', '--in-cluster'], /one of --directory/],
+      [['--in-cluster', '--kubeconfig', 'k'], /one of --directory/],
+      [['--in-cluster', '--status-file', 's'], /--status-file goes with --directory/],
       [['--directory', 'd', '--listen', 'nowhere'], /"nowhere"/],
       [['--directory', 'd', '--default-posture', 'allow'], /audit or block, not "allow"/],
       [['--directory', 'd', '--node-labels', 'a'], /key=value/],
@@ -102,7 +105,7 @@ describe('node operator/main.ts', { timeout: 30_000 }, () => {
     const help = spawnSync(process.execPath, [MAIN, '--help'], { encoding: 'utf8' })
     assert.deepEqual([help.status, help.stdout.startsWith('Usage: ')], [0, true])
     const wrong = spawnSync(process.execPath, [MAIN], { encoding: 'utf8' })
-    assert.deepEqual([wrong.status, wrong.stderr], [2, 'Cannot start the operator: --directory is required. See --help.\n'])
+    assert.deepEqual([wrong.status, wrong.stderr], [2, 'Cannot start the operator: one of --directory, --kubeconfig and --in-cluster is required. See --help.\n'])
     const missing = spawnSync(process.execPath, [MAIN, '--directory', join(directory, 'none'), '--listen', `unix:${directory}/s.sock`], { encoding: 'utf8' })
     assert.equal(missing.status, 1)
     assert.match(missing.stderr, /ENOENT/)

@@ -1,42 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator over a directory of manifests: reads, plans, compiles, distributes, and says what became of it.
+// The operator, over a directory of manifests or a Kubernetes API: reads, plans, compiles, distributes, and says what became of it.
 import { parseArgs } from 'node:util'
 import type { Finding, Posture, Postures } from '../policy/types.ts'
-import { systemClock } from '../runtime/clock.ts'
+import { systemClock, type Clock } from '../runtime/clock.ts'
 import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
-import { createLogger, isLevel, LEVELS, setLogLevel, type Level } from '../runtime/log.ts'
-import { parseAddress } from '../runtime/address.ts'
+import { createLogger, isLevel, LEVELS, setLogLevel, type Level, type Logger } from '../runtime/log.ts'
+import { Compiler } from './compiler.ts'
 import { policyLibrary } from './library.ts'
 import { Messages } from './messages.ts'
 import { Reconciler } from './reconcile.ts'
 import { NodeSyncServer } from './serve.ts'
 import { DirectorySource } from './source.ts'
+import type { KubernetesSettings } from './kube/start.ts'
 import { StatusBoard } from './status.ts'
+import { openTransport, parseTransport, relayTarget, TRANSPORT_HELP, TRANSPORT_OPTIONS, type TransportSettings } from './transport.ts'
+import type { Settings as ClusterSettings } from './world.ts'
 
-const HELP = `Usage: node operator/main.ts --directory DIR [options]
+const HELP = `Usage: node operator/main.ts --directory DIR | --kubeconfig FILE | --in-cluster [options]
 
 Reads the KubeArmor policies, Namespaces and Pods under DIR (*.yaml, *.yml, *.json), compiles them for each workload that an
 agent reports, and keeps agents up to date. A file with errors is refused, and its last good version stays in force.
+Or does the same with the objects of a Kubernetes API, and writes their status there.
 
   --directory DIR                where the manifests are; symbolic links are followed
+  --kubeconfig FILE              the Kubernetes API that this file names
+  --in-cluster                   the API of the cluster that this process is a pod of
+  --namespace NAME               of the operator's own Lease and ConfigMap there (default kubearmor)
   --listen ADDRESS               for agents: unix:/path or host:port (default unix:/run/merlon/operator.sock)
   --default-posture audit|block  what an allow-list does with the rest, where a namespace does not say (default audit)
   --node-labels K=V,...          labels of every node, for host policies
   --status-file FILE             write what is known about policies and nodes there, as JSON
   --relay ADDRESS                tell those who follow events what is wrong with manifests, through this relay
-  --log-level LEVEL              ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
+${TRANSPORT_HELP}  --log-level LEVEL              ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
   --help                         this text
 
 Prints "ready ADDRESS" on standard output when agents can connect. Ends on SIGTERM. Exit status: 0 ended as asked, 1 failed, 2 wrong usage.
 `
 
 interface Settings {
-  readonly directory: string
+  /** Exactly one of the two. */
+  readonly directory: string | undefined
+  readonly kubernetes: KubernetesSettings | undefined
   readonly listen: string
   readonly defaultPosture: Posture
   readonly nodeLabels: Readonly<Record<string, string>>
   readonly statusFile: string | undefined
   readonly relay: string | undefined
+  readonly transport: TransportSettings
   readonly logLevel: Level
 }
 
@@ -45,11 +55,15 @@ type SettingsResult = { readonly ok: true; readonly value: Settings | 'help' } |
 const TEXT = { type: 'string' } as const
 const OPTIONS = {
   directory: TEXT,
+  kubeconfig: TEXT,
+  'in-cluster': { type: 'boolean', default: false },
+  namespace: { ...TEXT, default: 'kubearmor' },
   listen: { ...TEXT, default: 'unix:/run/merlon/operator.sock' },
   'default-posture': { ...TEXT, default: 'audit' },
   'node-labels': { ...TEXT, default: '' },
   'status-file': TEXT,
   relay: TEXT,
+  ...TRANSPORT_OPTIONS,
   'log-level': { ...TEXT, default: 'info' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -62,17 +76,34 @@ export function parseSettings(args: readonly string[]): SettingsResult {
     return { ok: false, message: (error as Error).message }
   }
   if (values.help) return { ok: true, value: 'help' }
-  const { directory, listen, relay, 'default-posture': defaultPosture, 'log-level': logLevel } = values
-  if (!directory) return { ok: false, message: '--directory is required' }
-  for (const text of relay === undefined ? [listen] : [listen, relay]) {
-    const address = parseAddress(text)
-    if (!address.ok) return address
-  }
+  const { listen, relay, 'default-posture': defaultPosture, 'log-level': logLevel } = values
+  const from = parseFrom(values)
+  if (!from.ok) return from
+  const transport = parseTransport(values, relay === undefined ? [listen] : [listen, relay])
+  if (!transport.ok) return transport
   if (defaultPosture !== 'audit' && defaultPosture !== 'block') return { ok: false, message: `--default-posture must be audit or block, not "${defaultPosture}"` }
   if (!isLevel(logLevel)) return { ok: false, message: `--log-level must be one of ${LEVELS.join(', ')}, not "${logLevel}"` }
   const nodeLabels = parseLabels(values['node-labels'])
   if (nodeLabels === undefined) return { ok: false, message: '--node-labels must be key=value pairs with commas between them' }
-  return { ok: true, value: { directory, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, logLevel } }
+  return { ok: true, value: { ...from.value, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, transport: transport.value, logLevel } }
+}
+
+type FromResult = { readonly ok: true; readonly value: Pick<Settings, 'directory' | 'kubernetes'> } | { readonly ok: false; readonly message: string }
+
+interface FromValues {
+  readonly directory?: string | undefined
+  readonly kubeconfig?: string | undefined
+  readonly 'in-cluster': boolean
+  readonly namespace: string
+  readonly 'status-file'?: string | undefined
+}
+
+/** Where policies come from. */
+function parseFrom({ directory, kubeconfig, 'in-cluster': inCluster, namespace, 'status-file': statusFile }: FromValues): FromResult {
+  if ([directory, kubeconfig, inCluster].filter(Boolean).length !== 1) return { ok: false, message: 'one of --directory, --kubeconfig and --in-cluster is required' }
+  if (directory) return { ok: true, value: { directory, kubernetes: undefined } }
+  if (statusFile) return { ok: false, message: '--status-file goes with --directory: in a Kubernetes API policies have a status of their own' }
+  return { ok: true, value: { directory: undefined, kubernetes: { credentials: kubeconfig ? { kind: 'kubeconfig', file: kubeconfig } : { kind: 'in-cluster' }, namespace } } }
 }
 
 function parseLabels(text: string): Record<string, string> | undefined {
@@ -108,28 +139,75 @@ async function run(life: Life, settings: Settings): Promise<void> {
     setLogLevel(level)
   })
 
-  const messages = settings.relay === undefined ? undefined : new Messages({ address: settings.relay, clock, logger, random: Math.random, signal: life.signal })
+  const security = await openTransport(settings.transport, { clock, logger })
+  const messages = settings.relay === undefined ? undefined : new Messages({ relay: await relayTarget(settings.relay, security), clock, logger, random: Math.random, signal: life.signal })
   const onFinding = (finding: Finding): void => messages?.add(finding)
-  const reconciler = new Reconciler({ library: policyLibrary, defaults: sameEverywhere(settings.defaultPosture), clock, logger, onNodes: (nodes) => server.notify(nodes), onSettled: () => board.changed(), onFinding })
-  const server = new NodeSyncServer({ address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange: () => board.changed() })
-  const { statusFile: file } = settings
-  const board = new StatusBoard({ reconciler, sessions: server.sessions, directory: settings.directory, address: () => server.address, clock, logger, ...(file === undefined ? {} : { file }) })
-  const source = new DirectorySource({ directory: settings.directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding })
-
-  life.onShutdown('status', async () => {
-    board.close()
-    await board.flush()
+  const postures = sameEverywhere(settings.defaultPosture)
+  const defaults = { postures, hostPostures: postures }
+  const compiler = new Compiler(logger)
+  const onChange = (): void => sourceSide.changed()
+  const reconciler = new Reconciler({
+    library: policyLibrary, settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onSettled: onChange, onFinding, compileElsewhere: (plan) => compiler.compile(plan),
   })
+  const server = new NodeSyncServer({ address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, ...(security ? { security, services: [security.enrolment] } : {}), clock, logger, onChange })
+  const common: SourceParts = { reconciler, server, clock, logger, onFinding }
+  const sourceSide = settings.kubernetes === undefined ? fromDirectory(settings, common) : await fromKubernetes(settings.kubernetes, defaults, common)
+
+  life.onShutdown('compiler', () => compiler.stop())
   // Before it listens: an agent's first answer is made of policies that have been read.
-  await source.start()
-  life.onShutdown('source', () => source.close())
+  await sourceSide.start()
+  life.onShutdown('source', () => sourceSide.stop())
   await server.start()
   life.onShutdown('server', () => server.stop())
+  const renewing = security?.run(life.signal)
+  life.onShutdown('identity', () => renewing)
   const talking = messages?.run()
   life.onShutdown('messages', () => talking)
-  await board.flush()
-  logger.info('Started', { address: server.address, directory: settings.directory, policies: reconciler.world.policies.size, findings: reconciler.world.findings.length })
+  await sourceSide.started()
+  const { directory, kubernetes } = settings
+  logger.info('Started', { address: server.address, ...(directory === undefined ? { namespace: kubernetes?.namespace } : { directory }), policies: reconciler.world.policies.size, findings: reconciler.world.findings.length })
   process.stdout.write(`ready ${server.address}\n`)
+}
+
+interface SourceParts {
+  readonly reconciler: Reconciler
+  readonly server: NodeSyncServer
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly onFinding: (finding: Finding) => void
+}
+
+/** Where policies come from, and where their status goes. */
+interface SourceSide {
+  /** Resolves when everything has been read once. */
+  start(): Promise<void>
+  /** The server listens. */
+  started(): Promise<void>
+  /** What a status shows may have changed. */
+  changed(): void
+  stop(): Promise<void>
+}
+
+function fromDirectory({ directory = '', statusFile: file }: Settings, { reconciler, server, clock, logger, onFinding }: SourceParts): SourceSide {
+  const board = new StatusBoard({ reconciler, sessions: server.sessions, directory, address: () => server.address, clock, logger, ...(file === undefined ? {} : { file }) })
+  const source = new DirectorySource({ directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding })
+  return {
+    start: () => source.start(),
+    started: () => board.flush(),
+    changed: () => board.changed(),
+    stop: async () => {
+      source.close()
+      board.close()
+      await board.flush()
+    },
+  }
+}
+
+/** Imported when it is needed only: what it brings costs a second and 86 MB. */
+async function fromKubernetes(settings: KubernetesSettings, defaults: ClusterSettings, { reconciler, server, clock, logger, onFinding }: SourceParts): Promise<SourceSide> {
+  const { Kubernetes } = await import('./kube/start.ts')
+  const kubernetes = new Kubernetes({ settings, reconciler, sessions: server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, onFinding })
+  return { start: () => kubernetes.start(reconciler), started: async () => {}, changed: () => kubernetes.changed(), stop: () => kubernetes.stop() }
 }
 
 if (import.meta.main) await runMain((life) => main(life, process.argv.slice(2)), { name: 'operator' })

@@ -11,6 +11,7 @@ import type { EventBatch__Output } from '../proto/gen/merlon/v1/EventBatch.ts'
 import type { Message__Output } from '../proto/gen/feeder/Message.ts'
 import { decodeFeederMessage, EventSink } from '../proto/load.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { Endpoints } from '../runtime/endpoints.ts'
 import { serve, type RunningServer } from '../runtime/grpc.ts'
 import { silentLogger } from '../runtime/log.ts'
 import { serverDuplex } from '../runtime/stream.ts'
@@ -46,7 +47,7 @@ describe('Messages', { timeout: 20_000 }, () => {
   beforeEach(() => {
     received.length = 0
     abort = new AbortController()
-    messages = new Messages({ address, clock: systemClock, logger: silentLogger, random: () => 0.01, signal: abort.signal })
+    messages = new Messages({ relay: { endpoints: new Endpoints(address, { random: Math.random }) }, clock: systemClock, logger: silentLogger, random: () => 0.01, signal: abort.signal })
     running = messages.run()
   })
   afterEach(async () => {

@@ -8,14 +8,15 @@ import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import { encodeFeederMessage, EventSink } from '../proto/load.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { keepStreaming, openClient, type Connection } from '../runtime/grpc.ts'
+import { connectTo, type Target } from '../runtime/connect.ts'
+import { keepStreaming, type Connection } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { BoundedQueue } from '../runtime/queue.ts'
 import { clientDuplex, type ClientDuplex, type StreamEnd } from '../runtime/stream.ts'
 
 export interface MessagesOptions {
-  /** Of the relay's EventSink. */
-  readonly address: string
+  /** The relay's EventSink. */
+  readonly relay: Target
   readonly clock: Clock
   readonly logger: Logger
   readonly random: () => number
@@ -53,9 +54,9 @@ export class Messages {
     const { clock, random, signal, logger } = this.#options
     const backoff = new Backoff({ baseMs: 200, capMs: 10_000, clock, random })
     const onLost = (end: StreamEnd, delayMs: number): void => logger.debug('Lost the relay', { ...end, delayMs })
-    const connect = (): Connection<ClientDuplex<EventBatch, BatchAck>> => {
-      const client = openClient(EventSink, this.#options.address)
-      return { stream: clientDuplex(client.Push()), close: () => client.close() }
+    const connect = async (): Promise<Connection<ClientDuplex<EventBatch, BatchAck>> | undefined> => {
+      const client = await connectTo(EventSink, this.#options.relay, signal)
+      return client && { stream: clientDuplex(client.Push()), close: () => client.close() }
     }
     await keepStreaming(connect, (stream, established) => this.#live(stream, established), { backoff, signal, onLost })
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each node must hold, kept up with what sources say and with what the agents report. Level-based: a change only names the workloads to
 // decide again; what is decided depends on nothing but the state then.
-import type { Finding, Policy, Postures, Workload } from '../policy/types.ts'
+import type { Finding, Policy, Workload } from '../policy/types.ts'
 import type { Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -10,7 +10,7 @@ import { fileFinding, type Snapshot } from './files.ts'
 import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
 import { affected, type Affected } from './affected.ts'
-import { World, type Change } from './world.ts'
+import { World, type Change, type Settings } from './world.ts'
 
 /** What a node must hold for one workload. */
 export interface DesiredBinding {
@@ -27,13 +27,13 @@ export interface DesiredBinding {
 
 export interface ReconcilerOptions {
   readonly library: PolicyLibrary
-  readonly defaults: Postures
+  readonly settings: Settings
   readonly clock: Clock
   readonly logger: Logger
   /** The desired state of these nodes may have changed. */
   readonly onNodes: (nodes: ReadonlySet<string>) => void
-  /** Something that a status shows may have changed. */
-  readonly onSettled?: () => void
+  /** Nothing is left to decide, `ms` after the first change: something that a status shows may have changed. */
+  readonly onSettled?: (ms: number) => void
   readonly onFinding?: (finding: Finding) => void
   readonly compileElsewhere?: NonNullable<DeciderOptions['compileElsewhere']>
 }
@@ -86,7 +86,7 @@ export class Reconciler {
   constructor(options: ReconcilerOptions) {
     const { library, compileElsewhere } = options
     this.#options = options
-    this.world = new World(options.defaults)
+    this.world = new World(options.settings)
     this.decider = new Decider({ library, onCompiled: () => this.#resume(), ...(compileElsewhere ? { compileElsewhere } : {}) })
   }
 
@@ -107,7 +107,7 @@ export class Reconciler {
       if (concerned.nodes.has(state.facts.node)) this.#expect(state)
       for (const entry of state.entries.values()) concerned.visit(state, entry, (what) => this.#mark(state, entry, what))
     }
-    this.#isStale ||= change.policies !== undefined || change.namespaces !== undefined || change.defaults !== undefined
+    this.#isStale ||= change.policies !== undefined || change.namespaces !== undefined || change.settings !== undefined
     this.#drain()
   }
 
@@ -222,6 +222,7 @@ export class Reconciler {
 
   async #run(): Promise<void> {
     const { clock, onNodes, onSettled } = this.#options
+    const start = clock.monotonic()
     // Off the caller's stack: several changes of one turn are decided once.
     await nextTurn()
     while (this.#busy.size > 0) {
@@ -237,7 +238,7 @@ export class Reconciler {
     }
     if (this.#isStale) this.decider.retain(this.#keys())
     this.#isStale = false
-    onSettled?.()
+    onSettled?.(clock.monotonic() - start)
   }
 
   /** False when the time was up before all was decided. */
@@ -260,7 +261,7 @@ export class Reconciler {
     const entry = state.entries.get(id)
     if (!entry) return
     const inputs = this.#inputsOf(entry, state)
-    entry.key = this.decider.key(inputs)
+    entry.key = this.decider.key(inputs, entry.identified?.workload as Workload)
     const decision = this.#decide(entry, inputs)
     if (!decision) {
       state.compiling.add(id)
@@ -272,11 +273,11 @@ export class Reconciler {
   #inputsOf(entry: Entry, { facts }: NodeState): DecisionInputs {
     const { world } = this
     const node = world.nodes.get(facts.node)
-    const known = node ? { node: facts.node, labels: { ...facts.labels, ...node.labels }, policySwitch: node.policySwitch } : facts
+    const known = node ? { node: facts.node, labels: { ...facts.labels, ...node.labels }, ...(node.policy ? { policy: node.policy } : {}) } : facts
     entry.identified ??= identify(entry.reported, world.find(entry.reported), known)
     const { workload } = entry.identified
-    entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload))
-    return { policies: entry.selecting, postures: world.posturesOf(workload), policySwitch: workload.policy ?? 'enabled' }
+    entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload, world.settings))
+    return { policies: entry.selecting, postures: world.posturesOf(workload), selection: world.settings, policySwitch: workload.policy ?? 'enabled' }
   }
 
   #record(state: NodeState, entry: Entry, decision: Decision): void {

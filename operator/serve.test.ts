@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
+import { VERSION } from '../policy/table.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/log.ts'
 import { combine } from './files.ts'
@@ -29,8 +30,8 @@ class Bench {
 
   constructor() {
     const base = { clock: systemClock, logger: silentLogger }
-    this.reconciler = new Reconciler({ ...base, library: policyLibrary, defaults: { filePosture: 'audit' }, onNodes: (nodes) => this.server.notify(nodes) })
-    this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: 1, nodeLabels: { site: 'lab' }, onChange: () => this.#notify?.() })
+    this.reconciler = new Reconciler({ ...base, library: policyLibrary, settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } }, onNodes: (nodes) => this.server.notify(nodes) })
+    this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: VERSION, nodeLabels: { site: 'lab' }, onChange: () => this.#notify?.() })
     this.board = new StatusBoard({ ...base, reconciler: this.reconciler, sessions: this.server.sessions, directory: '/policies', address: () => this.server.address, file: join(this.directory, 'status.json') })
   }
 
@@ -132,7 +133,7 @@ describe('NodeSyncServer', { timeout: 20_000 }, () => {
 
   it('lets no slow agent delay another, and gives it the latest state when it reads', async () => {
     const stuck = bench.raw()
-    await stuck.send({ hello: { node: 'stuck', table_versions: [1] } })
+    await stuck.send({ hello: { node: 'stuck', table_versions: [VERSION] } })
     await stuck.report([app('a', 'web')], true)
     const quick = await bench.agent([app('a', 'web')])
     const wide = (round: number): string => policyText({ name: `r${round}` }) + Array.from({ length: 40 }, (_, index) => policyText({ name: `p${index}`, path: `/opt/${round}/${'long/'.repeat(30)}${index}` })).join('')
@@ -154,7 +155,7 @@ describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
   afterEach(() => bench.close())
 
   it('refuses an agent that cannot read its tables, and says what to do', async () => {
-    for (const [versions, advice] of [[[2, 3], 'reads 2, 3: upgrade the operator'], [[], 'reads none: upgrade the agent']] as const) {
+    for (const [versions, advice] of [[[VERSION + 1, VERSION + 2], `reads ${VERSION + 1}, ${VERSION + 2}: upgrade the operator`], [[], 'reads none: upgrade the agent']] as const) {
       const agent = bench.raw()
       await agent.send({ hello: { node: 'n1', table_versions: [...versions] } })
       const end = await agent.drain()
@@ -167,9 +168,9 @@ describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
   it('refuses streams that do not begin as they must', async () => {
     const cases = [
       [[{ ack: { generation: 1 } }], 'MERLON_OPERATOR_NO_HELLO'],
-      [[{ hello: { table_versions: [1] } }], 'MERLON_OPERATOR_NO_NODE'],
-      [[{ hello: { node: 'x', table_versions: [1] } }, { hello: { node: 'x', table_versions: [1] } }], 'MERLON_OPERATOR_SECOND_HELLO'],
-      [[{ hello: { node: 'x', table_versions: [1] } }, { workloads: { full: false } }], 'MERLON_OPERATOR_NOT_FULL'],
+      [[{ hello: { table_versions: [VERSION] } }], 'MERLON_OPERATOR_NO_NODE'],
+      [[{ hello: { node: 'x', table_versions: [VERSION] } }, { hello: { node: 'x', table_versions: [VERSION] } }], 'MERLON_OPERATOR_SECOND_HELLO'],
+      [[{ hello: { node: 'x', table_versions: [VERSION] } }, { workloads: { full: false } }], 'MERLON_OPERATOR_NOT_FULL'],
     ] as const
     for (const [messages, code] of cases) {
       const agent = bench.raw()

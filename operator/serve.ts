@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The NodeSync service: one session for each agent, the newest where a node has two.
-import type { ServerDuplexStream } from '@grpc/grpc-js'
+import { status, type ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import type { AgentMessage__Output } from '../proto/gen/merlon/v1/AgentMessage.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import { NodeSync } from '../proto/load.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { serve, type RunningServer } from '../runtime/grpc.ts'
+import { serve, type RunningServer, type Service } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { serverDuplex } from '../runtime/stream.ts'
 import type { Reconciler } from './reconcile.ts'
-import { Session } from './session.ts'
+import { Session, type AgentPeer } from './session.ts'
 
 export interface NodeSyncOptions {
   readonly address: string
@@ -17,11 +17,24 @@ export interface NodeSyncOptions {
   readonly tableVersion: number
   /** For every node, beneath what its agent says. */
   readonly nodeLabels: Readonly<Record<string, string>>
+  /** Absent: plaintext, in which an agent is what it says. */
+  readonly security?: Security
+  /** Beside NodeSync, on the same address. */
+  readonly services?: readonly Service[]
   readonly clock: Clock
   readonly logger: Logger
+  readonly onAcknowledged?: (ms: number) => void
   /** Something that a status shows has changed. */
   readonly onChange: () => void
 }
+
+export interface Security {
+  readonly credentials: ServerCredentials
+  /** The agent at the other end; undefined: nobody that we know. */
+  readonly agentOf: (call: AgentCall) => AgentPeer | undefined
+}
+
+export type AgentCall = ServerDuplexStream<AgentMessage__Output, OperatorMessage>
 
 export class NodeSyncServer {
   /** By node; a session stays here after its end, so that a status can say what was last known. */
@@ -39,8 +52,9 @@ export class NodeSyncServer {
 
   /** Throws where the address cannot be used. */
   async start(): Promise<void> {
-    const Sync = (call: ServerDuplexStream<AgentMessage__Output, OperatorMessage>): void => void this.#open(call)
-    this.#server = await serve({ address: this.#options.address, services: [{ definition: NodeSync.service, implementation: { Sync } }] })
+    const { address, security, services = [] } = this.#options
+    const Sync = (call: AgentCall): void => void this.#open(call)
+    this.#server = await serve({ address, services: [{ definition: NodeSync.service, implementation: { Sync } }, ...services], ...(security ? { credentials: security.credentials } : {}) })
   }
 
   /** For the reconciler's onNodes. */
@@ -54,15 +68,21 @@ export class NodeSyncServer {
     await this.#server?.stop(0)
   }
 
-  async #open(call: ServerDuplexStream<AgentMessage__Output, OperatorMessage>): Promise<void> {
-    const { reconciler, tableVersion, nodeLabels, clock, logger, onChange } = this.#options
+  async #open(call: AgentCall): Promise<void> {
+    const { security, reconciler, tableVersion, nodeLabels, clock, logger, onChange, onAcknowledged } = this.#options
+    const peer = security?.agentOf(call)
+    if (security && !peer) {
+      logger.warn('Refused an agent', { peer: call.getPeer(), reason: 'no certificate of an agent' })
+      call.emit('error', { code: status.UNAUTHENTICATED, details: 'MERLON_OPERATOR_NO_CERTIFICATE: Sync needs the certificate of an agent: enrol first' })
+      return
+    }
     const onHello = (session: Session): void => {
       const before = this.sessions.get(session.node)
       this.sessions.set(session.node, session)
       if (before?.isOpen) before.replace()
     }
     try {
-      await new Session({ stream: serverDuplex(call), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange }).run()
+      await new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange }).run()
     } catch (error) {
       logger.error('Failed a session', { error })
       call.destroy(error as Error)

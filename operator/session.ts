@@ -7,7 +7,7 @@ import type { AgentMessage__Output } from '../proto/gen/merlon/v1/AgentMessage.t
 import type { Hello__Output } from '../proto/gen/merlon/v1/Hello.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Workloads__Output } from '../proto/gen/merlon/v1/Workloads.ts'
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { ServerDuplex } from '../runtime/stream.ts'
 import type { Reconciler } from './reconcile.ts'
@@ -15,8 +15,17 @@ import { AgentView } from './view.ts'
 
 export type AgentStream = ServerDuplex<OperatorMessage, AgentMessage__Output>
 
+/** Whose certificate the stream came with. */
+export interface AgentPeer {
+  readonly node: string
+  /** When it expires, milliseconds since 1970. */
+  readonly notAfter: number
+}
+
 export interface SessionOptions {
   readonly stream: AgentStream
+  /** Absent: plaintext. */
+  readonly peer?: AgentPeer
   readonly reconciler: Reconciler
   readonly tableVersion: number
   readonly nodeLabels: Readonly<Record<string, string>>
@@ -24,6 +33,8 @@ export interface SessionOptions {
   readonly logger: Logger
   /** The agent said who it is. */
   readonly onHello: (session: Session) => void
+  /** From sending to acknowledgement of each message, in milliseconds. */
+  readonly onAcknowledged?: (ms: number) => void
   /** Acks, counters, ends: what a status shows. */
   readonly onChange: () => void
 }
@@ -41,6 +52,8 @@ export class Session {
   readonly #options: SessionOptions
   #logger: Logger
   #reported = false
+  /** When each message that is not acknowledged yet was handed over, by generation, in order. */
+  readonly #sentAt = new Map<number, number>()
   #wake: (() => void) | undefined
   #dirty = false
 
@@ -63,6 +76,7 @@ export class Session {
     const silence = clock.after(HELLO_MS, () => {
       if (!this.hello) stream.fail(status.DEADLINE_EXCEEDED, 'MERLON_OPERATOR_NO_HELLO: the first message did not come in time')
     })
+    const expiry = this.#watchExpiry()
     const sending = this.#send()
     for await (const message of stream.messages()) {
       const refused = this.#take(message)
@@ -73,6 +87,7 @@ export class Session {
       }
     }
     silence.cancel()
+    expiry?.cancel()
     if (stream.isOpen) stream.finish()
     this.notify()
     await sending
@@ -87,9 +102,24 @@ export class Session {
     this.#wake?.()
   }
 
+  /** An agent that says nothing leaves at most what fits its stream. */
+  #noteLatency(generation: number): void {
+    for (const [sent, at] of this.#sentAt) {
+      if (sent > generation) return
+      this.#sentAt.delete(sent)
+      if (sent === generation) this.#options.onAcknowledged?.(this.#options.clock.monotonic() - at)
+    }
+  }
+
   /** A newer stream of the same node takes over. */
   replace(): void {
     this.#options.stream.fail(status.ABORTED, 'MERLON_OPERATOR_REPLACED: a newer stream of this node took over')
+  }
+
+  /** A stream does not outlive the certificate that opened it: what a thief can do with one ends. An agent has come back with a new one long before. */
+  #watchExpiry(): Timer | undefined {
+    const { peer, stream, clock } = this.#options
+    return peer && clock.after(Math.max(0, peer.notAfter - clock.now()), () => stream.fail(status.UNAUTHENTICATED, 'MERLON_OPERATOR_CERTIFICATE_EXPIRED: the certificate of this stream has expired: come back with a new one'))
   }
 
   async #send(): Promise<void> {
@@ -98,6 +128,7 @@ export class Session {
       this.#dirty = false
       const message = this.#reported ? this.view?.next(reconciler.desired(this.node), reconciler.isSettled(this.node), reconciler.failed(this.node).keys()) : undefined
       if (message) {
+        this.#sentAt.set(Number(message.generation), this.#options.clock.monotonic())
         await stream.sendThrough(message)
         this.#logger.debug('Sent a message', { generation: message.generation, full: message.full, tables: message.tables?.length, bindings: message.bindings?.length, unbound: message.unbound?.length })
       } else if (!this.#dirty) await new Promise<void>((resolve) => { this.#wake = resolve })
@@ -113,9 +144,12 @@ export class Session {
   }
 
   #hello(hello: Hello__Output): Refused | undefined {
-    const { tableVersion, reconciler, nodeLabels, logger, onHello } = this.#options
+    const { peer, tableVersion, reconciler, nodeLabels, logger, onHello } = this.#options
     if (this.hello) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_SECOND_HELLO: Hello comes once in a stream' }
     if (hello.node === '') return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_NO_NODE: Hello must name the node' }
+    if (peer && peer.node !== hello.node) {
+      return { code: status.PERMISSION_DENIED, message: `MERLON_OPERATOR_NOT_YOUR_NODE: this certificate is for node "${peer.node}", not for "${hello.node}"` }
+    }
     if (!hello.table_versions.includes(tableVersion)) {
       const reads = hello.table_versions.length === 0 ? 'none' : hello.table_versions.join(', ')
       const advice = hello.table_versions.some((version) => version > tableVersion) ? 'upgrade the operator' : 'upgrade the agent'
@@ -142,6 +176,7 @@ export class Session {
 
   #ack(ack: Ack__Output): void {
     this.view?.acknowledge(ack)
+    this.#noteLatency(ack.generation)
     this.ackedAtMs = this.#options.clock.now()
     for (const { code, message, workload } of ack.errors) this.#logger.warn('Heard of a failure', { code, problem: message, workload })
     this.#logger.debug('Heard an acknowledgement', { generation: ack.generation, latencyUs: ack.latency_us, tables: ack.tables.length, errors: ack.errors.length })

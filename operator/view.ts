@@ -30,11 +30,13 @@ export class AgentView {
   #tables: Set<string>
   #profiles = new Set<string>()
   #generation: number
+  readonly #first: number
   #snapshotSent = false
   #ack: Ack__Output | undefined
 
   constructor(options: ViewOptions) {
     this.#generation = options.generation
+    this.#first = options.generation
     this.#tables = new Set(options.heldTables)
     this.#chunkBytes = options.chunkBytes ?? 4 * 1024 * 1024
   }
@@ -42,6 +44,11 @@ export class AgentView {
   /** Of the last message. */
   get generation(): number {
     return this.#generation
+  }
+
+  /** Messages that are not acknowledged. */
+  get lag(): number {
+    return this.#generation - Math.max(this.#first, this.#ack?.generation ?? 0)
   }
 
   get lastAck(): Ack__Output | undefined {

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that sources have said, indexed by what the reconciler asks. A source replaces it whole (a directory) or changes parts (an API).
+import type { SelectOptions } from '../policy/select.ts'
 import type { Finding, Policy, Postures, Workload } from '../policy/types.ts'
 import { nameOf, type Snapshot } from './files.ts'
 import { podOf, type FoundPod, type ReportedWorkload } from './identity.ts'
-import type { NamespaceManifest, NodeManifest, PodManifest, Refusal } from './library.ts'
+import type { NamespaceManifest, NodeManifest, PodManifest, Refusal, SettingsManifest } from './library.ts'
+
+/** What holds where no object says otherwise. */
+export interface Settings extends SelectOptions {
+  readonly postures: Postures
+  readonly hostPostures: Postures
+}
 
 /** What has become of some objects; undefined: gone. */
 export interface Change {
@@ -14,7 +21,7 @@ export interface Change {
   /** By uid. */
   readonly pods?: ReadonlyMap<string, PodManifest | undefined>
   readonly nodes?: ReadonlyMap<string, NodeManifest | undefined>
-  readonly defaults?: Postures
+  readonly settings?: Settings
 }
 
 const CLUSTER = ''
@@ -24,7 +31,7 @@ export class World {
   readonly refused = new Map<string, Refusal>()
   readonly namespaces = new Map<string, NamespaceManifest>()
   readonly nodes = new Map<string, NodeManifest>()
-  defaults: Postures
+  settings: Settings
   findings: readonly Finding[] = []
   stale: readonly string[] = []
   /** By uid; those of a directory have none, and are in #loose. */
@@ -32,10 +39,12 @@ export class World {
   readonly #podsOfNode = new Map<string, Set<string>>()
   /** Policies of each namespace, and those of no namespace. */
   readonly #scopes = new Map<string, Map<string, Policy>>()
+  readonly #given: Settings
   #loose: readonly PodManifest[] = []
 
-  constructor(defaults: Postures) {
-    this.defaults = defaults
+  constructor(settings: Settings) {
+    this.settings = settings
+    this.#given = settings
   }
 
   /** A directory says all of this and nothing else. */
@@ -48,6 +57,9 @@ export class World {
     // Of two the first counts, as of policies.
     for (const namespace of snapshot.namespaces.toReversed()) this.namespaces.set(namespace.name, namespace)
     this.#loose = snapshot.pods
+    this.nodes.clear()
+    for (const node of snapshot.nodes ?? []) this.nodes.set(node.name, node)
+    this.settings = (snapshot.settings ?? []).reduce(withSettings, this.#given)
     this.findings = snapshot.findings
     this.stale = snapshot.stale
   }
@@ -58,7 +70,7 @@ export class World {
     for (const [name, namespace] of change.namespaces ?? []) set(this.namespaces, name, namespace)
     for (const [name, node] of change.nodes ?? []) set(this.nodes, name, node)
     for (const [uid, pod] of change.pods ?? []) this.#setPod(uid, pod)
-    if (change.defaults) this.defaults = change.defaults
+    if (change.settings) this.settings = change.settings
   }
 
   setPolicy(name: string, policy: Policy | undefined): void {
@@ -94,11 +106,13 @@ export class World {
 
   /** The namespace's annotations, where they say something that can be understood, before the cluster's defaults. */
   posturesOf(workload: Workload): Postures {
-    const own = workload.host ? undefined : this.namespaces.get(workload.namespace)
-    if (!own) return this.defaults
+    const { postures, hostPostures } = this.settings
+    if (workload.host) return hostPostures
+    const own = this.namespaces.get(workload.namespace)
+    if (!own) return postures
     const { filePosture, networkPosture, capabilitiesPosture } = own
     const said = Object.entries({ filePosture, networkPosture, capabilitiesPosture }).filter(([, posture]) => posture !== undefined)
-    return said.length === 0 ? this.defaults : { ...this.defaults, ...Object.fromEntries(said) }
+    return said.length === 0 ? postures : { ...postures, ...Object.fromEntries(said) }
   }
 
   #setPod(uid: string, pod: PodManifest | undefined): void {
@@ -108,6 +122,15 @@ export class World {
     if (!pod?.node) return
     const uids = this.#podsOfNode.get(pod.node) ?? new Set<string>()
     this.#podsOfNode.set(pod.node, uids.add(uid))
+  }
+}
+
+/** The settings with what an object says; of several, later ones count. */
+export function withSettings(settings: Settings, { postures, hostPostures, untrackedNamespaces }: SettingsManifest): Settings {
+  return {
+    postures: { ...settings.postures, ...postures },
+    hostPostures: { ...settings.hostPostures, ...hostPostures },
+    ...(untrackedNamespaces ? { untrackedNamespaces } : settings.untrackedNamespaces ? { untrackedNamespaces: settings.untrackedNamespaces } : {}),
   }
 }
 

@@ -9,10 +9,13 @@ export type Attributes = Pick<Rule, 'action' | 'severity' | 'tags' | 'message'>
 /** KubeArmor's default action. Severity 0 stands for none: the schema begins at 1. */
 export const UNSAID: Attributes = { action: 'Block', severity: 0, tags: [], message: '' }
 
+const NAMES = ['action', 'severity', 'tags', 'message'] as const
+
 /** What rules have unless they say otherwise. */
 export const PLAIN: Pick<Rule, 'readOnly' | 'ownerOnly' | 'sources'> = { readOnly: false, ownerOnly: false, sources: [] }
 
 export function attributes(node: Node | undefined, inherited: Attributes): Attributes {
+  if (node?.kind === 'map' && !NAMES.some((name) => node.entries.has(name))) return inherited
   const tags = strings(field(node, 'tags'))
   const action = text(node, 'action')
   return {

@@ -14,7 +14,7 @@ export interface DomainProblem {
 /** Why nobody can ask for this name; undefined where somebody can. */
 export function domainProblem(domain: string): DomainProblem | undefined {
   const problem = (words: string, suggestion: string): DomainProblem => ({ problem: words, suggestion })
-  if (domain === '') return problem('it is empty', 'write a name such as example.com')
+  if (domain === '.') return problem('it is the root', 'write a name such as example.com')
   if (domain.startsWith('*.')) return problem('it has a wildcard', `write ${domain.slice(2)}: it stands for the names below it too`)
   if (/[^\x21-\x7e]/.test(domain)) return problem('it is not in ASCII', 'write it as DNS has it, beginning with xn--')
   if (!/^[A-Za-z0-9._-]+$/.test(domain)) return problem('it holds more than letters, digits, dots, `-` and `_`', 'write a name such as example.com')

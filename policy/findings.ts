@@ -55,6 +55,7 @@ export const FINDINGS = {
   MERLON_POLICY_UNSUPPORTED_DEVICE: unsupported('device rules are'),
   MERLON_POLICY_UNSUPPORTED_PTS: unsupported('pts is'),
   MERLON_POLICY_UNSUPPORTED_ARGUMENTS: unsupported('allowedArgs is'),
+  MERLON_POLICY_NOT_ENFORCED: warning('{what} compiled, and not enforced by agents of this version', 'an operator refuses this policy until then'),
   MERLON_POLICY_PATH_NORMALISED: warning('the path is taken as {path}', 'write it that way: the kernel knows no other form'),
   MERLON_POLICY_PATTERN_NEVER_MATCHES: warning('no path matches this pattern: {problem}', '{suggestion}'),
   MERLON_POLICY_EMPTY_RULE: warning('the rule names nothing and matches nothing', 'give it a path or an execname'),

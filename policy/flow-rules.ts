@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules of network policies: who may be reached by whom, and how much may pass.
-import { bytesOf, isCidr, portOf, secondsOf, SERVICE_NAMES } from './address.ts'
 import { attributes, PLAIN, type Attributes } from './attributes.ts'
+import { parseCidr } from './cidr.ts'
 import type { Node } from './document.ts'
 import type { Notes } from './notes.ts'
+import { bytesOf, portOf, secondsOf, SERVICE_NAMES } from './ports.ts'
 import { nearest } from './spelling.ts'
 import { field, integer, items, stringOf, text } from './tree.ts'
 import type { PortRange, Quota, Rule } from './types.ts'
@@ -32,7 +33,7 @@ export function flowRules(section: 'ingress' | 'egress', spec: Node | undefined,
 function cidrOf(peer: Node, notes: Notes): string {
   const node = field(field(peer, 'ipBlock'), 'cidr')
   const cidr = (stringOf(node) ?? '').trim()
-  if (!isCidr(cidr)) notes.say('MERLON_POLICY_INVALID_CIDR', node ?? peer)
+  if (parseCidr(cidr) === undefined) notes.say('MERLON_POLICY_INVALID_CIDR', node ?? peer)
   return cidr
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All that can be said about a set of manifests without enforcing them: the reader's findings, and what is legal and surely wrong.
 import { finding, type FindingCode } from './findings.ts'
-import { describe } from './plan.ts'
+import { describe } from './describe.ts'
 import { readManifests, type PodFacts } from './read.ts'
 import { selects } from './select.ts'
 import type { Action, Finding, Policy, Position, Rule, Section } from './types.ts'

@@ -15,8 +15,8 @@ export function networkRules(node: Node | undefined, spec: Attributes, notes: No
   if (node === undefined) return []
   const inherited = attributes(node, spec)
   const protocols = items(field(node, 'matchProtocols')).flatMap((rule) =>
-    sourced('network', rule, names(rule, 'protocol', notes).flatMap((written): readonly Match[] => {
-      const protocol = known(written.toLowerCase(), [...PROTOCOLS.keys()], field(rule, 'protocol') ?? rule, notes)
+    sourced('network', rule, names(rule, 'protocol', notes, (each) => each.toLowerCase()).flatMap((written): readonly Match[] => {
+      const protocol = known(written, [...PROTOCOLS.keys()], field(rule, 'protocol') ?? rule, notes)
       return protocol === undefined ? [] : [{ kind: 'protocol', protocol }]
     }), { inherited, notes }),
   )
@@ -25,8 +25,7 @@ export function networkRules(node: Node | undefined, spec: Attributes, notes: No
 }
 
 function domains(rule: Node, notes: Notes): readonly Match[] {
-  return names(rule, 'domain', notes).flatMap((written) => {
-    const domain = normaliseDomain(written)
+  return names(rule, 'domain', notes, (each) => (each === '' ? each : normaliseDomain(each) || '.')).flatMap((domain) => {
     const problem = domainProblem(domain)
     if (problem === undefined) return [{ kind: 'domain', domain } as const]
     notes.say('MERLON_POLICY_INVALID_DOMAIN', field(rule, 'domain') ?? rule, { ...problem })
@@ -38,8 +37,8 @@ export function capabilityRules(node: Node | undefined, spec: Attributes, notes:
   if (node === undefined) return []
   const inherited = attributes(node, spec)
   return items(field(node, 'matchCapabilities')).flatMap((rule) =>
-    sourced('capabilities', rule, names(rule, 'capability', notes).flatMap((written): readonly Match[] => {
-      const capability = known(capabilityName(written), CAPABILITIES, field(rule, 'capability') ?? rule, notes)
+    sourced('capabilities', rule, names(rule, 'capability', notes, capabilityName).flatMap((written): readonly Match[] => {
+      const capability = known(written, CAPABILITIES, field(rule, 'capability') ?? rule, notes)
       return capability === undefined ? [] : [{ kind: 'capability', capability }]
     }), { inherited, notes }),
   )
@@ -63,9 +62,9 @@ function sourced(section: Section, rule: Node, matches: readonly Match[], { inhe
   return matches.map((match) => ({ section, match, ...common }))
 }
 
-/** The names of a field that may hold several with commas, without spaces and repetitions. */
-function names(rule: Node, name: string, notes: Notes): readonly string[] {
-  const written = (text(rule, name) ?? '').split(',').map((each) => each.trim())
+/** The names of a field that may hold several with commas, in normal form, each once. */
+function names(rule: Node, name: string, notes: Notes, normalise: (written: string) => string): readonly string[] {
+  const written = (text(rule, name) ?? '').split(',').map((each) => normalise(each.trim()))
   const found = [...new Set(written.filter((each) => each !== ''))]
   if (found.length === 0) notes.say('MERLON_POLICY_EMPTY_RULE', rule)
   return found

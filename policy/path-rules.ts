@@ -26,17 +26,10 @@ function rulesOf(section: 'process' | 'file', rule: Node, shape: Shape, { inheri
   if (sources === undefined) return []
   const pts = triState(rule, 'pts')
   const allowedArgs = strings(field(rule, 'allowedArgs'))
-  return matches(rule, shape, notes).map((match): Rule => ({
-    section,
-    match,
-    ...attributes(rule, inherited),
-    readOnly: truth(rule, 'readOnly'),
-    ownerOnly: truth(rule, 'ownerOnly'),
-    ...(pts === undefined ? {} : { pts }),
-    ...(allowedArgs.length === 0 ? {} : { allowedArgs }),
-    sources,
-    position: notes.position(rule),
-  }))
+  const asked = { ...(pts === undefined ? {} : { pts }), ...(allowedArgs.length === 0 ? {} : { allowedArgs }) }
+  const { action, severity, tags, message } = attributes(rule, inherited)
+  const [readOnly, ownerOnly, position] = [truth(rule, 'readOnly'), truth(rule, 'ownerOnly'), notes.position(rule)]
+  return matches(rule, shape, notes).map((match): Rule => ({ section, match, action, severity, tags, message, readOnly, ownerOnly, ...asked, sources, position }))
 }
 
 /** What one rule names: usually one thing; nothing when that cannot be read. */

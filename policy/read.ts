@@ -6,7 +6,7 @@ import { parseDocuments, type Node, type Source } from './document.ts'
 import {
   configMapSettings, configSettings, isSettingsMap, namespaceFacts, nodeFacts, podFacts, type NamespaceFacts, type NodeFacts, type PodFacts, type SettingsFacts,
 } from './facts.ts'
-import { normalise, type Identity } from './normalise.ts'
+import { normalise, type Identity, type Unenforced } from './normalise.ts'
 import { Notes } from './notes.ts'
 import { treeOf } from './object-tree.ts'
 import { METADATA_SCHEMA } from './schema.ts'
@@ -33,20 +33,33 @@ export interface Manifests {
   readonly findings: readonly Finding[]
 }
 
+export interface ReadOptions {
+  /** Defaults to `refuse`. */
+  readonly unenforced?: Unenforced
+}
+
 /** Reads every document of a file, YAML or JSON. Never throws; what it cannot use it says. */
-export function readManifests(content: string, file: string): Manifests {
+export function readManifests(content: string, file: string, options: ReadOptions = {}): Manifests {
   const { source, roots, findings } = parseDocuments(content, file)
-  const reader = new Reader(source, findings)
+  const reader = new Reader(source, findings, options)
   for (const root of roots) reader.read(root)
   return reader
 }
 
-/** Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. */
-export function readObject(value: unknown, name: string): Manifests {
-  const { root, source } = treeOf(value, name)
-  const reader = new Reader(source, [])
+/**
+ * Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. What its status says is nobody's
+ * business here: a newer operator may have written it.
+ */
+export function readObject(value: unknown, name: string, options: ReadOptions = {}): Manifests {
+  const { root, source } = treeOf(withoutStatus(value), name)
+  const reader = new Reader(source, [], options)
   reader.read(root)
   return reader
+}
+
+function withoutStatus(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).filter(([name]) => name !== 'status'))
 }
 
 class Reader implements Manifests {
@@ -60,9 +73,11 @@ class Reader implements Manifests {
   readonly findings: Finding[]
   private readonly source: Source
   private readonly notes: Notes
+  private readonly options: ReadOptions
 
-  constructor(source: Source, findings: readonly Finding[]) {
+  constructor(source: Source, findings: readonly Finding[], options: ReadOptions) {
     this.source = source
+    this.options = options
     this.notes = new Notes(source)
     this.findings = this.notes.findings
     this.findings.push(...findings)
@@ -102,7 +117,7 @@ class Reader implements Manifests {
     const first = this.findings.length
     admit(root, kind, version, this.notes)
     if (!this.notes.anyError(first)) {
-      const { policy, findings } = normalise(root, identity, this.source)
+      const { policy, findings } = normalise(root, identity, this.source, this.options.unenforced ?? 'refuse')
       this.findings.push(...findings)
       if (!this.notes.anyError(first)) this.policies.push(policy)
     }

@@ -14,9 +14,9 @@ const LEAD = 40
 export function renderFinding(finding: Finding, content?: string): string {
   const { position, severity, message, code, hint } = finding
   const place = position.line === 0 ? position.file : `${position.file}:${position.line}:${position.column}`
-  const head = `${place}: ${severity}: ${message} [${code}]`
+  const head = printable(`${place}: ${severity}: ${message} [${code}]`)
   const line = position.line === 0 ? undefined : content?.split(/\r?\n/)[position.line - 1]
-  return line === undefined ? `${head}\n  hint: ${hint}` : `${head}\n${excerpt(line, finding)}`
+  return line === undefined ? `${head}\n  hint: ${printable(hint)}` : `${head}\n${excerpt(line, finding)}`
 }
 
 function excerpt(line: string, { position, text, hint }: Finding): string {
@@ -25,12 +25,12 @@ function excerpt(line: string, { position, text, hint }: Finding): string {
   const shown = printable(line.slice(from, from + WIDTH))
   const marked = Math.max(1, Math.min(text.length, line.trimEnd().length - start, from + WIDTH - start))
   const number = String(position.line).padStart(5)
-  return `${number} | ${shown}\n${' '.repeat(number.length)} | ${' '.repeat(start - from)}${'^'.repeat(marked)} ${hint}`
+  return `${number} | ${shown}\n${' '.repeat(number.length)} | ${' '.repeat(start - from)}${'^'.repeat(marked)} ${printable(hint)}`
 }
 
-/** Terminals must not be told what to do by a policy file; one column for each UTF-16 unit keeps the caret in place. */
+/** Terminals must not be told what to do by a policy file, nor to show it in another order; one column for each UTF-16 unit keeps the caret in place. */
 function printable(line: string): string {
-  return line.replaceAll('\t', ' ').replaceAll(/\p{Cc}/gu, '�').trimEnd()
+  return line.replaceAll('\t', ' ').replaceAll(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '�').trimEnd()
 }
 
 /** A report as text: the findings, then a line of counts. `contents` are the texts of the files by name. */

@@ -4,7 +4,7 @@ import test from 'node:test'
 import { planOf } from '../test/support/generate.ts'
 import { compile, LIMITS } from './compile.ts'
 import { evaluate } from './evaluate.ts'
-import { shapesOf } from './expression.ts'
+import { pathShapes } from './expression.ts'
 import { openTable } from './lookup.ts'
 import { kindOf } from './split.ts'
 import { costOf } from './testing.ts'
@@ -20,7 +20,7 @@ function patterns(...list: readonly string[]): Match[] {
 }
 
 function kindOfPattern(pattern: string): string {
-  const [shape] = shapesOf({ kind: 'pattern', pattern })
+  const [shape] = pathShapes({ kind: 'pattern', pattern })
   return shape?.kind === 'expression' ? kindOf(shape.expression) : 'none'
 }
 
@@ -83,4 +83,13 @@ test('what four automata cannot hold is refused within bounds, by name', () => {
   assert.ok(compiled?.ok === false)
   assert.ok(compiled.findings.every(({ code, text }) => code === 'MERLON_POLICY_TOO_MANY_STATES' && /a\d+\*b/.test(text)))
   assert.ok(cost < 20_000, `${cost} ms`)
+})
+
+test('the cost of finding no way to join groups grows with their number, not with that of their pairs', () => {
+  // Each remembers ten bytes, so that two together have the product of their states.
+  const remembering = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `/**${String.fromCharCode(97 + i)}${'?'.repeat(9)}${i}`)
+  const cost = (count: number): number => costOf(() => assert.equal(compile(planFor(patterns(...remembering(count))), { limits: { states: 1 << 13, work: 1 << 20 } }).ok, false))
+  const few = cost(6)
+  // Of all pairs it would be ten times as much.
+  assert.ok(cost(18) < 6 * few + 1000, `${few} ms for 6`)
 })

@@ -129,13 +129,13 @@ class Validator {
 
   private string(value: string, schema: Extract<Schema, { type: 'string' }>, path: string, span: Span): void {
     const { format, longest, oneOf, shortest = 0 } = schema
-    if (codePoints(value) < shortest) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: 'at least one character', suggestion: 'write something' })
+    if (value.length < shortest) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: `at least ${shortest} characters`, suggestion: 'write something' })
     if (oneOf !== undefined && !oneOf.includes(value)) this.say('MERLON_POLICY_NOT_ALLOWED', span, { path, expected: oneOf.join(', ') })
     if (format !== undefined && !format.pattern.test(value)) {
       this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: format.words, suggestion: format.suggestion })
     }
     if (schema.time === true && !isTime(value)) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: 'a time', suggestion: 'write it like 2026-01-31T12:00:00Z' })
-    if (longest !== undefined && codePoints(value) > longest) this.say('MERLON_POLICY_TOO_LONG', span, { path, limit: `${longest} characters` })
+    if (longest !== undefined && value.length > longest && codePoints(value) > longest) this.say('MERLON_POLICY_TOO_LONG', span, { path, limit: `${longest} characters` })
   }
 
   private integer(value: number | bigint, schema: Extract<Schema, { type: 'integer' }>, path: string, span: Span): void {

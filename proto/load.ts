@@ -7,6 +7,7 @@
 import { makeGenericClientConstructor, type MethodDefinition, type ServiceClientConstructor } from '@grpc/grpc-js'
 import protobuf, { type IConversionOptions, type INamespace, type Method, type Type } from 'protobufjs/light.js'
 import descriptor from './gen/descriptor.json' with { type: 'json' }
+import type { ProtoGrpcType as EnrolmentTypes } from './gen/enrolment.ts'
 import type { ProtoGrpcType as EventsTypes } from './gen/events.ts'
 import type { ProtoGrpcType as FeederTypes } from './gen/kubearmor.ts'
 import type { ProtoGrpcType as SyncTypes } from './gen/sync.ts'
@@ -46,6 +47,7 @@ function client(name: string): ServiceClientConstructor {
 // The generated types describe exactly these: a test compares the definitions with those of @grpc/proto-loader, which the types are made for.
 export const NodeSync = client('merlon.v1.NodeSync') as unknown as SyncTypes['merlon']['v1']['NodeSync']
 export const EventSink = client('merlon.v1.EventSink') as unknown as EventsTypes['merlon']['v1']['EventSink']
+export const Enrolment = client('merlon.v1.Enrolment') as unknown as EnrolmentTypes['merlon']['v1']['Enrolment']
 export const LogService = client('feeder.LogService') as unknown as FeederTypes['feeder']['LogService']
 
 /** One message of a service method, to bytes and back. Encoding throws on a value of the wrong type. */

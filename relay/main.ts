@@ -4,6 +4,8 @@ import { hostname } from 'node:os'
 import { parseArgs } from 'node:util'
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js'
 import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
+import { checkTransport } from '../runtime/address.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { createLogger } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
 import { startRelay, type RelayOptions } from './server.ts'
@@ -15,17 +17,31 @@ Takes event batches from agents and serves them to clients of KubeArmor's feeder
   --listen ADDRESS   where clients connect, may be repeated (default 127.0.0.1:32767)
   --agents ADDRESS   where agents push events (default unix:/run/merlon/relay.sock)
   --queue EVENTS     events that wait for a slow client at most (default 1000)
+  --ca-file FILE     PEM of the operator's authorities; with it, agents are served by TLS, and by their certificates
+  --operator ADDRESS,...  where the relay's own certificate comes from; needed with --ca-file
+  --token-file FILE  what proves the relay to the operator (default /var/run/secrets/merlon/token)
+  --feeder-tls       clients are served by TLS too, which KubeArmor's know how to use; default: plaintext, which they try first
+  --plaintext        no TLS, although agents come from other machines
 `
 
 const logger = createLogger('relay')
 
-function readOptions(args: readonly string[]): RelayOptions | 'help' {
+interface Settings extends RelayOptions {
+  readonly tls: { readonly operator: string; readonly trustFile: string; readonly tokenFile: string; readonly feeder: boolean } | undefined
+}
+
+function readOptions(args: readonly string[]): Settings | 'help' {
   const { values } = parseArgs({
     args: [...args],
     options: {
       listen: { type: 'string', multiple: true, default: ['127.0.0.1:32767'] },
       agents: { type: 'string', default: 'unix:/run/merlon/relay.sock' },
       queue: { type: 'string', default: '1000' },
+      'ca-file': { type: 'string' },
+      operator: { type: 'string' },
+      'token-file': { type: 'string', default: '/var/run/secrets/merlon/token' },
+      'feeder-tls': { type: 'boolean', default: false },
+      plaintext: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -34,11 +50,29 @@ function readOptions(args: readonly string[]): RelayOptions | 'help' {
   if (!Number.isSafeInteger(capacity) || capacity < 1) {
     throw new MerlonError('MERLON_RELAY_USAGE', `Cannot use --queue ${JSON.stringify(values.queue)}: a positive whole number is needed`)
   }
-  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), logger }
+  const { operator, 'ca-file': trustFile, 'token-file': tokenFile, 'feeder-tls': feeder } = values
+  const problem = transportProblem(values)
+  if (problem !== undefined) throw new MerlonError('MERLON_RELAY_USAGE', problem)
+  const tls = trustFile === undefined || operator === undefined ? undefined : { operator, trustFile, tokenFile, feeder }
+  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), logger, tls }
+}
+
+interface Transport {
+  readonly agents: string
+  readonly operator?: string | undefined
+  readonly 'ca-file'?: string | undefined
+  readonly 'feeder-tls': boolean
+  readonly plaintext: boolean
+}
+
+function transportProblem({ agents, operator, 'ca-file': trustFile, 'feeder-tls': feeder, plaintext }: Transport): string | undefined {
+  if ((trustFile === undefined) !== (operator === undefined)) return 'Cannot use TLS: --ca-file and --operator are needed, both'
+  if (feeder && trustFile === undefined) return 'Cannot use --feeder-tls without --ca-file and --operator: the certificate comes from there'
+  return checkTransport([agents], trustFile !== undefined, plaintext)
 }
 
 async function main(life: Life): Promise<number | void> {
-  let options: RelayOptions | 'help'
+  let options: Settings | 'help'
   try {
     options = readOptions(process.argv.slice(2))
   } catch (error) {
@@ -52,7 +86,9 @@ async function main(life: Life): Promise<number | void> {
   // What it would print about a port in use comes back as an error anyway.
   setLogVerbosity(logVerbosity.NONE)
   try {
-    const relay = await startRelay(options)
+    const { tls } = options
+    const security = tls === undefined ? {} : await (await import('./security.ts')).openSecurity({ ...tls, clock: systemClock, logger, signal: life.signal })
+    const relay = await startRelay({ ...options, ...security })
     life.onShutdown('relay', async () => {
       logger.info('Stopped', { ...relay.counts })
       await relay.close()

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The relay as a whole: one server for clients, one for agents (clients must not be able to push events), one hub.
-import type { UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { ServerCredentials, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { EventSink, logServiceOfBytes } from '../proto/load.ts'
 import { systemClock, type Clock, type Timer } from '../runtime/clock.ts'
 import { serve, type RunningServer, type Service } from '../runtime/grpc.ts'
 import { silentLogger, type Logger } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
 import { feederImplementation } from './feeder.ts'
-import { health, healthService } from './health.ts'
+import { health, healthService } from '../runtime/health.ts'
 import { Hub, type HubCounts } from './hub.ts'
 import { Nodes } from './nodes.ts'
-import { eventSink } from './sink.ts'
+import { eventSink, type SenderOf } from './sink.ts'
 
 export interface RelayOptions {
   /** Where clients connect: `127.0.0.1:32767`, `[::1]:32767`, `unix:/path`. Port 0 takes a free one. */
@@ -18,6 +18,10 @@ export interface RelayOptions {
   /** Where agents connect, in the same forms. */
   readonly agents: string
   readonly hostName: string
+  /** Absent: plaintext. */
+  readonly agentSecurity?: { readonly credentials: ServerCredentials; readonly senderOf: SenderOf }
+  /** Absent: plaintext, which is what KubeArmor's clients try first. */
+  readonly clientCredentials?: ServerCredentials
   /** Events that wait for one slow subscriber at most; default 1000. */
   readonly capacity?: number
   readonly logger?: Logger
@@ -44,7 +48,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const clock = options.clock ?? systemClock
   const hub = new Hub({ capacity: options.capacity ?? 1000, hostName: options.hostName, clock, logger: options.logger ?? silentLogger })
   const nodes = new Nodes(hub)
-  const sink = eventSink(hub, nodes)
+  const sink = eventSink(hub, nodes, options.agentSecurity?.senderOf)
   const clientHealth = health(['feeder.LogService'])
   const agentHealth = health(['merlon.v1.EventSink'])
   const servers: RunningServer[] = []
@@ -55,11 +59,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await Promise.all(servers.map((server) => server.stop(CLOSE_MS)))
   }
   try {
-    const agents = await listen(options.agents, [{ definition: EventSink.service, implementation: sink.implementation }, healthOf(agentHealth)])
+    const agents = await listen(options.agents, [{ definition: EventSink.service, implementation: sink.implementation }, healthOf(agentHealth)], options.agentSecurity?.credentials)
     servers.push(agents)
     const clients: UntypedServiceImplementation = feederImplementation(hub, nodes)
     for (const address of options.listen) {
-      servers.push(await listen(address, [{ definition: logServiceOfBytes, implementation: clients }, healthOf(clientHealth)]))
+      servers.push(await listen(address, [{ definition: logServiceOfBytes, implementation: clients }, healthOf(clientHealth)], options.clientCredentials))
     }
     timer = every(clock, REPORT_MS, () => hub.reportLosses())
     return {
@@ -94,9 +98,9 @@ function every(clock: Clock, interval: number, tick: () => void): Timer {
   return { cancel: () => timer.cancel() }
 }
 
-async function listen(address: string, services: readonly Service[]): Promise<RunningServer> {
+async function listen(address: string, services: readonly Service[], credentials?: ServerCredentials): Promise<RunningServer> {
   try {
-    return await serve({ address, services })
+    return await serve({ address, services, ...(credentials ? { credentials } : {}) })
   } catch (error) {
     throw cannotListen(address, error as Error)
   }

@@ -7,7 +7,7 @@ import type { Hub } from './hub.ts'
 import type { Nodes } from './nodes.ts'
 import { FEED_OF_TYPE } from './wire.ts'
 
-type Stream = ServerDuplexStream<EventBatch, BatchAck>
+export type Stream = ServerDuplexStream<EventBatch, BatchAck>
 
 /** Streams that are open, so that a shutdown can end them. */
 export interface Sink {
@@ -15,11 +15,27 @@ export interface Sink {
   end(): void
 }
 
-export function eventSink(hub: Hub, nodes: Nodes): Sink {
+/** Who is at the other end of a stream, by its certificate. */
+export type Sender =
+  /** The batches of one node, and no other's. */
+  | { readonly kind: 'agent'; readonly node: string }
+  /** The operator speaks of any. */
+  | { readonly kind: 'operator' }
+
+/** Undefined: nobody that we know. */
+export type SenderOf = (stream: Stream) => Sender | undefined
+
+/** `senderOf` is absent where the transport is plaintext: then a sender is what it says. */
+export function eventSink(hub: Hub, nodes: Nodes, senderOf?: SenderOf): Sink {
   const open = new Set<Stream>()
   const push = (stream: Stream): void => {
+    const sender: Sender | undefined = senderOf ? senderOf(stream) : { kind: 'operator' }
+    if (!sender) {
+      stream.emit('error', { code: status.UNAUTHENTICATED, details: 'MERLON_RELAY_NO_CERTIFICATE: events are taken from agents and operators that have a certificate: enrol first' })
+      return
+    }
     open.add(stream)
-    receive(stream, hub, nodes, () => open.delete(stream))
+    receive(stream, { hub, nodes, sender }, () => open.delete(stream))
   }
   return {
     implementation: { Push: push },
@@ -29,7 +45,13 @@ export function eventSink(hub: Hub, nodes: Nodes): Sink {
   }
 }
 
-function receive(stream: Stream, hub: Hub, nodes: Nodes, onEnd: () => void): void {
+interface Receiving {
+  readonly hub: Hub
+  readonly nodes: Nodes
+  readonly sender: Sender
+}
+
+function receive(stream: Stream, { hub, nodes, sender }: Receiving, onEnd: () => void): void {
   let node: string | undefined
   let sequence = 0
   let ended = false
@@ -46,6 +68,9 @@ function receive(stream: Stream, hub: Hub, nodes: Nodes, onEnd: () => void): voi
   stream.on('data', (batch: EventBatch) => {
     if (ended) return
     if (batch.node === '') return refuse(status.INVALID_ARGUMENT, 'MERLON_RELAY_NO_NODE: the batch does not name its node')
+    if (sender.kind === 'agent' && sender.node !== batch.node) {
+      return refuse(status.PERMISSION_DENIED, `MERLON_RELAY_NOT_YOUR_NODE: this certificate is for node "${sender.node}", not for "${batch.node}"`)
+    }
     if (batch.sequence !== sequence + 1) {
       const details = `MERLON_RELAY_BAD_SEQUENCE: expected batch ${sequence + 1} of this stream, got ${batch.sequence}`
       return refuse(status.INVALID_ARGUMENT, details)

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { spawnSync } from 'node:child_process'
-import { clearSocket, formatAddress, parseAddress, protectSocket } from './address.ts'
+import { checkTransport, clearSocket, formatAddress, isLocal, parseAddress, protectSocket } from './address.ts'
 
 describe('parseAddress()', () => {
   it('reads sockets and host:port, and formatAddress() writes them', () => {
@@ -24,6 +24,26 @@ describe('parseAddress()', () => {
       assert.equal(parsed.ok, false, text)
       if (!parsed.ok) assert.ok(parsed.message.startsWith(`Cannot use address "${text}": `))
     }
+  })
+})
+
+describe('isLocal()', () => {
+  it('is true of sockets and loopback, and of nothing that others can reach', () => {
+    const locals = ['unix:/x', '127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1', '0.0.0.0:1', '[::]:1', '10.0.0.1:1', '127.0.0.1.example:1', '[::ffff:10.0.0.1]:1'].filter((text) => {
+      const parsed = parseAddress(text)
+      assert.ok(parsed.ok, text)
+      return isLocal(parsed.value)
+    })
+    assert.deepEqual(locals, ['unix:/x', '127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1'])
+  })
+})
+
+describe('checkTransport()', () => {
+  it('lets plaintext leave the machine only where that is asked for', () => {
+    assert.equal(checkTransport(['unix:/x,127.0.0.1:1', '[::1]:2'], false, false), undefined)
+    assert.match(checkTransport(['127.0.0.1:1', 'unix:/x, operator:1'], false, false) ?? '', /"operator:1" without TLS/)
+    for (const [secure, plaintext] of [[true, false], [false, true]] as const) assert.equal(checkTransport(['operator:1,0.0.0.0:2'], secure, plaintext), undefined)
+    assert.match(checkTransport(['a:1,,b:2'], true, true) ?? '', /Cannot use address ""/)
   })
 })
 

@@ -39,6 +39,25 @@ export function formatAddress(address: Address): string {
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
 }
 
+/** Whether nobody but this machine can reach it: there, plaintext needs no permission. */
+export function isLocal(address: Address): boolean {
+  if (address.kind === 'unix') return true
+  return address.host === 'localhost' || address.host === '::1' || /^127(\.\d{1,3}){3}$/.test(address.host)
+}
+
+/**
+ * What is wrong with these addresses (several in one text with commas between), undefined when nothing is: each must be one, and plaintext to
+ * other machines must be asked for.
+ */
+export function checkTransport(addresses: readonly string[], isSecure: boolean, isPlaintextWanted: boolean): string | undefined {
+  for (const text of addresses.flatMap((each) => each.split(',').map((address) => address.trim()))) {
+    const parsed = parseAddress(text)
+    if (!parsed.ok) return parsed.message
+    if (!isSecure && !isPlaintextWanted && !isLocal(parsed.value)) return `Cannot use address "${text}" without TLS: give what TLS needs, or --plaintext where the network is to be trusted`
+  }
+  return undefined
+}
+
 /**
  * Makes room for a socket: its directory (0700 where it has to be made), and removal of a socket that nobody serves any more.
  * Throws where somebody does, or where the path is something else.

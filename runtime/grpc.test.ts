@@ -189,7 +189,7 @@ describe('keepStreaming()', () => {
     const log: string[] = []
     const abort = new AbortController()
     let sessions = 0
-    await keepStreaming(() => connection(log), async (stream, established) => {
+    await keepStreaming(async () => connection(log), async (stream, established) => {
       established()
       log.push(`session ${++sessions}`)
       if (sessions < 3) stream.lose()
@@ -199,9 +199,28 @@ describe('keepStreaming()', () => {
     assert.deepEqual(log, ['session 1', 'closed', 'session 2', 'closed', 'session 3', 'cancelled', 'closed'])
   })
 
+  it('waits for a connection, and starts over at once where the next one is ready', async () => {
+    const log: string[] = []
+    const abort = new AbortController()
+    const waits: number[] = []
+    let isReady = false
+    let connected = 0
+    const wait = { ...options(abort), isNextReady: () => isReady }
+    await keepStreaming(async () => (++connected === 1 ? undefined : connection(log)), async (stream) => {
+      isReady = connected === 2
+      if (connected === 3) abort.abort()
+      stream.lose()
+      await stream.ended
+    }, { ...wait, onLost: (end, delay) => {
+      waits.push(delay)
+      wait.onLost(end, delay)
+    } })
+    assert.deepEqual([connected, waits.length], [3, 1], 'a wait after the connection that there was not, none after the one that was left')
+  })
+
   it('closes the connection of a session that throws, and hands the error on', async () => {
     const log: string[] = []
-    await assert.rejects(keepStreaming(() => connection(log), () => Promise.reject(new Error('a defect')), options(new AbortController())), /a defect/)
+    await assert.rejects(keepStreaming(async () => connection(log), () => Promise.reject(new Error('a defect')), options(new AbortController())), /a defect/)
     assert.deepEqual(log, ['closed'])
   })
 })

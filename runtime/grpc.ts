@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Servers and channels of gRPC with the settings that the defaults get wrong for long streams.
-import { credentials, Server, ServerCredentials, type ChannelOptions, type Client, type ServiceClientConstructor, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import { credentials as plain, Server, ServerCredentials, status, type ChannelCredentials, type ChannelOptions, type Client, type ServiceClientConstructor, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import { clearSocket, formatAddress, parseAddress, protectSocket, type Address } from './address.ts'
 import type { Backoff } from './backoff.ts'
 import type { StreamEnd } from './stream.ts'
@@ -26,6 +26,9 @@ const CLIENT_OPTIONS: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
   'grpc.enable_retries': 0,
 }
+
+/** Peers are known by the ID in their certificates: the name that TLS sends stands for none of their addresses. */
+const SECURE_CLIENT_OPTIONS: ChannelOptions = { ...CLIENT_OPTIONS, 'grpc.ssl_target_name_override': 'merlon' }
 
 export interface Service {
   readonly definition: ServiceDefinition
@@ -74,9 +77,9 @@ function stop(server: Server, graceMs: number): Promise<void> {
   })
 }
 
-/** A client of one service on its own connection. It connects at its first call; close() it. Throws on a malformed address. */
-export function openClient<C extends Client>(constructor: new (...args: ConstructorParameters<ServiceClientConstructor>) => C, address: string): C {
-  return new constructor(formatAddress(addressOf(address)), credentials.createInsecure(), CLIENT_OPTIONS)
+/** A client of one service on its own connection, in plaintext by default. It connects at its first call; close() it. Throws on a malformed address. */
+export function openClient<C extends Client>(constructor: new (...args: ConstructorParameters<ServiceClientConstructor>) => C, address: string, credentials?: ChannelCredentials): C {
+  return new constructor(formatAddress(addressOf(address)), credentials ?? plain.createInsecure(), credentials ? SECURE_CLIENT_OPTIONS : CLIENT_OPTIONS)
 }
 
 /** Whether the client is connected within `ms`. */
@@ -93,6 +96,8 @@ function addressOf(text: string): Address {
 export interface KeepConnectedOptions {
   readonly backoff: Backoff
   readonly signal: AbortSignal
+  /** Whether the next session can begin at once: the last one was ended for it. */
+  readonly isNextReady?: () => boolean
   /** After each end, with the wait before the next attempt. */
   readonly onLost?: (end: StreamEnd, delayMs: number) => void
 }
@@ -102,10 +107,11 @@ export interface KeepConnectedOptions {
  * calls `established` once it works, which makes the next wait short again. It must end soon after `signal` aborts.
  */
 export async function keepConnected(session: (established: () => void) => Promise<StreamEnd>, options: KeepConnectedOptions): Promise<void> {
-  const { backoff, signal, onLost } = options
+  const { backoff, signal, onLost, isNextReady } = options
   while (!signal.aborted) {
     const end = await session(() => backoff.reset())
     if (signal.aborted) return
+    if (isNextReady?.()) continue
     const delay = backoff.next()
     onLost?.(end, delay)
     await backoff.wait(signal, delay)
@@ -125,13 +131,15 @@ interface ClosableStream {
 
 /**
  * As keepConnected(), for sessions that are one stream each: opens a connection, lives on its stream, cancels it when `signal` aborts, and
- * closes the connection whatever happened. `live` returns when it has read the stream to its end.
+ * closes the connection whatever happened. `connect` gives undefined where `signal` aborted first. `live` returns when it has read the stream to its end.
  */
-export function keepStreaming<S extends ClosableStream>(connect: () => Connection<S>, live: (stream: S, established: () => void) => Promise<void>, options: KeepConnectedOptions): Promise<void> {
+export function keepStreaming<S extends ClosableStream>(connect: (signal: AbortSignal) => Promise<Connection<S> | undefined>, live: (stream: S, established: () => void) => Promise<void>, options: KeepConnectedOptions): Promise<void> {
   const { signal } = options
   return keepConnected(async (established) => {
-    const connection = connect()
+    const connection = await connect(signal)
+    if (!connection) return { ok: false, code: status.CANCELLED, message: 'not connected' }
     const { stream } = connection
+    if (signal.aborted) stream.cancel()
     const cancel = (): void => stream.cancel()
     signal.addEventListener('abort', cancel, { once: true })
     try {

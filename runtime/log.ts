@@ -34,6 +34,11 @@ export function setLogLevel(level: Level, name?: string): void {
   else thresholds.set(name, level)
 }
 
+/** Of all loggers without a level of their own. */
+export function logLevel(): Level {
+  return threshold
+}
+
 export function isLevel(word: string): word is Level {
   return (LEVELS as readonly string[]).includes(word)
 }

@@ -44,7 +44,7 @@ describe('WorkQueue', () => {
 
   it('comes back to a key that was added while it was worked on', async () => {
     const scenario = new Scenario()
-    let release = (_value: boolean): void => {}
+    let release: (done: boolean) => void = () => {}
     scenario.outcome = () => new Promise((resolve) => { release = resolve })
     scenario.queue.add('a')
     scenario.queue.add('a')

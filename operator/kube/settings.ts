@@ -1,36 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cluster's defaults, from where KubeArmor has them: the ConfigMap kubearmor-config and one KubeArmorConfig. Pure.
-import type { Postures } from '../../policy/types.ts'
+import type { PolicyLibrary, SettingsManifest } from '../library.ts'
+import { withSettings, type Settings } from '../world.ts'
 import type { KubeMetadata, KubeObject } from './api.ts'
-import { isPosture, record } from './trim.ts'
+import { record } from './trim.ts'
 
-/** What one object says; what it does not say is absent. */
-export interface Settings {
-  readonly postures: Partial<Postures>
-  /** When that was written last, RFC 3339. */
-  readonly writtenAt: string
-}
-
-export interface ConfigObject extends Settings {
+export interface ConfigObject extends SettingsManifest {
   readonly namespace: string
   readonly name: string
   readonly uid: string
   readonly generation: number
   readonly createdAt: string
+  /** When its settings were written last, RFC 3339. */
+  readonly writtenAt: string
   readonly phase: string
-  readonly message: string
 }
 
-const KEYS: Readonly<Record<string, string>> = { filePosture: 'defaultFilePosture', networkPosture: 'defaultNetworkPosture', capabilitiesPosture: 'defaultCapabilitiesPosture' }
-
-export function trimConfigMap({ metadata, data }: KubeObject): Settings {
-  return { postures: posturesIn(record(data)), writtenAt: writtenAt(metadata ?? {}) }
-}
-
-export function trimConfig({ metadata, spec, status }: KubeObject): ConfigObject {
-  const { namespace = '', name = '', uid = '', generation = 0, creationTimestamp = '' } = metadata ?? {}
-  const { phase = '', message = '' } = record(status) as { phase?: string; message?: string }
-  return { postures: posturesIn(record(spec)), writtenAt: writtenAt(metadata ?? {}), namespace, name, uid, generation, createdAt: creationTimestamp, phase, message }
+/** What one object says; an object that cannot be read says nothing. */
+export function readConfig(object: KubeObject, library: Pick<PolicyLibrary, 'readObject'>): ConfigObject {
+  const { metadata = {}, status, ...rest } = object
+  const { namespace = '', name = '', uid = '', generation = 0, creationTimestamp = '' } = metadata
+  const [said] = library.readObject({ ...rest, metadata: { name, namespace } }, `${String(object.kind)}/${namespace}/${name}`).settings ?? []
+  const { phase = '' } = record(status) as { phase?: string }
+  return { postures: {}, hostPostures: {}, ...said, namespace, name, uid, generation, createdAt: creationTimestamp, writtenAt: writtenAt(metadata), phase }
 }
 
 /** The oldest counts, as the only one that KubeArmor's operator honours; of the same second, by name. */
@@ -41,15 +33,11 @@ export function honoured(configs: Iterable<ConfigObject>): ConfigObject | undefi
 
 /**
  * KubeArmor's operator copies its KubeArmorConfig into the ConfigMap whenever that changes, and people edit the ConfigMap: so of the
- * two, whichever was written later counts, posture by posture.
+ * two, whichever was written later counts, setting by setting.
  */
-export function defaultsOf(flags: Postures, configMap: Settings | undefined, config: Settings | undefined): Postures {
-  const said = [configMap, config].filter((each) => each !== undefined).toSorted((a, b) => (a.writtenAt < b.writtenAt ? -1 : 1))
-  return said.reduce((postures: Postures, { postures: own }) => ({ ...postures, ...own }), flags)
-}
-
-function posturesIn(values: Readonly<Record<string, unknown>>): Settings['postures'] {
-  return Object.fromEntries(Object.entries(KEYS).flatMap(([posture, key]) => (isPosture(values[key]) ? [[posture, values[key]]] : [])))
+export function settingsOf(given: Settings, said: readonly (ConfigObject | undefined)[]): Settings {
+  const known = said.filter((each) => each !== undefined).toSorted((a, b) => (a.writtenAt < b.writtenAt ? -1 : 1))
+  return known.reduce(withSettings, given)
 }
 
 function writtenAt({ managedFields = [], creationTimestamp = '' }: KubeMetadata): string {

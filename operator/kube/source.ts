@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Kubernetes API as a source of the same world that a directory makes: every resource has an informer, informers name what has changed, and
 // what has changed in one turn reaches the reconciler as one change.
-import type { Finding, Postures } from '../../policy/types.ts'
+import type { Finding } from '../../policy/types.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { NamespaceManifest, NodeManifest, PodManifest, PolicyLibrary } from '../library.ts'
-import type { Change } from '../world.ts'
+import type { Change, Settings } from '../world.ts'
 import type { KubeApi, KubeObject } from './api.ts'
 import { Informer, type InformerOptions } from './informer.ts'
 import { GROUP, PLURALS, readPolicy, VERSION, type PolicyObject } from './policies.ts'
-import { defaultsOf, honoured, trimConfig, trimConfigMap, type ConfigObject, type Settings } from './settings.ts'
+import { honoured, readConfig, settingsOf, type ConfigObject } from './settings.ts'
 import { trimNamespace, trimNode, trimPod } from './trim.ts'
 
 export interface KubernetesSourceOptions {
@@ -18,7 +18,7 @@ export interface KubernetesSourceOptions {
   readonly namespace: string
   readonly library: Pick<PolicyLibrary, 'readObject'>
   /** Where no object says otherwise. */
-  readonly defaults: Postures
+  readonly defaults: Settings
   readonly clock: Clock
   readonly logger: Logger
   readonly random: () => number
@@ -48,7 +48,7 @@ export class KubernetesSource {
   readonly #pods: Informer<PodManifest>
   readonly #nodes: Informer<NodeManifest>
   readonly #namespaces: Informer<NamespaceManifest>
-  readonly #configMap: Informer<Settings>
+  readonly #configMap: Informer<ConfigObject>
   /** Policies that are to be read, by objectName(). */
   readonly #unread = new Map<string, Unread>()
   readonly #changed = { pods: new Set<string>(), nodes: new Set<string>(), namespaces: new Set<string>(), settings: false }
@@ -70,8 +70,8 @@ export class KubernetesSource {
     this.#pods = this.#add({ path: '/api/v1/pods', trim: trimPod, keyOf: (object) => object.metadata?.uid ?? '', onKeys: note(pods) })
     this.#nodes = this.#add({ path: '/api/v1/nodes', trim: trimNode, onKeys: note(nodes) })
     this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: trimNamespace, onKeys: note(namespaces) })
-    this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: trimConfigMap, onKeys: settings })
-    this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', trim: trimConfig, onKeys: settings })
+    this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, options.library), onKeys: settings })
+    this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', trim: (object) => readConfig({ ...object, apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig' }, options.library), onKeys: settings })
     for (const [kind, plural] of Object.entries(PLURALS)) this.#addPolicies(kind, plural)
   }
 
@@ -163,7 +163,7 @@ export class KubernetesSource {
     const [configMap] = [...this.#configMap.entries()].map(([, value]) => value)
     const config = honoured([...this.configs.entries()].map(([, value]) => value))
     onConfigs?.()
-    return { defaults: defaultsOf(defaults, configMap, config) }
+    return { settings: settingsOf(defaults, [configMap, config]) }
   }
 
   /** Names of those that have become another policy, another refusal, or nothing. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is kept of objects of the API: some hundred bytes of a pod that has ten thousand.
-import type { Posture } from '../../policy/types.ts'
 import type { NamespaceManifest, NodeManifest, Owner, PodManifest, PolicySwitch } from '../library.ts'
 import type { KubeMetadata, KubeObject } from './api.ts'
 
@@ -18,29 +17,25 @@ export function trimPod({ metadata, spec, status }: KubeObject): PodManifest | u
   const { nodeName: node = '' } = record(spec) as { nodeName?: string }
   const ended = ['Succeeded', 'Failed'].includes(String(record(status)['phase']))
   const owner = ownerOf(metadata ?? {})
-  const rare = { policySwitch: policySwitch(annotations), ...(owner ? { owner } : {}), ...(ended ? { ended } : {}) }
+  const rare = { policy: policySwitch(annotations), ...(owner ? { owner } : {}), ...(ended ? { ended } : {}) }
   return { name, namespace, uid, labels, node, containers: containersOf(record(spec), record(status)), ...rare }
 }
 
 export function trimNode({ metadata }: KubeObject): NodeManifest {
   const { name = '', labels = {}, annotations } = metadata ?? {}
-  return { name, labels, policySwitch: policySwitch(annotations) }
+  return { name, labels, policy: policySwitch(annotations) }
 }
 
 export function trimNamespace({ metadata }: KubeObject): NamespaceManifest {
   const { name = '', annotations = {} } = metadata ?? {}
   const said = { filePosture: annotations['kubearmor-file-posture'], networkPosture: annotations['kubearmor-network-posture'], capabilitiesPosture: annotations['kubearmor-capabilities-posture'] }
-  return { name, ...Object.fromEntries(Object.entries(said).filter(([, posture]) => isPosture(posture))) }
+  return { name, ...Object.fromEntries(Object.entries(said).filter(([, posture]) => posture === 'audit' || posture === 'block')) }
 }
 
 /** KubeArmor takes any other word as enabled. */
 export function policySwitch(annotations: Readonly<Record<string, string>> | undefined): PolicySwitch {
   const word = annotations?.[POLICY_ANNOTATION] ?? ''
   return SWITCHES.includes(word) ? (word as PolicySwitch) : 'enabled'
-}
-
-export function isPosture(word: unknown): word is Posture {
-  return word === 'audit' || word === 'block'
 }
 
 function containersOf(spec: Readonly<Record<string, unknown>>, status: Readonly<Record<string, unknown>>): PodManifest['containers'] {

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // An agent for tests: it speaks NodeSync over a real connection, keeps what it is sent as a node would, and acknowledges.
+import { SECTIONS } from '../../policy/types.ts'
 import type { Ack } from '../../proto/gen/merlon/v1/Ack.ts'
 import type { AgentMessage } from '../../proto/gen/merlon/v1/AgentMessage.ts'
 import type { Hello } from '../../proto/gen/merlon/v1/Hello.ts'
 import type { OperatorMessage__Output } from '../../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Profile__Output } from '../../proto/gen/merlon/v1/Profile.ts'
 import type { Workload } from '../../proto/gen/merlon/v1/Workload.ts'
+import { VERSION } from '../../policy/table.ts'
 import { NodeSync } from '../../proto/load.ts'
+import type { ChannelCredentials } from '@grpc/grpc-js'
 import { openClient } from '../../runtime/grpc.ts'
 import { clientDuplex, type ClientDuplex, type StreamEnd } from '../../runtime/stream.ts'
 
 export interface TestAgentOptions {
+  /** Absent: plaintext. */
+  readonly credentials?: ChannelCredentials
   readonly hello?: Hello
   /** What it answers to each message beside the generation; undefined: nothing, it stays silent. Default: all is in force. */
   readonly ack?: (message: OperatorMessage__Output, agent: TestAgent) => Ack | undefined
@@ -29,17 +34,18 @@ export class TestAgent {
   readonly #stream: ClientDuplex<AgentMessage, OperatorMessage__Output>
   readonly #options: TestAgentOptions
   #notify: (() => void) | undefined
+  #isOver = false
 
   constructor(address: string, options: TestAgentOptions = {}) {
     this.#options = options
-    this.#client = openClient(NodeSync, address)
+    this.#client = openClient(NodeSync, address, options.credentials)
     this.#stream = clientDuplex(this.#client.Sync())
     this.ended = this.#stream.ended
   }
 
   /** Says hello and reports what runs; reads from then on. */
   async start(workloads: readonly Workload[]): Promise<this> {
-    await this.send({ hello: { node: 'n1', table_versions: [1], ...this.#options.hello } })
+    await this.send({ hello: { node: 'n1', table_versions: [VERSION], ...this.#options.hello } })
     await this.report(workloads, true)
     void this.#read()
     return this
@@ -53,9 +59,12 @@ export class TestAgent {
     return this.send({ workloads: { full, upserted: [...upserted], removed: [...removed] } })
   }
 
-  /** Resolves once `holds` does, looked at after each message. */
+  /** Resolves once `holds` does, looked at after each message; rejects where the stream ends before. */
   async until(holds: (agent: this) => boolean): Promise<this> {
-    while (!holds(this)) await new Promise<void>((resolve) => { this.#notify = resolve })
+    while (!holds(this)) {
+      if (this.#isOver) throw new Error(`The stream is over: ${JSON.stringify(await this.ended)}`)
+      await new Promise<void>((resolve) => { this.#notify = resolve })
+    }
     return this
   }
 
@@ -65,10 +74,10 @@ export class TestAgent {
     return this.ended
   }
 
-  /** The policies of the clauses that a workload's profile has, the four reserved ones left out; undefined: not bound. */
+  /** The policies of the clauses that a workload's profile has, the reserved ones left out; undefined: not bound. */
   policiesOf(workload: string): readonly string[] | undefined {
     const profile = this.profiles.get(this.bindings.get(workload) ?? '')
-    return profile?.clauses.slice(0, -4).map((clause) => clause.policy ?? '')
+    return profile?.clauses.slice(0, -2 * SECTIONS.length).map((clause) => clause.policy ?? '')
   }
 
   close(): void {
@@ -83,6 +92,7 @@ export class TestAgent {
       if (ack) await this.send({ ack: { generation: message.generation, latency_us: 5, ...ack } })
       this.#notify?.()
     }
+    this.#isOver = true
     this.#notify?.()
   }
 

@@ -3,7 +3,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startContainer, type CommandResult, type Container } from './bundle.ts'
+import { startContainer, type CommandResult, type Container } from './oci.ts'
 import { childPid, Lines, merlon, residentMb } from './merlon.ts'
 
 const EXAMPLE = new URL('../../examples/demo', import.meta.url).pathname

@@ -1,59 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 // make demo: the main job on real parts, one line for each step as it happens. Runs here where the kernel can enforce, else in a guest.
 // Exit code 0 when every step came about; 1 with the name of the step that did not.
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readHostFacts, shortcomings } from '../../cli/preflight.ts'
-import { cacheDirectory } from '../support/vm/cache.ts'
-import { runInGuest } from '../support/vm/guest.ts'
-import { isKernelName } from '../support/vm/kernels.ts'
-import { runSteps } from './demo-steps.ts'
+import { run } from './oci.ts'
+import { runInGuest, TREE } from '../support/vm/guest.ts'
+import { isKernelName, type KernelName } from '../support/vm/kernels.ts'
 
 const USAGE = 'Usage: node test/e2e/demo.ts [--here | --guest] [--kernel 6.12]'
 const GUEST_SECONDS = 420
 
-/**
- * Compiled code goes from one run to the next: without it each process spends most of its start on reading TypeScript. In one file, since
- * hundreds of small ones take longer over 9p than they save.
- */
-const IN_GUEST = `
-mkdir /tmp/compiled
-[ ! -f /results/compiled.tar ] || tar xf /results/compiled.tar -C /tmp/compiled
-NODE_COMPILE_CACHE=/tmp/compiled node test/e2e/demo.ts --here
-status=$?
-tar cf /results/new.tar -C /tmp/compiled . && mv /results/new.tar /results/compiled.tar
-exit $status
-`
+/** The demo itself as one file (bundle.ts): under emulation, reading its sources would take longer than a step does. */
+const HERE = 'build/demo/here.mjs'
+
+/** How a command is run as root here. sudo may ask for a password, as it does for any command. */
+const AS_ROOT: readonly string[] = process.getuid?.() === 0 ? [] : ['sudo']
+const TOO_LONG = 160
 
 /** Why the demo cannot run on this machine itself; undefined: it can. */
 async function obstacle(): Promise<string | undefined> {
   const facts = await readHostFacts()
-  // Where securityfs is not mounted the kernel does not say whether it asks BPF programs: a guest is certain to.
-  if (facts.lsm === undefined) return 'This kernel does not say which security modules are active.'
-  const missing = shortcomings(facts)[0]
+  // Root is asked for only where everything that can be seen without it is there.
+  const missing = shortcomings({ ...facts, root: true })[0]
   if (missing !== undefined) return missing.sentence
-  return existsSync('/usr/bin/crun') ? undefined : 'There is no crun here (apt-get install crun).'
+  if (!existsSync('/usr/bin/crun')) return 'There is no crun here (apt-get install crun).'
+  if (AS_ROOT.length > 0) {
+    const { status, output } = await run('sudo', ['--version'], '/')
+    if (status !== 0) return `Only root may load programs into the kernel, and there is no sudo (${output.trim().slice(0, TOO_LONG)}).`
+    console.log("This machine's kernel has what is needed; loading programs into it takes root, so sudo runs the demo")
+  }
+  const [file, ...args] = [...AS_ROOT, process.execPath, join(TREE, 'build/bundle/agent/main.mjs'), '--check']
+  const { status, output } = await run(file, args, '/')
+  return status === 0 ? undefined : output.trim().split('\n')[0]
+}
+
+function onThisMachine(): Promise<number> {
+  console.log('On this machine')
+  const [file, ...args] = [...AS_ROOT, process.execPath, join(TREE, HERE)]
+  const child = spawn(file, args, { stdio: 'inherit' })
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (status) => resolve(status ?? 1))
+  })
+}
+
+async function inGuest(kernel: KernelName): Promise<number> {
+  const onOutput = (chunk: Buffer): void => void process.stdout.write(chunk)
+  const { status } = await runInGuest({ kernel, script: `exec node ${HERE}`, timeoutSeconds: GUEST_SECONDS, onOutput })
+  return status
 }
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { here: { type: 'boolean', default: false }, guest: { type: 'boolean', default: false }, kernel: { type: 'string', default: '6.12' } } })
-  if (values.here) return runSteps()
-  const why = values.guest ? 'as you asked' : await obstacle()
-  if (why === undefined) return runSteps()
   if (!isKernelName(values.kernel)) {
     console.error(USAGE)
     return 2
   }
+  const why = values.here ? undefined : values.guest ? 'as you asked' : await obstacle()
+  if (why === undefined) return onThisMachine()
   console.log(`Not on this machine: ${why}\nIn a guest with Linux ${values.kernel} instead, under software emulation`)
-  const { status } = await runInGuest({
-    kernel: values.kernel,
-    script: IN_GUEST,
-    results: join(cacheDirectory(), 'compiled'),
-    timeoutSeconds: GUEST_SECONDS,
-    onOutput: (chunk) => void process.stdout.write(chunk),
-  })
-  return status
+  return inGuest(values.kernel)
 }
 
 process.exitCode = await main()

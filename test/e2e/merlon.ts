@@ -3,9 +3,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { readFile } from 'node:fs/promises'
-import { run, type CommandResult } from './bundle.ts'
+import { run, type CommandResult } from './oci.ts'
 
-const MAIN = new URL('../../cli/main.ts', import.meta.url).pathname
+/** What images run: two levels up from this file and from the bundle of the demo alike. */
+const MAIN = new URL('../../build/bundle/cli/main.mjs', import.meta.url).pathname
 
 export async function merlon(...args: readonly string[]): Promise<CommandResult> {
   return run(process.execPath, [MAIN, ...args], '/')

@@ -3,6 +3,7 @@
 import { status, type ServerWritableStream, type ServiceDefinition, type UntypedServiceImplementation, type handleUnaryCall } from '@grpc/grpc-js'
 
 const SERVING = 1
+const NOT_SERVING = 2
 const SERVICE_UNKNOWN = 3
 
 // An object, because grpc-js takes a falsy request for a missing one.
@@ -29,18 +30,19 @@ export const healthService = {
   Watch: { path: '/grpc.health.v1.Health/Watch', requestStream: false, responseStream: true, ...request, ...response },
 } satisfies ServiceDefinition<UntypedServiceImplementation>
 
-/** Everything in `services`, and the server as a whole (the empty name), serves as long as it answers at all. */
-export function health(services: readonly string[]): { readonly implementation: UntypedServiceImplementation; end(): void } {
+/** Everything in `services`, and the server as a whole (the empty name), serves as long as it answers at all, and `isServing` says so. */
+export function health(services: readonly string[], isServing: () => boolean = () => true): { readonly implementation: UntypedServiceImplementation; end(): void } {
   const known = new Set(['', ...services])
+  const state = (): number => (isServing() ? SERVING : NOT_SERVING)
   const open = new Set<ServerWritableStream<Request, number>>()
   const check: handleUnaryCall<Request, number> = (call, reply) => {
-    if (known.has(call.request.service)) reply(null, SERVING)
+    if (known.has(call.request.service)) reply(null, state())
     else reply({ code: status.NOT_FOUND, details: `unknown service ${JSON.stringify(call.request.service)}` })
   }
   const watch = (stream: ServerWritableStream<Request, number>): void => {
     open.add(stream)
     stream.on('cancelled', () => open.delete(stream))
-    stream.write(known.has(stream.request.service) ? SERVING : SERVICE_UNKNOWN)
+    stream.write(known.has(stream.request.service) ? state() : SERVICE_UNKNOWN)
   }
   return {
     implementation: { Check: check, Watch: watch },

@@ -1,34 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses, ports and quotas of network policies, as text.
-
-/** A network in CIDR notation, or one address, of either family. */
-export function isCidr(text: string): boolean {
-  const [address = '', length, ...rest] = text.split('/')
-  if (rest.length > 0 || (length !== undefined && !/^\d{1,3}$/.test(length))) return false
-  const bits = isIpv4(address) ? 32 : isIpv6(address) ? 128 : -1
-  return Number(length ?? bits) <= bits
-}
-
-function isIpv4(text: string): boolean {
-  return /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/.test(text)
-}
-
-function isIpv6(text: string): boolean {
-  const [left = '', right, ...rest] = text.split('::')
-  if (rest.length > 0) return false
-  const groups = (half: string): number => {
-    if (half === '') return 0
-    const parts = half.split(':')
-    const last = parts.at(-1) ?? ''
-    const mapped = last.includes('.')
-    const hex = mapped ? parts.slice(0, -1) : parts
-    return hex.every((part) => /^[0-9a-f]{1,4}$/i.test(part)) && (!mapped || isIpv4(last)) ? hex.length + (mapped ? 2 : 0) : NaN
-  }
-  // An IPv4 tail belongs at the very end.
-  if (right !== undefined && left.includes('.')) return false
-  const count = groups(left) + groups(right ?? '')
-  return right === undefined ? count === 8 : count <= 7
-}
+// Ports and quotas of network policies, as text.
 
 /** Services whose names stand for ports: KubeArmor's four, and the most usual of the others. */
 const SERVICES: ReadonlyMap<string, number> = new Map([

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metrics, without a word about who keeps them: prom-client is loaded by openMetrics() alone, and whoever has no endpoint has noMetrics.
+
+export type Labels = Readonly<Record<string, string | number>>
+
+export interface Counter {
+  add(labels?: Labels, by?: number): void
+}
+
+export interface Gauge {
+  set(value: number, labels?: Labels): void
+  /** Forgets all values: for gauges whose labels come and go. */
+  clear(): void
+}
+
+export interface Histogram {
+  observe(value: number, labels?: Labels): void
+}
+
+export interface MetricOptions {
+  readonly name: string
+  readonly help: string
+  readonly labels?: readonly string[]
+}
+
+export interface Metrics {
+  counter(options: MetricOptions): Counter
+  gauge(options: MetricOptions): Gauge
+  /** `buckets`: upper bounds; default: from a millisecond to a minute, in seconds. */
+  histogram(options: MetricOptions & { readonly buckets?: readonly number[] }): Histogram
+  /** Called before each reading: sets what is only known by looking. */
+  onRead(look: () => void): void
+  /** In Prometheus's text format. */
+  read(): Promise<string>
+}
+
+export const noMetrics: Metrics = {
+  counter: () => ({ add: () => {} }),
+  gauge: () => ({ set: () => {}, clear: () => {} }),
+  histogram: () => ({ observe: () => {} }),
+  onRead: () => {},
+  read: () => Promise.resolve(''),
+}
+
+export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+/** With those of the process (memory, CPU, the event loop's delay) among them. */
+export async function openMetrics(): Promise<Metrics> {
+  const { Counter: PromCounter, Gauge: PromGauge, Histogram: PromHistogram, Registry, collectDefaultMetrics } = await import('prom-client')
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const looks: (() => void)[] = []
+  const base = ({ name, help, labels = [] }: MetricOptions): { name: string; help: string; labelNames: string[]; registers: typeof registry[] } => ({ name, help, labelNames: [...labels], registers: [registry] })
+  return {
+    counter: (options) => {
+      const counter = new PromCounter(base(options))
+      return { add: (labels = {}, by = 1) => counter.inc({ ...labels }, by) }
+    },
+    gauge: (options) => {
+      const gauge = new PromGauge(base(options))
+      return { set: (value, labels = {}) => gauge.set({ ...labels }, value), clear: () => gauge.reset() }
+    },
+    histogram: (options) => {
+      const histogram = new PromHistogram({ ...base(options), buckets: [...(options.buckets ?? SECONDS)] })
+      return { observe: (value, labels = {}) => histogram.observe({ ...labels }, value) }
+    },
+    onRead: (look) => void looks.push(look),
+    read: () => {
+      for (const look of looks) look()
+      return registry.metrics()
+    },
+  }
+}
+
+/** A counter that somebody else counts: its total is looked at, and what has been added since is added here. */
+export class Total {
+  readonly #counter: Counter
+  readonly #seen = new Map<string, number>()
+
+  constructor(counter: Counter) {
+    this.#counter = counter
+  }
+
+  /** A total that is smaller than the last one has begun anew. */
+  set(total: number, labels: Labels = {}): void {
+    const key = JSON.stringify(labels)
+    const before = this.#seen.get(key) ?? 0
+    const more = total >= before ? total - before : total
+    this.#seen.set(key, total)
+    if (more > 0) this.#counter.add(labels, more)
+  }
+}
