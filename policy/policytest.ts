@@ -93,19 +93,26 @@ function readTest(test: Node, root: Node, source: Source): Read {
   const resource = readResource(operation, text(test, word) ?? '')
   if (!resource.ok) return wrong(resource.problem, 'docs/cli.md has all forms')
   const question = questionOf(test, operation, resource.path)
-  const [posture, policy, rule] = [text(test, 'posture') ?? text(root, 'posture'), text(test, 'policy'), text(test, 'rule')]
   return {
     ok: true,
     test: {
       name: text(test, 'name') ?? `${operation} ${text(test, word) ?? ''}`,
       workload: workloadOf(field(test, 'workload') ?? field(root, 'workload')),
-      ...(posture === 'audit' || posture === 'block' ? { posture } : {}),
       question,
-      expect: VERDICTS.find((verdict) => verdict === text(test, 'expect')) ?? 'Allow',
-      ...(policy === undefined ? {} : { policy }),
-      ...(rule === undefined ? {} : { rule }),
+      ...expectationOf(test, root),
       position,
     },
+  }
+}
+
+/** What is to come out, and under which default posture. */
+function expectationOf(test: Node, root: Node): Pick<PolicyTest, 'posture' | 'expect' | 'policy' | 'rule'> {
+  const [posture, policy, rule] = [text(test, 'posture') ?? text(root, 'posture'), text(test, 'policy'), text(test, 'rule')]
+  return {
+    ...(posture === 'audit' || posture === 'block' ? { posture } : {}),
+    expect: VERDICTS.find((verdict) => verdict === text(test, 'expect')) ?? 'Allow',
+    ...(policy === undefined ? {} : { policy }),
+    ...(rule === undefined ? {} : { rule }),
   }
 }
 
