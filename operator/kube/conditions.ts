@@ -109,8 +109,12 @@ function ready({ policy }: PolicyObject, { nodes, ready: able, failures }: Tally
 
 const losersOf = new WeakMap<object, readonly Finding[]>()
 
-/** Once for each version of a policy. */
-function shadowedIn({ policy }: PolicyObject): readonly Finding[] {
+/** Whether its status costs nothing any more: which rules of a policy never decide is milliseconds of work, once for each version of it. */
+export function isExamined({ policy }: PolicyObject): boolean {
+  return policy === undefined || losersOf.has(policy)
+}
+
+export function shadowedIn({ policy }: PolicyObject): readonly Finding[] {
   if (!policy) return []
   const known = losersOf.get(policy) ?? shadowed(policy)
   losersOf.set(policy, known)

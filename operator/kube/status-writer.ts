@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { WorkQueue, type Outcome } from '../../runtime/workqueue.ts'
 import { APPLY, KubeError, type KubeApi, type KubeObject } from './api.ts'
-import { essence, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
+import { essence, isExamined, shadowedIn, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
 import { eventOf, type Transition } from './events.ts'
 import { GROUP, PLURALS, VERSION, type PolicyObject } from './policies.ts'
 import { honoured, type ConfigObject } from './settings.ts'
@@ -29,6 +29,8 @@ export const FIELD_MANAGER = 'merlon-operator'
 /** With the Lease's renewals that stays below ten writes a second. */
 const WRITE_INTERVAL_MS = 112
 /** How long changes are gathered before they are counted. */
+/** Of looking into policies in a row, before the process looks at its sockets again. */
+const SLICE_MS = 10
 const GATHER_MS = 250
 /** By then the API has shown us what we have written: if it shows something else, somebody else has written. */
 const ECHO_MS = 10_000
@@ -50,6 +52,7 @@ export class StatusWriter {
   readonly #events = new Map<string, Transition>()
   #timer: Timer | undefined
   #isClosed = false
+  #examining: Promise<void> | undefined
 
   constructor(options: StatusWriterOptions) {
     this.#options = options
@@ -74,8 +77,22 @@ export class StatusWriter {
     if (this.#isClosed || !this.#options.leads()) return
     this.#timer ??= this.#options.clock.after(GATHER_MS, () => {
       this.#timer = undefined
-      this.count()
+      this.#examining ??= this.#examine().finally(() => { this.#examining = undefined })
+      void this.#examining.then(() => this.count())
     })
+  }
+
+  /** A few at a time: agents are answered meanwhile. */
+  async #examine(): Promise<void> {
+    const { policies, clock } = this.#options
+    let until = clock.monotonic() + SLICE_MS
+    for (const object of policies.values()) {
+      if (isExamined(object)) continue
+      shadowedIn(object)
+      if (clock.monotonic() < until) continue
+      await new Promise((resolve) => { setImmediate(resolve) })
+      until = clock.monotonic() + SLICE_MS
+    }
   }
 
   /** It may write from now on, or has to stop at once. */
@@ -98,6 +115,7 @@ export class StatusWriter {
   }
 
   count(): void {
+    if (this.#isClosed) return
     const { policies, tallies, configs, clock } = this.#options
     this.done.counts += 1
     const counted = tallies()
