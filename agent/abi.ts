@@ -2,7 +2,7 @@
 // The agent's side of bpf/abi.h and of the stamp in bpf/table.h. abi.test.ts compiles both headers and compares every number here.
 
 /** MERLON_ABI_VERSION: maps and programs of another version are never adopted. */
-export const ABI_VERSION = 1
+export const ABI_VERSION = 2
 export const ARGS_MAX = 1024
 export const COMM_LENGTH = 16
 export const TTY_LENGTH = 16

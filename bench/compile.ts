@@ -113,7 +113,7 @@ const POSTURES = { filePosture: 'audit', networkPosture: 'audit', capabilitiesPo
 function decideAll(decider: Decider, policies: readonly Policy[], workloads: readonly Workload[]): void {
   for (const workload of workloads) {
     const inputs = { policies: policies.filter(policy => selects(policy, workload)), postures: POSTURES, policySwitch: 'enabled' } as const
-    const decision = decider.decide(decider.key(inputs), inputs, workload)
+    const decision = decider.decide(decider.key(inputs, workload), inputs, workload)
     if (decision?.ok !== true) throw new Error(decision?.findings[0]?.message ?? 'Nothing was decided')
   }
 }

@@ -26,7 +26,7 @@ describe('what decided', () => {
 
   test('what a flag permits is told from what the action says', () => {
     const { verdict, reason } = why([at(3, { readOnly: true, match: path('/x') })], ask('read', '/x'))
-    assert.deepEqual([verdict, reason], ['Allow', 'this Block rule matches, and permits what its readOnly or ownerOnly names; no other rule matches'])
+    assert.deepEqual([verdict, reason], ['Allow', 'this Block rule matches, and permits what its flags name; no other rule matches'])
   })
 
   test('the default posture: which Allow rule made the allow-list, and how to get out of it', () => {
@@ -78,7 +78,7 @@ describe('what did not', () => {
     const { near, lost: none } = why(rules, ask('write', '/x'))
     assert.deepEqual(near.map(({ origin, reason }) => [origin.position.line, reason]), [
       [1, 'it is for operations of /bin/cat, /usr/bin/cat'],
-      [2, 'it permits only what its readOnly or ownerOnly names'],
+      [2, 'it permits only what its readOnly, ownerOnly or pts names'],
     ])
     assert.deepEqual(none, [])
   })
@@ -113,7 +113,7 @@ test('the verdict is the evaluator’s; what lost matches, in the order in which
       const found = explain({ policies, workload: WORKLOAD, options: given }, question)
       const plan = makePlan(policies, WORKLOAD, given)
       assert.equal(found.verdict, evaluate(plan, question).verdict)
-      const matching = plan.clauses.filter((clause) => clauseMatches(clause, question)).map(({ origin }) => origin)
+      const matching = plan.clauses.filter((clause) => clauseMatches(plan, clause, question)).map(({ origin }) => origin)
       assert.deepEqual(found.by === 'rule' ? [found.origin, ...found.lost.map(({ origin }) => origin)] : [], matching)
       for (const { origin, reason } of found.near) {
         assert.ok(reason !== '')

@@ -5,7 +5,8 @@ import { Languages, NOTHING } from './derivative.ts'
 import { evaluate } from './evaluate.ts'
 import { openTable, type Table } from './lookup.ts'
 import { search, type Found, type Space } from './search.ts'
-import { OPERATIONS, type Clause, type ClauseOrigin, type PathMatch, type Plan, type Question } from './types.ts'
+import { CASES } from './planes.ts'
+import { isPathMatch, type Clause, type ClauseOrigin, type PathMatch, type Plan, type Question } from './types.ts'
 
 /** `by` decides in place of the rule, at least for some of what it names; absent: nothing matches the rule. */
 export interface Idle {
@@ -71,11 +72,14 @@ class Finder {
 
   look(index: number): Outcome {
     const clause = this.plan.clauses[index]!
-    const questions = questionsOf(clause)
+    const paths = clause.matches.filter(isPathMatch)
+    // Rules about keys are few, and nobody needs a walk to see that one goes before another.
+    if (paths.length < clause.matches.length) return 'unsettled'
+    const questions = questionsOf(this.plan, clause)
     // What usually settles it costs nothing.
-    if (clause.matches.flatMap(examplesOf).some((path) => this.decides(index, this.statesAfter(path), questions))) return 'decides'
+    if (paths.flatMap(examplesOf).some((path) => this.decides(index, this.statesAfter(path), questions))) return 'decides'
     let covered: Uint8Array | undefined
-    for (const match of clause.matches) {
+    for (const match of paths) {
       const found = this.walk(match, (states) => this.decides(index, states, questions))
       if ('exceeded' in found) return 'unsettled'
       if (found.path !== undefined) return 'decides'
@@ -102,7 +106,7 @@ class Finder {
   /** A shortest path that the match covers and that ends where something is wanted. */
   private walk(match: PathMatch, wanted: (states: readonly number[]) => boolean): Found {
     const { languages, table } = this
-    const start: Walk = { language: languages.ofMatch(match), states: table.start, shape: 'before' }
+    const start: Walk = { language: languages.ofMatch(match, 'file'), states: table.start, shape: 'before' }
     const space: Space<Walk> = {
       key: ({ language, states, shape }) => `${language} ${states.join()} ${shape}`,
       next: ({ language, states, shape }, byte) => {
@@ -116,11 +120,14 @@ class Finder {
   }
 }
 
-/** Every operation and owner that the clause is about, from each of its sources. */
-function questionsOf({ planes, sources }: Clause): readonly Omit<Question, 'path'>[] {
+/** Every operation, owner and terminal that the clause is about, from each of its sources, with arguments that meet its condition or that of others. */
+function questionsOf(plan: Plan, { section, planes, sources, condition }: Clause): readonly Omit<Question, 'path'>[] {
   const given = sources.length === 0 ? [[]] : sources.map((source) => [UTF8.encode(source)])
-  return OPERATIONS.flatMap((operation, index) =>
-    [false, true].flatMap((owner) => (((planes >> (index * 2 + (owner ? 1 : 0))) & 1) === 1 ? given.map((each) => ({ operation, owner, sources: each })) : [])),
+  const met = condition === undefined ? plan.conditions : condition.holds ? [plan.conditions[condition.index]!] : []
+  const known = met.flatMap((each) => (each.kind === 'arguments' ? [{ args: ['', ...each.allowed].map((argument) => UTF8.encode(argument)) }] : []))
+  const asked = section === 'process' && condition?.holds !== true ? [{}, ...known] : known.length > 0 ? known : [{}]
+  return CASES.filter((each) => each.section === section && ((planes >> each.plane) & 1) === 1).flatMap(({ operation, owner, tty }) =>
+    given.flatMap((each) => asked.map((args) => ({ operation, owner, tty, sources: each, ...args }))),
   )
 }
 

@@ -2,6 +2,7 @@
 // Tests of policies, written beside them: for a workload and an operation, the verdict and who gives it. Run by the evaluator.
 import { parseDocuments, type Node, type Source } from './document.ts'
 import { explain, type Explanation } from './explain.ts'
+import { posturesOf } from './postures.ts'
 import type { NamespaceFacts } from './read.ts'
 import type { Schema } from './schema.ts'
 import { VERDICTS, type Finding, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
@@ -125,8 +126,7 @@ function encode(path: string): Uint8Array {
 
 /** Puts the test's question to the policies. */
 export function runPolicyTest(test: PolicyTest, policies: readonly Policy[], namespaces: readonly NamespaceFacts[]): Outcome {
-  const annotated = namespaces.find(({ name }) => name === test.workload.namespace)?.filePosture
-  const explanation = explain({ policies, workload: test.workload, options: { filePosture: test.posture ?? annotated ?? 'audit' } }, test.question)
+  const explanation = explain({ policies, workload: test.workload, options: posturesOf(test.workload, namespaces, test.posture) }, test.question)
   const problem = problemOf(test, explanation)
   return { ok: problem === '', problem, explanation }
 }

@@ -181,7 +181,7 @@ describe('the schema, as a strict API server applies it', () => {
   })
 })
 
-test('what is not supported yet is refused aloud, at its place, with the whole policy; other policies go on', () => {
+test('what is not supported yet is refused aloud by who enforces, at its place, with the whole policy; other policies go on', () => {
   const cases: readonly (readonly [spec: string, code: string, kind?: string])[] = [
     ['network: {matchProtocols: [{protocol: "tcp,udp"}]}', 'NETWORK'],
     ['network: {matchDNSQueries: [{domain: a.b}]}', 'DNS'],
@@ -197,7 +197,7 @@ test('what is not supported yet is refused aloud, at its place, with the whole p
   ]
   for (const [spec, code, kind] of cases) {
     const other = policyWith('file: {matchPaths: [{path: /x}]}').replace('name: p', 'name: other')
-    const { policies, refused, findings } = read(`${policyWith(spec, kind)}---\n${other}`)
+    const { policies, refused, findings } = readManifests(`${policyWith(spec, kind)}---\n${other}`, 'dir/file.yaml', { unenforced: 'refuse' })
     assert.deepEqual([policies.map(({ name }) => name), refused.map(({ name }) => name)], [['other'], ['p']], spec)
     assert.deepEqual(findings.map((found) => found.code), [`MERLON_POLICY_UNSUPPORTED_${code}`], spec)
     assert.ok((findings[0]?.position.line ?? 0) >= 6)

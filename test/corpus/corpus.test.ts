@@ -34,7 +34,7 @@ interface Outcome {
 }
 
 function outcomeOf(file: string, text: string): Outcome {
-  const manifests = readManifests(text, file, { unenforced: 'refuse' })
+  const manifests = readManifests(text, file)
   const written = writtenRules(text) ?? []
   const plans = manifests.policies.map(planAlone)
   const tables = plans.map((plan) => compile(plan))
