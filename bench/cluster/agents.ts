@@ -42,36 +42,52 @@ class SimulatedAgent {
   /** Policies of each profile. */
   readonly #profiles = new Map<string, { readonly table: string; readonly policies: ReadonlySet<string> }>()
   readonly #bindings = new Map<string, string>()
-  readonly #client: InstanceType<typeof NodeSync>
-  readonly #stream: ClientDuplex<AgentMessage, OperatorMessage__Output>
+  readonly #connect: () => InstanceType<typeof NodeSync>
+  #client: InstanceType<typeof NodeSync> | undefined
+  #stream: ClientDuplex<AgentMessage, OperatorMessage__Output> | undefined
   #isSynced = false
+  #isClosed = false
   expected: string | undefined
 
   constructor(address: string, { node, workloads }: AgentsOrder['nodes'][number], credentials: ChannelCredentials | undefined, tell: (told: Told) => void) {
     this.node = node
     this.#workloads = workloads
     this.#tell = tell
-    this.#client = openClient(NodeSync, address, credentials)
-    this.#stream = clientDuplex(this.#client.Sync())
+    this.#connect = () => openClient(NodeSync, address, credentials)
   }
 
   async run(): Promise<void> {
-    await this.#stream.send({ hello: { node: this.node, agent_version: 'bench', kernel: 'bench', table_versions: [VERSION], abilities: { bpf_lsm: true, btf: true, cgroup_v2: true } } })
-    await this.#stream.send({ workloads: { full: true, upserted: [{ id: 'host', runtime: 'host' }, ...this.#workloads], removed: [] } })
-    for await (const message of this.#stream.messages()) await this.#take(message)
-    const end = await this.#stream.ended
-    this.#tell({ kind: 'lost', node: this.node, reason: end.ok ? 'ended' : end.message })
+    // As an agent does: connections that fail among a thousand at once are made again.
+    while (!this.#isClosed) {
+      const end = await this.#session()
+      this.#tell({ kind: 'lost', node: this.node, reason: end })
+      await new Promise((resolve) => { setTimeout(resolve, Math.random() * 1000) })
+    }
+  }
+
+  async #session(): Promise<string> {
+    const client = this.#connect()
+    const stream = clientDuplex<AgentMessage, OperatorMessage__Output>(client.Sync())
+    this.#client = client
+    this.#stream = stream
+    await stream.send({ hello: { node: this.node, agent_version: 'bench', kernel: 'bench', table_versions: [VERSION], abilities: { bpf_lsm: true, btf: true, cgroup_v2: true } } })
+    await stream.send({ workloads: { full: true, upserted: [{ id: 'host', runtime: 'host' }, ...this.#workloads], removed: [] } })
+    for await (const message of stream.messages()) await this.#take(stream, message)
+    client.close()
+    const end = await stream.ended
+    return end.ok ? 'ended' : end.message
   }
 
   close(): void {
-    this.#stream.cancel()
-    this.#client.close()
+    this.#isClosed = true
+    this.#stream?.cancel()
+    this.#client?.close()
   }
 
-  async #take(message: OperatorMessage__Output): Promise<void> {
+  async #take(stream: ClientDuplex<AgentMessage, OperatorMessage__Output>, message: OperatorMessage__Output): Promise<void> {
     this.#carryOut(message)
     const tables = [...new Set([...this.#bindings.values()].map((id) => this.#profiles.get(id)?.table ?? ''))].filter((hash) => hash !== '')
-    await this.#stream.send({ ack: { generation: message.generation, tables: tables.map((hash) => Buffer.from(hash, 'hex')), errors: [], canary: { ran: true, refused: true, message: '' }, latency_us: 100 } })
+    await stream.send({ ack: { generation: message.generation, tables: tables.map((hash) => Buffer.from(hash, 'hex')), errors: [], canary: { ran: true, refused: true, message: '' }, latency_us: 100 } })
     const at = now()
     if (message.full && !this.#isSynced) {
       this.#isSynced = true
