@@ -31,7 +31,8 @@ export const RESOURCE_FORMS: Readonly<Record<Operation, string>> = {
 /** The object of an operation, as a question has it. Never throws. */
 export function readResource(operation: Operation, written: string): Resource {
   const result = READERS[operation](written.trim())
-  if (result instanceof Uint8Array) return { ok: true, path: result }
+  // Not instanceof: in a browser's frames or Node's contexts the bytes of TextEncoder may be of another realm.
+  if (typeof result === 'object') return { ok: true, path: result }
   return { ok: false, problem: `${JSON.stringify(written)} is no object of ${operation}: write ${RESOURCE_FORMS[operation]}${result === undefined ? '' : `; did you mean ${result}?`}` }
 }
 
