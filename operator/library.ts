@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { compile } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
-import { readManifests, readObject, type ReadOptions } from '../policy/read.ts'
+import { readManifests, readObject } from '../policy/read.ts'
 import { selects, type SelectOptions } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
 import type { Finding, Kind, Plan, Policy, Position, Postures, Workload } from '../policy/types.ts'
@@ -91,13 +91,10 @@ export interface PolicyLibrary {
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
-/** What nothing enforces yet is refused here, aloud: a policy that is in force in part looks like one that is in force. */
-const REFUSING: ReadOptions = { unenforced: 'refuse' }
-
 export const policyLibrary: PolicyLibrary = {
   tableVersion: VERSION,
-  read: (text, file) => readManifests(text, file, REFUSING),
-  readObject: (value, name) => readObject(value, name, REFUSING),
+  read: readManifests,
+  readObject,
   selects,
   makePlan,
   compile: (plan) => compile(plan, { sha256 }),

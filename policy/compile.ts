@@ -39,6 +39,9 @@ export interface CompileStats {
   readonly objects: number
   readonly subjects: number
   readonly bytes: number
+  /** Steps that bringing patterns together took, and words that were looked at to pack the cells: what the time of a compilation depends on. */
+  readonly work: number
+  readonly probes: number
 }
 
 export type CompileResult =
@@ -84,6 +87,8 @@ export function compile(plan: Plan, options: CompileOptions = {}): CompileResult
     objects: vectors.length,
     subjects: subjects.count,
     bytes: encoded.table.length,
+    work: steps.work,
+    probes: comb.probes,
   }
   return { ok: true, ...encoded, stats }
 }
@@ -96,6 +101,7 @@ interface Steps {
   readonly comb: Comb
   readonly objects: Objects
   readonly vectors: readonly DecisionVector[]
+  readonly work: number
 }
 
 function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false; readonly findings: readonly Finding[] } {
@@ -109,7 +115,7 @@ function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false
   if (!built.ok) return { ok: false, findings: tooManyStates(plan, built.culprits, limits) }
   const numbered = renumber(built.dfa)
   const comb = makeComb(numbered.automaton)
-  return { ok: true, inputs, subjects, numbered, comb, objects, vectors: numbered.objects.map(object => objects.vectors[object]!) }
+  return { ok: true, inputs, subjects, numbered, comb, objects, vectors: numbered.objects.map(object => objects.vectors[object]!), work: built.dfa.work }
 }
 
 function setsOf(plan: Plan): number {
@@ -122,7 +128,7 @@ function tooManyStates(plan: Plan, culprits: readonly number[], limits: SplitLim
     return {
       code: 'MERLON_POLICY_TOO_MANY_STATES',
       severity: 'error',
-      message: `Cannot compile the rules of this workload: their patterns multiply to more than ${limits.states} states, and this one is among those that add most`,
+      message: `Cannot compile the rules of this workload: their patterns multiply beyond ${limits.states} states or ${limits.work} steps, and this one is among those that add most`,
       position: origin.position,
       text: origin.text.slice(0, 80),
       hint: 'Use fewer stars and question marks in one pattern, begin the pattern with a directory, or list the paths',

@@ -3,8 +3,9 @@
 // them is decided by the same rules. Classes say more than rules do: two directories that overlap make three.
 import { compile } from './compile.ts'
 import { openTable, type Table } from './lookup.ts'
+import { CASES } from './planes.ts'
 import { search, type Space } from './search.ts'
-import { OPERATIONS, type Plan, type Question } from './types.ts'
+import type { Plan, Question } from './types.ts'
 
 export interface ClassCoverage {
   /** Paths that no rule names are a class, too. */
@@ -25,7 +26,7 @@ const DOT = 0x2e
 /** What people can read comes first. */
 const BYTES = [...Array.from('abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_', (each) => each.charCodeAt(0)), ...Array.from({ length: 255 }, (_, index) => index + 1)]
 
-/** Of the plan of one workload; undefined where it has no table, or too large a one to walk. */
+/** Of the plan of one workload, and of what is a path; undefined where it has no table, or too large a one to walk. */
 export function classCoverage(plan: Plan, questions: readonly Pick<Question, 'path'>[]): ClassCoverage | undefined {
   const compiled = compile(plan)
   if (!compiled.ok) return undefined
@@ -44,7 +45,8 @@ class Classes {
   constructor(table: Table, plan: Plan) {
     this.table = table
     const sources = [...new Set(plan.clauses.flatMap((clause) => clause.sources))].map((source) => [new TextEncoder().encode(source)])
-    this.asked = OPERATIONS.flatMap((operation) => [true, false].flatMap((owner) => [[], ...sources].map((each) => ({ operation, owner, sources: each }))))
+    const cases = CASES.filter(({ section }) => section === 'process' || section === 'file')
+    this.asked = cases.flatMap(({ operation, owner, tty }) => [[], ...sources].map((each) => ({ operation, owner, tty, sources: each })))
   }
 
   of(path: Uint8Array): string {

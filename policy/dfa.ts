@@ -22,6 +22,8 @@ export interface Dfa {
   /** Of the automaton of keys; undefined where no rule is about one. */
   readonly keyStart: number | undefined
   readonly accepts: readonly Accept[]
+  /** Steps that it took to bring patterns together. */
+  readonly work: number
 }
 
 /** `culprits`: indices of the clauses that multiply states, worst first. */
@@ -92,7 +94,7 @@ export function makeDfa(inputs: Inputs, objects: Objects, limits: SplitLimits): 
   const keys = makeKeys(inputs, objects, accepts, limits)
   if (!keys.ok) return keys
   const { automaton, starts } = join(keys.automaton === undefined ? automata : [...automata, keys.automaton])
-  return { ok: true, dfa: { alphabet, automaton, starts: starts.slice(0, automata.length), keyStart: starts[automata.length], accepts: accepts.list } }
+  return { ok: true, dfa: { alphabet, automaton, starts: starts.slice(0, automata.length), keyStart: starts[automata.length], accepts: accepts.list, work: groups.work } }
 }
 
 type Keys = { readonly ok: true; readonly automaton: Automaton | undefined } | { readonly ok: false; readonly culprits: readonly number[] }
@@ -112,27 +114,44 @@ function makeKeys({ keys, alphabet }: Inputs, objects: Objects, accepts: Accepts
   return { ok: true, automaton: layer(background, trie, objects, accepts) }
 }
 
-/** Automata side by side; what does the same in several is there once. */
+/**
+ * Automata side by side. Each is minimal; what several of them have in common is little beside where paths end up that nothing more can
+ * happen to, and that is there once: the former ones of it stay behind, out of reach.
+ */
 function join(automata: readonly Automaton[]): { readonly automaton: Automaton; readonly starts: readonly number[] } {
   if (automata.length === 1) return { automaton: automata[0]!, starts: [automata[0]!.start] }
-  const count = automata.reduce((sum, { states }) => sum + states, 0)
+  const states = automata.reduce((sum, each) => sum + each.states, 0)
   const edges = automata.reduce((sum, { edgeTarget }) => sum + edgeTarget.length, 0)
-  const all = { accept: new Int32Array(count), fallback: new Int32Array(count), first: new Int32Array(count + 1), edgeClass: new Uint8Array(edges), edgeTarget: new Int32Array(edges) }
+  const all = { accept: new Int32Array(states), fallback: new Int32Array(states), first: new Int32Array(states + 1), edgeClass: new Uint8Array(edges), edgeTarget: new Int32Array(edges) }
+  const ends = new Map<number, number>()
   const starts: number[] = []
-  let [state, edge] = [0, 0]
+  let [from, edge] = [0, 0]
   for (const each of automata) {
-    starts.push(each.start + state)
-    all.accept.set(each.accept, state)
+    const number = numberFrom(from, each, ends)
+    starts.push(number[each.start]!)
+    all.accept.set(each.accept, from)
     all.edgeClass.set(each.edgeClass, edge)
     for (let i = 0; i < each.states; i++) {
-      all.fallback[state + i] = each.fallback[i]! + state
-      all.first[state + i] = each.first[i]! + edge
+      all.fallback[from + i] = number[each.fallback[i]!]!
+      all.first[from + i] = each.first[i]! + edge
     }
-    for (let e = 0; e < each.edgeTarget.length; e++) all.edgeTarget[edge + e] = each.edgeTarget[e]! + state
-    state += each.states
+    for (let e = 0; e < each.edgeTarget.length; e++) all.edgeTarget[edge + e] = number[each.edgeTarget[e]!]!
+    from += each.states
     edge += each.edgeTarget.length
   }
-  all.first[count] = edges
-  const { automaton, map } = minimise({ ...all, classes: automata[0]!.classes, start: starts[0]!, states: count })
-  return { automaton, starts: starts.map(start => map[start]!) }
+  all.first[states] = edges
+  return { automaton: { ...all, classes: automata[0]!.classes, start: starts[0]!, states }, starts }
+}
+
+/** The numbers of an automaton's states among those of all, where they begin at `from`. `ends`: by accept, the state that nothing leads out of. */
+function numberFrom(from: number, { states, accept, fallback, first }: Automaton, ends: Map<number, number>): Int32Array {
+  const number = new Int32Array(states)
+  for (let state = 0; state < states; state++) {
+    number[state] = from + state
+    if (fallback[state] !== state || first[state] !== first[state + 1]) continue
+    const known = ends.get(accept[state]!)
+    if (known === undefined) ends.set(accept[state]!, from + state)
+    else number[state] = known
+  }
+  return number
 }

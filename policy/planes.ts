@@ -48,10 +48,6 @@ export const CASES: readonly (Required<Pick<Question, 'operation' | 'owner' | 't
   )
 })
 
-export function sectionOfPlane(plane: number): Section | undefined {
-  return CASES.find((each) => each.plane === plane)?.section
-}
-
 /** Numbers of the clauses that follow the plan's own (Answer). */
 export function reservedClauses({ clauses }: Pick<Plan, 'clauses'>, section: Section): { readonly fallback: number; readonly undecidable: number } {
   const place = SECTIONS.indexOf(section) + 1

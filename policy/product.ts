@@ -12,7 +12,7 @@ export interface Globs {
 }
 
 /** What making and later minimising a state costs beside a step of the subset construction. */
-const STEPS_OF_A_PAIR = 32
+export const STEPS_OF_A_PAIR = 32
 
 /** What accepts nothing. */
 export function emptyGlobs(classes: number): Globs {

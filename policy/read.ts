@@ -6,7 +6,7 @@ import { parseDocuments, type Node, type Source } from './document.ts'
 import {
   configMapSettings, configSettings, isSettingsMap, namespaceFacts, nodeFacts, podFacts, type NamespaceFacts, type NodeFacts, type PodFacts, type SettingsFacts,
 } from './facts.ts'
-import { normalise, type Identity, type Unenforced } from './normalise.ts'
+import { normalise, type Identity } from './normalise.ts'
 import { Notes } from './notes.ts'
 import { treeOf } from './object-tree.ts'
 import { METADATA_SCHEMA } from './schema.ts'
@@ -37,8 +37,6 @@ export interface Manifests {
 }
 
 export interface ReadOptions {
-  /** Defaults to `warn`: who enforces says `refuse`. */
-  readonly unenforced?: Unenforced
   /** For policies that come from no API server (KubeArmor's own gRPC service): `action: block` of a spec is taken for Block, as KubeArmor does there, and nowhere else. */
   readonly lowerCaseActions?: boolean
 }
@@ -55,9 +53,9 @@ export function readManifests(content: string, file: string, options: ReadOption
  * Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. What its status says is nobody's
  * business here: a newer operator may have written it.
  */
-export function readObject(value: unknown, name: string, options: ReadOptions = {}): Manifests {
+export function readObject(value: unknown, name: string): Manifests {
   const { root, source } = treeOf(withoutStatus(value), name)
-  const reader = new Reader(source, [], options)
+  const reader = new Reader(source, [], {})
   reader.read(root)
   return reader
 }
@@ -126,7 +124,7 @@ class Reader implements Manifests {
     const first = this.findings.length
     admit(root, kind, version, this.notes)
     if (!this.notes.anyError(first)) {
-      const { policy, findings } = normalise(root, identity, this.source, this.options.unenforced ?? 'warn')
+      const { policy, findings } = normalise(root, identity, this.source)
       this.findings.push(...findings)
       if (!this.notes.anyError(first)) this.policies.push(policy)
     }

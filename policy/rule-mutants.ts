@@ -2,9 +2,9 @@
 // How much the tests of policies would notice: rules are dropped, weakened, strengthened and widened one at a time, and what changes some verdict
 // of a workload that is tested should make a test fail.
 import { compile } from './compile.ts'
+import { describe } from './describe.ts'
 import { differences } from './diff.ts'
 import { openTable } from './lookup.ts'
-import { describe } from './describe.ts'
 import { makePlan } from './plan.ts'
 import { runPolicyTest, type Outcome, type PolicyTest } from './policytest.ts'
 import { posturesOf } from './postures.ts'

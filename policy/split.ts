@@ -6,7 +6,7 @@ import type { Expression, Item } from './expression.ts'
 import { Background } from './layers.ts'
 import { Meter } from './meter.ts'
 import { minimise } from './minimise.ts'
-import { emptyGlobs, product, type Globs } from './product.ts'
+import { emptyGlobs, product, STEPS_OF_A_PAIR, type Globs } from './product.ts'
 import { subsetConstruction, type Pattern, type SubsetLimits } from './subset.ts'
 import { MAX_AUTOMATA } from './table.ts'
 import type { Trie } from './trie.ts'
@@ -171,7 +171,7 @@ class Joining {
   private cheapest(limitFor: (sum: number) => number): Join | undefined {
     let best: (Join & { readonly growth: number }) | undefined
     for (let i = 0; i < this.groups.length; i++) {
-      for (let j = i + 1; j < this.groups.length; j++) {
+      for (let j = i + 1; j < this.groups.length && !this.meter.exhausted; j++) {
         const sum = this.groups[i]!.states + this.groups[j]!.states
         const group = this.join(this.groups[i]!, this.groups[j]!, Math.min(this.limits.states, limitFor(sum)))
         const growth = group === undefined ? Infinity : group.states - sum
@@ -197,7 +197,9 @@ class Joining {
 
   private onTree(globs: Globs, limit: number): Group | undefined {
     const background = new Background(globs, this.trie, this.slash)
-    return background.explore(limit) ? { globs, background, states: background.states } : undefined
+    const complete = background.explore(limit)
+    this.meter.spend(background.states * STEPS_OF_A_PAIR)
+    return complete ? { globs, background, states: background.states } : undefined
   }
 
   private culprits(): readonly number[] {

@@ -22,6 +22,8 @@ export interface Rule {
 }
 
 const PATH = /^\/(?:api|apis\/(?<group>[^/]+))\/[^/]+(?:\/namespaces\/(?<namespace>[^/]+)(?=\/))?\/(?<resource>[^/]+)(?:\/(?<name>[^/]+))?(?:\/(?<sub>[^/]+))?$/
+/** Of objects at home that have always the same name: rights to other names would be too many. Reports have their replica's. */
+const FIXED: readonly string[] = ['kubearmor-config', 'merlon-operator']
 /** Custom resources and Events are the users', wherever they are. */
 const USERS = /kubearmor\.com$|^events\.k8s\.io$/
 const VERBS: Readonly<Record<Call['method'], string>> = { GET: 'get', POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }
@@ -34,7 +36,8 @@ export function rightOf({ method, path }: Pick<Call, 'method' | 'path'>, home: s
   const verb = isWatch ? 'watch' : verbOf(method, name)
   const right = { group, resource: sub === '' ? resource : `${resource}/${sub}`, verb }
   if (namespace !== home || USERS.test(group)) return { ...right, namespace: '', name: '' }
-  return { ...right, namespace: home, name: name || selectedName(path) }
+  const known = name || selectedName(path)
+  return { ...right, namespace: home, name: FIXED.includes(known) ? known : '' }
 }
 
 /** Of a fieldSelector. */
@@ -52,7 +55,9 @@ export function rulesOf(rights: readonly Right[], namespace: string): readonly R
   for (const right of rights) {
     if (right.namespace !== namespace) continue
     const key = JSON.stringify([right.group, right.resource, right.verb === 'create' ? '' : right.name])
-    byObject.set(key, (byObject.get(key) ?? new Set()).add(right.verb))
+    const verbs = (byObject.get(key) ?? new Set<string>()).add(right.verb)
+    // We patch by applying, which makes what is not there, and needs the right to.
+    byObject.set(key, right.verb === 'patch' && !right.resource.includes('/') ? verbs.add('create') : verbs)
   }
   const byVerbs = new Map<string, Set<string>>()
   for (const [key, verbs] of [...byObject].toSorted(([a], [b]) => (a < b ? -1 : 1))) {

@@ -11,6 +11,7 @@ import type { Session } from '../session.ts'
 import type { Settings } from '../world.ts'
 import { ClientNodeApi, loadConfig, type Credentials, type KubeApi } from './api.ts'
 import { LeaderElection } from './lease.ts'
+import { Replicas } from './replicas.ts'
 import { KubernetesSource } from './source.ts'
 import { StatusWriter } from './status-writer.ts'
 import { Tallies } from './tally.ts'
@@ -42,6 +43,7 @@ export class Kubernetes {
   readonly source: KubernetesSource
   readonly election: LeaderElection
   readonly status: StatusWriter
+  readonly replicas: Replicas
   readonly identity: string
 
   constructor(parts: KubernetesParts) {
@@ -56,9 +58,12 @@ export class Kubernetes {
     this.election = new LeaderElection({
       api, namespace: settings.namespace, name: LEASE, identity: this.identity, clock, logger, random, onChange: (leads) => this.status.lead(leads), ...parts.times,
     })
-    const tallies = new Tallies({ reconciler, sessions })
+    this.replicas = new Replicas({
+      api, namespace: settings.namespace, identity: this.identity, tallies: new Tallies({ reconciler, sessions }), clock, logger, random,
+      served: () => new Set([...sessions].flatMap(([node, session]) => (session.isOpen ? [node] : []))), leads: () => this.election.leads, generationOf: (name) => this.source.policies.get(name)?.generation ?? -1, onReport: () => this.status.changed(),
+    })
     this.status = new StatusWriter({
-      api, policies: this.source.policies, configs: () => [...this.source.configs.entries()].map(([, config]) => config), tallies: () => tallies.total(),
+      api, policies: this.source.policies, configs: () => [...this.source.configs.entries()].map(([, config]) => config), tallies: () => this.replicas.total(),
       leads: () => this.election.leads, identity: this.identity, clock, logger, random,
     })
   }
@@ -68,16 +73,19 @@ export class Kubernetes {
     await this.source.start()
     await reconciler.settled()
     this.election.start()
+    this.replicas.start()
   }
 
   /** What a status shows may have changed. */
   changed(): void {
     this.status.changed()
+    this.replicas.changed()
   }
 
   async stop(): Promise<void> {
     this.status.close()
     await this.election.stop()
+    await this.replicas.stop()
     await this.source.stop()
   }
 }

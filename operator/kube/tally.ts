@@ -42,8 +42,6 @@ export function addTally(to: Tally, more: Tally): void {
 export interface TallyInput {
   readonly reconciler: Reconciler
   readonly sessions: ReadonlyMap<string, Session>
-  /** Nodes whose agents talk to another replica, which counts them. */
-  readonly elsewhere?: ReadonlySet<string>
 }
 
 interface Counted {
@@ -59,14 +57,14 @@ export class Tallies {
     this.#input = input
   }
 
-  /** By the names of policies; those that select nothing are not in it. */
-  total(): Map<string, Tally> {
-    const { reconciler, sessions, elsewhere = new Set() } = this.#input
+  /** Over these nodes, by the names of policies; those that select nothing are not in it. */
+  total(isCounted: (node: string) => boolean = () => true): Map<string, Tally> {
+    const { reconciler, sessions } = this.#input
     const total = new Map<string, Tally>()
     for (const node of this.#counted.keys()) if (!reconciler.nodes.has(node)) this.#counted.delete(node)
     for (const [node, state] of reconciler.nodes) {
+      if (!isCounted(node)) continue
       const session = sessions.get(node)
-      if (!session?.isOpen && elsewhere.has(node)) continue
       for (const [name, tally] of this.#count(state, session).tallies) {
         const sum = total.get(name) ?? emptyTally()
         total.set(name, sum)
@@ -77,7 +75,8 @@ export class Tallies {
   }
 
   #count(state: NodeState, session: Session | undefined): Counted {
-    const signature = session ? `${state.version}:${session.view?.generation}:${session.view?.lastAck?.generation}:${session.ackedAtMs}` : `${state.version}`
+    const undecided = `${state.pending.size}:${state.compiling.size}`
+    const signature = session ? `${undecided}:${state.version}:${session.view?.generation}:${session.view?.lastAck?.generation}:${session.ackedAtMs}` : `${undecided}:${state.version}`
     const { node } = state.facts
     const known = this.#counted.get(node)
     if (known?.signature === signature) return known
@@ -107,7 +106,9 @@ function countNode(state: NodeState, session: Session | undefined): ReadonlyMap<
     const { policies, identity } = binding
     if (policies.length === 0) continue
     const problems = problemsOf(binding, node, session)
-    const isProgrammed = binding.failure.length === 0 && session?.view?.isProgrammed(binding) === true
+    // What is being decided anew is not what the node holds, even if it holds what was decided before.
+    const isDecided = !state.pending.has(binding.workload) && !state.compiling.has(binding.workload)
+    const isProgrammed = isDecided && binding.failure.length === 0 && session?.view?.isProgrammed(binding) === true
     for (const policy of policies) {
       const lacking = notHonoured(policy, session, { node, workload: binding.workload })
       note(nameOf(policy), `${identity.namespace}/${identity.pod}`, [...problems, ...lacking], isProgrammed && lacking.length === 0)

@@ -117,6 +117,11 @@ describe('rights of the operator', () => {
     await grant('operator', wanted);
     const operator = new TestOperator(cluster, { kubeconfig, api: recorder(rights) });
     await exercise(operator);
+    const follower = await new TestOperator(cluster, { kubeconfig, api: recorder(rights) }).start();
+    await follower.agent('n1');
+    await until('a report was written', () => rights.some(({ resource, verb }) => resource === 'configmaps' && verb === 'patch'));
+    await follower.stop();
+    assert.ok(rights.some(({ resource, verb }) => resource === 'configmaps' && verb === 'delete'), 'the report was accepted, and removed at the end');
     await new Promise((resolve) => setTimeout(resolve, 700));
     await operator.stop();
     const asked = { clusterRules: rulesOf(rights, ''), namespaceRules: rulesOf(rights, NAMESPACE) };

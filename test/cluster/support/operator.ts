@@ -92,8 +92,9 @@ export class TestOperator {
     return agent;
   }
 
+  /** Twice is harmless. */
   async stop(): Promise<void> {
-    for (const agent of this.#agents) agent.close();
+    for (const agent of this.#agents.splice(0)) agent.close();
     await this.server.stop();
     await this.kubernetes.stop();
     await this.#compiler.stop();
