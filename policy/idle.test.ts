@@ -35,6 +35,12 @@ const CASES: readonly (readonly [what: string, spec: string, idle: readonly stri
   ['an execname behind the path that it names', 'process: {matchPaths: [{path: /bin/nc}, {execname: nc}]}', []],
   ['no path has an empty component', 'file: {matchPatterns: [{pattern: "/a/[/]b"}, {pattern: "/a?/../b"}, {pattern: "/.{,.}/x"}]}', ['file pattern /a/[/]b <- nothing', 'file pattern /a?/../b <- nothing', 'file pattern /.{,.}/x <- nothing']],
   ['a link of images', 'process: {matchPaths: [{path: /bin/x}, {path: /usr/bin/x, action: Audit}]}', ['process path /usr/bin/x <- process path /bin/x']],
+  ['a domain below another one: the longer decides', 'network: {matchDNSQueries: [{domain: example.com}, {domain: www.example.com}]}', []],
+  ['a domain twice', 'network: {matchDNSQueries: [{domain: a.b, action: Audit}, {domain: a.b}]}', ['dns domain a.b <- dns domain a.b']],
+  ['a protocol goes before all of them', 'network: {matchProtocols: [{protocol: tcp, action: Audit}, {protocol: all}]}', []],
+  ['capabilities, one of them from a source', 'capabilities: {matchCapabilities: [{capability: net_raw, action: Audit}, {capability: net_raw}, {capability: kill, fromSource: [{path: /s}]}]}', ['capabilities capability net_raw <- capabilities capability net_raw']],
+  ['arguments: what one permits the other blocks', 'process: {matchPaths: [{path: /a, allowedArgs: [x]}, {path: /a}]}', []],
+  ['a terminal: each keeps something', 'file: {matchPaths: [{path: /a, pts: true}, {path: /a, pts: false, action: Audit}]}', []],
   ['sections do not meet', 'process: {matchPaths: [{path: /a}]}, file: {matchPaths: [{path: /a, action: Audit}]}', []],
 ]
 

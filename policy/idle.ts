@@ -90,8 +90,9 @@ class Finder {
       if (any !== undefined && 'path' in any && any.path !== undefined) covered = { match, path: any.path }
     }
     if (covered === undefined) return 'matches nothing'
-    // Not every executable of a directory, nor every list of arguments, was asked about.
-    return clause.sourceDirectories.length > 0 || clause.condition !== undefined ? 'unsettled' : this.winner(covered.path, questions)
+    // Not every executable of a directory, nor every list of arguments that some sets hold and others do not, was asked about.
+    const isComplete = clause.sourceDirectories.length === 0 && (clause.section !== 'process' || setsOf(this.plan).length < 2)
+    return isComplete ? this.winner(covered.path, questions) : 'unsettled'
   }
 
   private decides(index: number, states: readonly number[], questions: readonly Omit<Question, 'path'>[]): boolean {
@@ -126,17 +127,20 @@ class Finder {
   }
 }
 
-/** Every operation, owner and terminal that the clause is about, from each of its sources, under what it asks. */
-function questionsOf({ conditions }: Plan, { section, planes, sources, sourceDirectories, condition }: Clause): readonly Omit<Question, 'path'>[] {
+/** Every operation, owner and terminal that the clause is about, from each of its sources, with arguments that each set holds or none does, within quotas and beyond. */
+function questionsOf(plan: Plan, { section, planes, sources, sourceDirectories }: Clause): readonly Omit<Question, 'path'>[] {
   const executables = [...sources, ...sourceDirectories.map(({ dir }) => `${dir}a`)].map((source) => [UTF8.encode(source)])
-  const asked = condition === undefined ? undefined : conditions[condition.index]
-  const allowed = asked?.kind === 'arguments' ? [['', ...asked.allowed], [''], ...asked.allowed.map((each) => ['', each])] : []
-  const lists = condition?.holds === true ? allowed.map((list) => list.map((each) => UTF8.encode(each))) : []
+  const lists = section === 'process' ? setsOf(plan).flatMap((allowed) => [['', ...allowed], ['']]).map((list) => list.map((each) => UTF8.encode(each))) : []
+  const quotas = section === 'ingress' || section === 'egress' ? [false, true] : [false]
   return CASES.filter((each) => each.section === section && ((planes >> each.plane) & 1) === 1).flatMap(({ operation, owner, tty }) =>
     (executables.length === 0 ? [[]] : executables).flatMap((given) =>
-      (lists.length === 0 ? [undefined] : lists).map((args) => ({ operation, owner, tty, sources: given, overQuota: condition?.holds === false, ...(args === undefined ? {} : { args }) })),
+      [undefined, ...lists].flatMap((args) => quotas.map((overQuota) => ({ operation, owner, tty, sources: given, overQuota, ...(args === undefined ? {} : { args }) }))),
     ),
   )
+}
+
+function setsOf({ conditions }: Plan): readonly (readonly string[])[] {
+  return conditions.flatMap((condition) => (condition.kind === 'arguments' ? [condition.allowed] : []))
 }
 
 /** Paths that the match covers, likely to be its own. */

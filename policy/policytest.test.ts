@@ -36,6 +36,64 @@ test('a test has a workload, an operation, a verdict, and perhaps who gives it',
 {open: /x, expect: Allow, workload: {namespace: shop, labels: {app: db}}}`), ['', '', '', '', '', '', ''])
 })
 
+const EVERYTHING = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: all, namespace: shop}
+spec:
+  network: {matchProtocols: [{protocol: tcp}], matchDNSQueries: [{domain: evil.example.com}]}
+  capabilities: {matchCapabilities: [{capability: net_raw, fromSource: [{path: /bin/ping}]}]}
+  syscalls: {matchSyscalls: [{syscall: [unlink]}]}
+  presets: [{name: filelessExec, action: Block}]
+  process: {matchPaths: [{path: /usr/bin/python3, allowedArgs: ["-V"]}, {path: /usr/bin/login, pts: true}]}
+---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorHostPolicy
+metadata: {name: usb}
+spec:
+  nodeSelector: {matchLabels: {kubernetes.io/hostname: node-1}}
+  device: {matchDevice: [{class: MASS-STORAGE}]}
+---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorNetworkPolicy
+metadata: {name: net}
+spec:
+  selector: {matchLabels: {app: web}}
+  egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: "80", endPort: 90, protocol: TCP}], action: Block}]
+`
+
+test('a test may be about any operation', () => {
+  const { policies, findings } = readManifests(EVERYTHING, 'p.yaml', { unenforced: 'warn' })
+  assert.deepEqual(findings.filter(({ severity }) => severity === 'error'), [])
+  const read = readPolicyTests(`workload: {namespace: shop, labels: {app: web}}
+tests:
+- {network: tcp, expect: Block, rule: network protocol tcp}
+- {network: inet6/dgram/udp, expect: Allow}
+- {dns: www.evil.example.com, expect: Block}
+- {dns: good.example.com, expect: Allow}
+- {capability: CAP_NET_RAW, source: /bin/ping, expect: Block}
+- {capability: net_raw, expect: Allow}
+- {syscall: unlink /tmp/x, expect: Audit}
+- {preset: filelessExec, expect: Block}
+- {exec: /usr/bin/python3, args: [-V], expect: Allow, policy: all}
+- {exec: /usr/bin/python3, args: [-c, x], expect: Block}
+- {exec: /usr/bin/login, terminal: true, expect: Allow, policy: all}
+- {exec: /usr/bin/login, expect: Block}
+- {egress: "10.1.2.3:85", expect: Block, policy: net}
+- {egress: "10.1.2.3:91", expect: Allow}
+- {device: MASS-STORAGE, workload: {host: true, labels: {kubernetes.io/hostname: node-1}}, expect: Block, policy: usb}
+`, 't.yaml')
+  assert.deepEqual(read.findings, [])
+  assert.deepEqual(read.tests.map((each) => runPolicyTest(each, policies, [])).map(({ problem }, index) => `${read.tests[index]!.name}: ${problem}`).filter((line) => !line.endsWith(': ')), [])
+  assert.equal(read.tests.length, 15)
+})
+
+test('what is no object of an operation is wrong, with how to write it', () => {
+  const { findings } = readPolicyTests('tests:\n- {capability: net_rwa, expect: Block}\n- {network: tcp, dns: x, expect: Block}', 't.yaml')
+  assert.deepEqual(findings.map(({ message }) => message), [
+    '"net_rwa" is no object of capability: write a name, such as net_raw; did you mean net_raw?', 'a test is about one operation, and this is about network and dns',
+  ])
+})
+
 test('what differs is said', () => {
   assert.deepEqual(problems('{exec: /a, expect: Block, policy: p}\n{open: /x, expect: Block, rule: file path /x}'), [
     'expected Block, and the verdict is Allow; expected the policy p to decide, and it is none',

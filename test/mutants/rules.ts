@@ -90,7 +90,7 @@ export const RULES: readonly Mutant[] = [
     bug: 'sources are not looked for behind links',
     file: 'policy/alias.ts',
     find: 'sources.flatMap((source) => expandExecutable(source, links).map(',
-    replace: 'sources.flatMap((source) => expandExecutable(source, { targets: {}, multicall: [] }).map(',
+    replace: 'sources.flatMap((source) => expandExecutable(source, { ...links, targets: {} }).map(',
     tests: ['policy/alias.test.ts', ...PLAN],
   },
   {
