@@ -2,7 +2,7 @@
 // The agent's side of bpf/abi.h and of the stamp in bpf/table.h. abi.test.ts compiles both headers and compares every number here.
 
 /** MERLON_ABI_VERSION: maps and programs of another version are never adopted. */
-export const ABI_VERSION = 1
+export const ABI_VERSION = 2
 export const ARGS_MAX = 1024
 export const COMM_LENGTH = 16
 export const TTY_LENGTH = 16
@@ -40,7 +40,7 @@ export const HELD_ENTRY = { state: 0, tgid: 4, bytes: 8 } as const
 export const ERROR_KEY = { file: 0, line: 2, error: 4, bytes: 8 } as const
 
 /** Offsets in page 0 of a table (bpf/table.h). `stamp` is zero at rest and left out of the hash. */
-export const TABLE = { magic: 0, version: 4, pages: 8, clauses: 56, hash: 128, stamp: 160, class_of: 256 } as const
+export const TABLE = { magic: 0, version: 4, pages: 8, flags: 12, clauses: 56, hash: 128, stamp: 160, class_of: 256 } as const
 export const STAMP = { generation: 0, serial: 8, counter_base: 12, slot: 16, bytes: 32 } as const
 export const PAGE = 4096
 export const HASH_BYTES = 32

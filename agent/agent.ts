@@ -10,6 +10,7 @@ import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
+import { ENFORCED } from './enforced.ts'
 import { BIND, EVENT_KIND, TABLE_VERSION, VERDICT } from './abi.ts'
 import { alertEvent } from './alert.ts'
 import { BootClock } from './boottime.ts'
@@ -219,7 +220,7 @@ export class Agent {
     this.#counters.forget()
     return {
       node: options.node, agent_version: AGENT_VERSION, kernel: release(), boot_id: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-      table_versions: [TABLE_VERSION], abilities: abilities ?? null, held_tables: this.#heldTables(), generation: this.#generation, node_labels: { ...options.nodeLabels },
+      table_versions: [TABLE_VERSION], abilities: { ...abilities, enforced: [...ENFORCED] }, held_tables: this.#heldTables(), generation: this.#generation, node_labels: { ...options.nodeLabels },
     }
   }
 
@@ -236,7 +237,7 @@ export class Agent {
     this.#messages.report(...problems)
     // What an unusable earlier set enforced is in force here now.
     if (message.full && problems.length === 0 && this.#parts.kernel.releaseOthers() > 0) this.#parts.logger.info('Released earlier programs')
-    const errors = problems.map((problem) => ({ code: problem.code, message: describe(problem), workload: problem.workload ?? '' }))
+    const errors = [...problems, ...this.#enforcement.notEnforced()].map((problem) => ({ code: problem.code, message: describe(problem), workload: problem.workload ?? '' }))
     const ack = { tables: this.#heldTables(), errors, canary: this.#probe.outcome }
     this.#lastAck = { ...ack, generation: message.generation }
     void this.#checkProbe()

@@ -23,7 +23,7 @@ function start() {
   const losses: string[] = []
   const profiles: Record<number, string> = { 1: 'p', 2: 'q', 3: 'p' }
   const make = () => new CounterReader({ counters, stats, errors, slots: () => slots, profileOf: (serial) => profiles[serial], onLoss: (where, count) => { losses.push(`${where} ${count}`) } })
-  const slot = (serial: number, base: number, clauses: number): Slot => ({ slot: serial, serial, generation: 1n, hash: 'h', range: { base, clauses } })
+  const slot = (serial: number, base: number, clauses: number): Slot => ({ slot: serial, serial, generation: 1n, hash: 'h', flags: 0, range: { base, clauses } })
   return { counters, stats, errors, slots, losses, make, slot }
 }
 

@@ -8,6 +8,7 @@ import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/me
 import type { Profile__Output as ProfileMessage } from '../proto/gen/merlon/v1/Profile.ts'
 import { BINDING, encodeBinding, u64, view, type BindKind } from './abi.ts'
 import type { Control } from './control.ts'
+import { describeLack, lackOf } from './enforced.ts'
 import { codeOf, type AgentProblem } from './errors.ts'
 import { placeProfiles, type WantedProfile } from './placement.ts'
 import type { TableStore } from './tables.ts'
@@ -94,6 +95,14 @@ export class Enforcement {
     }
     this.#isSynced ||= order.full
     return this.#reconcile(BigInt(order.generation), new Map(order.tables.map((table) => [hex(table.hash), table.content])))
+  }
+
+  /** What profiles in force ask that no program of this agent decides; of each workload. */
+  notEnforced(): AgentProblem[] {
+    return [...this.#wishes].flatMap(([workload, { profile }]) => {
+      const lack = lackOf(this.#tables.slots.get(this.#slotOfProfile.get(profile) ?? 0)?.flags ?? 0)
+      return lack.length === 0 ? [] : [{ code: 'MERLON_AGENT_NOT_ENFORCED', message: describeLack(lack), workload }]
+    })
   }
 
   /** A workload of the agent's own, such as the canary: its table does not come from the operator. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { u32 } from './abi.ts'
 import { detachKernel, openKernel, type Kernel } from './kernel.ts'
-import { objectName } from './pins.ts'
+import { objectName, VERSION_DIRECTORY } from './pins.ts'
 import { FAKE_MAPS, FakeKernel, fakeObject } from './testing/native.ts'
 
 const PROGRAMS = ['merlon_exec', 'merlon_open', 'merlon_fork']
@@ -43,7 +43,7 @@ test('openKernel() loads, attaches and pins everything where nothing was', () =>
   assert.equal([...fake.maps.values()].find((map) => map.info.name === 'scratch')?.info.maxEntries, 8, 'for each of two CPUs')
   fake.crash()
   assert.deepEqual(attached(), [1, 1, 1], 'still enforced without the agent')
-  assert.deepEqual(readdirSync(join(directory, 'v1')).toSorted(), [`links-${objectName(fakeObject())}`, 'maps', 'tables'])
+  assert.deepEqual(readdirSync(join(directory, VERSION_DIRECTORY)).toSorted(), [`links-${objectName(fakeObject())}`, 'maps', 'tables'])
 })
 
 test('openKernel() adopts the same object as it is, with the content of its maps', () => {
@@ -133,7 +133,7 @@ test('openKernel() recovers from an end at any operation of a first start, and o
       const kernel = open(object)
       assert.deepEqual(attached(), [1, 1, 1], `after an end at operation ${end}`)
       assert.deepEqual(kernel.problems, [])
-      assert.deepEqual(readdirSync(directory), ['v1'])
+      assert.deepEqual(readdirSync(directory), [VERSION_DIRECTORY])
     }
   }
 })
@@ -141,7 +141,7 @@ test('openKernel() recovers from an end at any operation of a first start, and o
 test('openKernel() attaches again beside a set with a missing link', () => {
   open()
   fake.crash()
-  unlinkSync(join(directory, 'v1', `links-${objectName(fakeObject())}`, 'merlon_fork'))
+  unlinkSync(join(directory, VERSION_DIRECTORY, `links-${objectName(fakeObject())}`, 'merlon_fork'))
   assert.deepEqual(attached(), [1, 1, 0])
   const kernel = open()
   assert.equal(kernel.origin, 'replaced')
@@ -152,7 +152,7 @@ test('openKernel() attaches again beside a set with a missing link', () => {
 test('openKernel() sets damaged maps aside, and their programs enforce until the new set is filled', () => {
   open()
   fake.crash()
-  writeFileSync(join(directory, 'v1', 'maps', 'bindings'), 'link:1')
+  writeFileSync(join(directory, VERSION_DIRECTORY, 'maps', 'bindings'), 'link:1')
   demandNoGap()
   const kernel = open()
   assert.equal(kernel.origin, 'fresh')
@@ -175,8 +175,8 @@ test('openKernel() does not adopt maps of another shape', () => {
 test('releaseOthers() lets go of another ABI version', () => {
   open()
   fake.crash()
-  cpSync(join(directory, 'v1'), join(directory, 'v0'), { recursive: true })
-  rmSync(join(directory, 'v1'), { recursive: true })
+  cpSync(join(directory, VERSION_DIRECTORY), join(directory, 'v0'), { recursive: true })
+  rmSync(join(directory, VERSION_DIRECTORY), { recursive: true })
   demandNoGap()
   const kernel = open()
   assert.equal(kernel.origin, 'fresh')

@@ -22,6 +22,8 @@ export interface Slot {
   /** SHA-256 in hex; empty where it cannot be read back. */
   readonly hash: string
   readonly range: CounterRange
+  /** Of its header: what it asks. */
+  readonly flags: number
 }
 
 export type TableCheck = (bytes: Uint8Array) => { readonly ok: true } | { readonly ok: false; readonly problem: string }
@@ -99,7 +101,7 @@ export class TableStore {
     const range = this.#reserve(view(bytes).getUint32(TABLE.clauses, true))
     if (!range.ok) return range
     try {
-      const loaded = this.#write(bytes, { slot, serial: ++this.#serial, generation, hash: hashIn(bytes), range: range.value })
+      const loaded = this.#write(bytes, { slot, serial: ++this.#serial, generation, hash: hashIn(bytes), range: range.value, flags: view(bytes).getUint32(TABLE.flags, true) })
       const old = this.#slots.get(slot)
       this.#slots.set(slot, loaded)
       if (old) this.#retire(old, false)
@@ -190,7 +192,7 @@ export class TableStore {
     for (const name of list(this.#options.directory)) this.#adoptPin(name)
     for (const slot of this.#occupied()) {
       // Without its pin a table cannot be read; it goes on deciding until the operator binds its workloads anew.
-      this.#slots.set(slot, { slot, serial: 0, generation: 0n, hash: '', range: { base: 0, clauses: 0 }, map: undefined, pin: '' })
+      this.#slots.set(slot, { slot, serial: 0, generation: 0n, hash: '', range: { base: 0, clauses: 0 }, flags: 0, map: undefined, pin: '' })
     }
     this.#ranges.dropStrays()
   }
@@ -252,6 +254,7 @@ function readStamp(page: Uint8Array): Omit<Slot, 'slot'> {
     serial: data.getUint32(TABLE.stamp + STAMP.serial, true),
     generation: data.getBigUint64(TABLE.stamp + STAMP.generation, true),
     hash: hashIn(page),
+    flags: data.getUint32(TABLE.flags, true),
     range: { base: data.getUint32(TABLE.stamp + STAMP.counter_base, true), clauses: data.getUint32(TABLE.clauses, true) },
   }
 }

@@ -14,7 +14,8 @@ import { readManifests } from '../policy/read.ts'
 import { selects } from '../policy/select.ts'
 import type { Plan, Policy, Rule, Workload } from '../policy/types.ts'
 import { verifyTable } from '../policy/verify.ts'
-import { corpus, edited, mixed, paths, policyText, WORKLOAD, workloadsFor, type Rules } from './inputs.ts'
+import { edited, mixed, paths, policyText, WORKLOAD, type Rules } from '../test/support/policies.ts'
+import { corpus, workloadsFor } from './inputs.ts'
 import { plot } from './plot.ts'
 
 const SIZES = [10, 30, 100, 300, 1000, 3000, 10_000, 30_000]
@@ -113,7 +114,7 @@ const POSTURES = { filePosture: 'audit', networkPosture: 'audit', capabilitiesPo
 function decideAll(decider: Decider, policies: readonly Policy[], workloads: readonly Workload[]): void {
   for (const workload of workloads) {
     const inputs = { policies: policies.filter(policy => selects(policy, workload)), postures: POSTURES, policySwitch: 'enabled' } as const
-    const decision = decider.decide(decider.key(inputs), inputs, workload)
+    const decision = decider.decide(decider.key(inputs, workload), inputs, workload)
     if (decision?.ok !== true) throw new Error(decision?.findings[0]?.message ?? 'Nothing was decided')
   }
 }
@@ -194,7 +195,7 @@ function main(): void {
   const file = join(ROOT, 'bench/RESULTS.md')
   const [before, rest = ''] = readFileSync(file, 'utf8').split(BEGIN)
   writeFileSync(file, `${before}${BEGIN}\n\n${text}\n\n${END}${rest.split(END)[1] ?? '\n'}`)
-  const series = ['paths', 'mixed'].map(name => ({ name: `${name} (bench/inputs.ts)`, points: points.filter(({ input }) => input === name).map(({ rules, cost }) => [rules, cost.cpu] as const) }))
+  const series = ['paths', 'mixed'].map(name => ({ name: `${name} (test/support/policies.ts)`, points: points.filter(({ input }) => input === name).map(({ rules, cost }) => [rules, cost.cpu] as const) }))
   writeFileSync(join(ROOT, 'docs/picture/compile.svg'), plot(series, 'From text to bytes: CPU milliseconds by number of rules'))
 }
 

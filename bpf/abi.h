@@ -14,7 +14,7 @@
 #endif
 
 /* Version of everything in this file. The agent adopts pinned maps and programs of the same version only. */
-#define MERLON_ABI_VERSION 1
+#define MERLON_ABI_VERSION 2
 
 #define MERLON_PATH_MAX 4096 /* PATH_MAX of the kernel, NUL included: a longer path is undecidable */
 #define MERLON_ARGS_MAX 1024 /* bytes of arguments that an event carries at most, NUL-separated */
@@ -33,7 +33,15 @@ enum merlon_op {
 	MERLON_OP_EXEC = 0,
 	MERLON_OP_READ = 1,  /* open without FMODE_WRITE */
 	MERLON_OP_WRITE = 2, /* open with FMODE_WRITE, with or without reading */
-	MERLON_OPS = 3,
+	MERLON_OP_NETWORK = 3,
+	MERLON_OP_DNS = 4,
+	MERLON_OP_CAPABILITY = 5,
+	MERLON_OP_SYSCALL = 6,
+	MERLON_OP_DEVICE = 7,
+	MERLON_OP_PRESET = 8,
+	MERLON_OP_INGRESS = 9,
+	MERLON_OP_EGRESS = 10,
+	MERLON_OPS = 11,
 };
 
 /* ---- Maps ----

@@ -29,6 +29,11 @@ static __always_inline void merlon_release(struct merlon_scratch *slot)
 
 /* ---- Match ---- */
 
+static __always_inline __u32 merlon_section_of(__u32 op)
+{
+	return op == MERLON_OP_EXEC ? MERLON_SECTION_PROCESS : MERLON_SECTION_FILE;
+}
+
 /*
  * The steps below are global functions, which the verifier checks once each; it does not let them take a map, so each
  * finds the table by its slot. `found.serial` tells whether two steps saw the same table: verdicts never mix two.
@@ -72,7 +77,7 @@ __noinline int merlon_find_decision(struct merlon_scratch *slot, __u32 table_slo
 		__builtin_memset(&slot->found.matched, 0, sizeof(slot->found.matched));
 	else if (slot->found.serial != serial)
 		return -1;
-	return merlon_match_automaton(table, head, automaton, plane, slot->text, slot->walk.at, slot->walk.end,
+	return merlon_match_automaton(table, head, automaton, (struct merlon_asked){ .plane = plane }, slot->text, slot->walk.at, slot->walk.end,
 				      &slot->found.matched);
 }
 
@@ -86,7 +91,7 @@ __noinline int merlon_find_subject(struct merlon_scratch *slot, __u32 table_slot
 	if (!slot)
 		return -1;
 	head = merlon_open_table(slot, table_slot, &table);
-	if (!head || merlon_match_subject(table, head, slot->text, slot->walk.at, slot->walk.end, &subject))
+	if (!head || merlon_match_subject(table, head, 0, slot->text, slot->walk.at, slot->walk.end, &subject))
 		return -1;
 	slot->found.subject = subject;
 	return 0;
@@ -108,7 +113,7 @@ __noinline int merlon_find_row(struct merlon_scratch *slot, __u32 table_slot, __
 	for (i = 0; i < MERLON_AUTOMATA; i++) {
 		if (i >= slot->found.matched.row_count)
 			break;
-		if (merlon_match_row(table, head, slot->found.matched.rows[i], subject, other, &word))
+		if (merlon_match_row(table, head, slot->found.matched.rows[i], subject, other, 0, &word))
 			return -1;
 	}
 	slot->found.matched.word = word;
@@ -126,7 +131,7 @@ __noinline int merlon_find_undecidable(struct merlon_scratch *slot, __u32 table_
 	head = merlon_open_table(slot, table_slot, &table);
 	if (!head)
 		return -1;
-	slot->found.matched.word = op == MERLON_OP_EXEC ? head->undecidable[0] : head->undecidable[1];
+	slot->found.matched.word = head->undecidable[merlon_section_of(op)];
 	merlon_stat(MERLON_STAT_UNDECIDABLE);
 	return 0;
 }
@@ -138,6 +143,7 @@ struct merlon_question {
 	const struct vfsmount *vfsmount;
 	__u32 op;    /* enum merlon_op */
 	__u32 owner; /* 0 or 1 */
+	__u32 tty;   /* 0 or 2: of the plane */
 };
 
 static __always_inline void merlon_set_object(struct merlon_scratch *slot, const struct merlon_question *question)
@@ -210,7 +216,7 @@ static __always_inline __u32 merlon_ask(struct merlon_scratch *slot, struct merl
 			return 0;
 		}
 		reason = MERLON_REASON_BAD_TABLE;
-		if (merlon_run_automata(slot, who->slot, question->op * 2 + (question->owner & 1)))
+		if (merlon_run_automata(slot, who->slot, question->op * 4 + (question->owner & 1) + (question->tty & 2)))
 			continue;
 		if (!slot->found.matched.row_count || !merlon_decide_by_subject(slot, who, question->op))
 			return 0;
@@ -257,7 +263,7 @@ static __always_inline int merlon_conclude(struct merlon_scratch *slot, const st
 /* No buffer to work in: the undecidable verdict, counted, without an event. */
 static __always_inline int merlon_no_scratch(const struct merlon_table *head, __u32 op)
 {
-	__u32 word = op == MERLON_OP_EXEC ? head->undecidable[0] : head->undecidable[1];
+	__u32 word = head->undecidable[merlon_section_of(op)];
 
 	merlon_stat(MERLON_STAT_UNDECIDABLE);
 	if (word & MERLON_DECISION_CLAUSE)
@@ -269,7 +275,7 @@ static __always_inline int merlon_no_scratch(const struct merlon_table *head, __
 }
 
 /* Decides for a task that a profile is bound to (who->slot is not 0). Returns 0 or -EACCES. */
-static __always_inline int merlon_decide(struct merlon_task *who, const struct merlon_question *question)
+static __always_inline int merlon_decide(struct merlon_task *who, struct merlon_question *question)
 {
 	__u32 index = who->slot, first = 0, reason;
 	struct merlon_scratch *slot;
@@ -284,8 +290,10 @@ static __always_inline int merlon_decide(struct merlon_task *who, const struct m
 		MERLON_ERROR(MERLON_FILE_DECIDE, ENOENT);
 		return 0;
 	}
-	if (!(head->flags & (question->op == MERLON_OP_EXEC ? MERLON_TABLE_EXEC_RULES : MERLON_TABLE_FILE_RULES)))
+	if (!(head->flags & MERLON_TABLE_RULES(merlon_section_of(question->op))))
 		return 0;
+	if (head->flags & MERLON_TABLE_TERMINAL)
+		question->tty = BPF_CORE_READ((struct task_struct *)bpf_get_current_task_btf(), signal, tty) ? 2 : 0;
 	slot = merlon_claim();
 	if (!slot)
 		return merlon_no_scratch(head, question->op);

@@ -98,10 +98,15 @@ static __always_inline __u32 merlon_start(const struct merlon_table *head, __u32
 		return head->starts[0];
 	case 2:
 		return head->starts[1];
-	default:
+	case 3:
 		return head->starts[2];
+	default:
+		return head->key_start;
 	}
 }
+
+/* As an automaton's number: the one of keys. */
+#define MERLON_KEYS MERLON_AUTOMATA
 
 static __always_inline int merlon_cell(void *table, const struct merlon_table *head, __u32 index, __u32 *cell)
 {
@@ -133,10 +138,10 @@ static __always_inline int merlon_classify(void *table, const struct merlon_tabl
 		return -1;
 	if (cell >= MERLON_CELL_ACCEPTING && merlon_cell(table, head, run.state + 1, &accept))
 		return -1;
-	accepts = merlon_page(table, head->accepts_page + accept / MERLON_ACCEPTS_PER_PAGE);
+	accepts = merlon_page(table, head->accepts_page + accept / MERLON_PAIRS_PER_PAGE);
 	if (!accepts)
 		return -1;
-	*out = accepts[accept % MERLON_ACCEPTS_PER_PAGE];
+	*out = accepts[accept % MERLON_PAIRS_PER_PAGE];
 	return 0;
 }
 
@@ -149,6 +154,69 @@ static __always_inline int merlon_word(void *table, const struct merlon_table *h
 		return -1;
 	*word = page[index % MERLON_WORDS_PER_PAGE];
 	return 0;
+}
+
+/* Which conditions are known to hold. */
+struct merlon_holds {
+	__u32 sets[MERLON_SET_WORDS]; /* bit i: all arguments are in set i */
+	__u32 quotas;                 /* 1: no quota is used up */
+};
+
+struct merlon_follow {
+	void *table;
+	const struct merlon_table *head;
+	const struct merlon_holds *holds; /* NULL: nothing is known */
+	__u32 word;
+	__u32 bad;
+};
+
+static __always_inline __u32 merlon_condition_holds(const struct merlon_table *head, const struct merlon_holds *holds, __u32 condition)
+{
+	if (condition >= head->sets)
+		return holds->quotas;
+	return (holds->sets[condition / 32 % MERLON_SET_WORDS] >> (condition % 32)) & 1;
+}
+
+/* Follows one choice. Returns 1 when the word is direct. */
+static __attribute__((unused)) long merlon_follow_choice(__u32 unused, void *context)
+{
+	struct merlon_follow *follow = context;
+	const struct merlon_table *head = follow->head;
+	const struct merlon_choice *choice;
+	__u32 number = follow->word & ~MERLON_DECISION_CHOICE;
+
+	if (!(follow->word & MERLON_DECISION_CHOICE))
+		return 1;
+	choice = merlon_page(follow->table, head->choices_page + number / MERLON_CHOICES_PER_PAGE);
+	if (!choice) {
+		follow->bad = 1;
+		return 1;
+	}
+	choice += number % MERLON_CHOICES_PER_PAGE;
+	follow->word = merlon_condition_holds(head, follow->holds, choice->condition) ? choice->yes : choice->no;
+	return 0;
+}
+
+/* A word that is direct or a choice, as a direct one. Returns 0, or -1 when the table led out of itself. */
+static __always_inline int merlon_settle(void *table, const struct merlon_table *head, const struct merlon_holds *holds, __u32 *word)
+{
+	struct merlon_follow follow = { .table = table, .head = head, .holds = holds, .word = *word };
+	const struct merlon_choice *choices;
+	__u32 number = *word & ~MERLON_DECISION_CHOICE;
+
+	if (!(*word & MERLON_DECISION_CHOICE))
+		return 0;
+	if (!holds) {
+		choices = merlon_page(table, head->choices_page + number / MERLON_CHOICES_PER_PAGE);
+		if (!choices)
+			return -1;
+		*word = choices[number % MERLON_CHOICES_PER_PAGE].unknown;
+		return 0;
+	}
+	/* Each choice is below the one before, and a table has fewer than 2^20. */
+	merlon_loop(1 << 20, merlon_follow_choice, &follow);
+	*word = follow.word;
+	return follow.bad || (follow.word & MERLON_DECISION_CHOICE) ? -1 : 0;
 }
 
 /* Of two direct decisions the one that takes precedence: the lower clause; none (0) comes last. */
@@ -169,46 +237,112 @@ struct merlon_matched {
 	__u32 rows[MERLON_AUTOMATA];
 };
 
-/* Runs one automaton, 0 to head->automata - 1, and folds what it says into `matched`. Returns -1 as merlon_classify does. */
-static __always_inline int merlon_match_automaton(void *table, const struct merlon_table *head, __u32 automaton, __u32 plane,
-						  const __u8 *text, __u32 at, __u32 end, struct merlon_matched *matched)
+/* What is asked, and of whom it is known what. */
+struct merlon_asked {
+	__u32 plane;
+	const struct merlon_holds *holds;
+};
+
+/*
+ * Runs one automaton, 0 to head->automata - 1 or MERLON_KEYS, and folds what it says into `matched`. Returns -1 as
+ * merlon_classify does.
+ */
+static __always_inline int merlon_match_automaton(void *table, const struct merlon_table *head, __u32 automaton,
+						  struct merlon_asked asked, const __u8 *text, __u32 at, __u32 end,
+						  struct merlon_matched *matched)
 {
 	struct merlon_accept accept = {};
-	__u32 word = 0;
+	__u32 column = head->column_of[asked.plane % sizeof(head->column_of)], word = 0;
 
 	if (merlon_classify(table, head, automaton, text, at, end, &accept) ||
-	    merlon_word(table, head, plane * head->objects + accept.object, &word))
+	    merlon_word(table, head, column * head->objects + accept.object, &word))
 		return -1;
 	if (word & MERLON_DECISION_BY_SUBJECT) {
 		matched->rows[matched->row_count % MERLON_AUTOMATA] = word & ~MERLON_DECISION_BY_SUBJECT;
 		matched->row_count++;
 	} else {
+		if (merlon_settle(table, head, asked.holds, &word))
+			return -1;
 		matched->word = merlon_stronger(matched->word, word);
 	}
 	return 0;
 }
 
-/* Subject class of the executable at text[at..end). Returns -1 when the table led out of itself. */
-static __always_inline int merlon_match_subject(void *table, const struct merlon_table *head, const __u8 *text, __u32 at,
-						__u32 end, __u32 *subject)
+/* Subject class of the executable at text[at..end), a path or the key of an invoked name. Returns -1 when the table led out of itself. */
+static __always_inline int merlon_match_subject(void *table, const struct merlon_table *head, __u32 automaton, const __u8 *text,
+						__u32 at, __u32 end, __u32 *subject)
 {
 	struct merlon_accept accept = {};
 
-	if (merlon_classify(table, head, 0, text, at, end, &accept))
+	if (merlon_classify(table, head, automaton, text, at, end, &accept))
 		return -1;
 	*subject = accept.subject;
 	return 0;
 }
 
+/* The decision of one row for one subject. Returns -1 as above. */
+static __always_inline int merlon_row_word(void *table, const struct merlon_table *head, __u32 row, __u32 subject,
+					   const struct merlon_holds *holds, __u32 *word)
+{
+	const struct merlon_row_cell *page;
+	__u32 index = row + subject;
+
+	page = merlon_page(table, head->rows_page + index / MERLON_PAIRS_PER_PAGE);
+	if (!page)
+		return -1;
+	if (page[index % MERLON_PAIRS_PER_PAGE].check != row + 1) {
+		index = row;
+		page = merlon_page(table, head->rows_page + index / MERLON_PAIRS_PER_PAGE);
+		if (!page)
+			return -1;
+	}
+	*word = page[index % MERLON_PAIRS_PER_PAGE].word;
+	return merlon_settle(table, head, holds, word);
+}
+
 /* The decision of one row for two subjects (the same one twice where there is one). Returns -1 as above. */
 static __always_inline int merlon_match_row(void *table, const struct merlon_table *head, __u32 row, __u32 subject,
-					    __u32 other, __u32 *word)
+					    __u32 other, const struct merlon_holds *holds, __u32 *word)
 {
 	__u32 first = 0, second = 0;
 
-	if (merlon_word(table, head, row + subject, &first) || merlon_word(table, head, row + other, &second))
+	if (merlon_row_word(table, head, row, subject, holds, &first))
+		return -1;
+	second = first;
+	if (other != subject && merlon_row_word(table, head, row, other, holds, &second))
 		return -1;
 	*word = merlon_stronger(*word, merlon_stronger(first, second));
+	return 0;
+}
+
+/*
+ * Takes one argument into account: clears the sets that it is not in. text[at..end) is its key. `holds->sets` begins with
+ * all bits set. Returns -1 as above.
+ */
+static __always_inline int merlon_match_argument(void *table, const struct merlon_table *head, const __u8 *text, __u32 at,
+						 __u32 end, struct merlon_holds *holds)
+{
+	__u32 column = head->column_of[MERLON_PLANE_ARGUMENT], width = (head->sets + 31) / 32, row = 0, i;
+	struct merlon_accept accept = {};
+	const __u32 *page;
+
+	if (merlon_classify(table, head, MERLON_KEYS, text, at, end, &accept) ||
+	    merlon_word(table, head, column * head->objects + accept.object, &row))
+		return -1;
+	for (i = 0; i < MERLON_SET_WORDS; i++) {
+		__u32 index = (row - 1) * width + i;
+
+		if (i >= width)
+			break;
+		if (!row) {
+			holds->sets[i] = 0;
+			continue;
+		}
+		page = merlon_page(table, head->conditions_page + index / MERLON_WORDS_PER_PAGE);
+		if (!page)
+			return -1;
+		holds->sets[i] &= page[index % MERLON_WORDS_PER_PAGE];
+	}
 	return 0;
 }
 

@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isLevel, formatText, type LogRecord } from '../runtime/log.ts'
-import { harmless } from './terminal.ts'
+import { harmless, quote } from './terminal.ts'
 
 /** A line of a child's output as a person reads it. Its JSON log records become text; anything else is shown after its name. */
 export function readable(name: string, line: string): string {
   const record = parseRecord(line)
-  return record === undefined ? `${name}: ${harmless(line)}` : formatText(record)
+  if (record === undefined) return `${name}: ${harmless(line)}`
+  return findingText(record) ?? formatText(record)
+}
+
+/** What is wrong with a manifest, as compilers say it: the place first, then what, then what to do. */
+function findingText({ time, level, name, fields }: LogRecord): string | undefined {
+  const { code, problem, file, line, column, text, hint } = fields
+  if (typeof code !== 'string' || typeof problem !== 'string' || typeof file !== 'string' || typeof line !== 'number') return undefined
+  const place = line === 0 ? quote(file) : `${quote(file)}:${line}:${String(column)}`
+  const said = [harmless(problem), ...[text, hint].filter((part) => typeof part === 'string' && part !== '').map((part) => harmless(String(part)))]
+  return `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${name}: ${place}: ${said.join(': ')} (${harmless(code)})`
 }
 
 function parseRecord(line: string): LogRecord | undefined {

@@ -49,6 +49,13 @@ export async function claim(stateDir: string): Promise<ClaimResult> {
   return { ok: true, value: new ClaimedFile(path, own, (before?.children ?? []).filter((_, index) => alive[index])) }
 }
 
+/** Whether a `merlon up` has this state directory now, and its operator, which writes the status, is alive. */
+export async function isUp(stateDir: string): Promise<boolean> {
+  const claimed = await readClaim(join(stateDir, 'up.json'))
+  const operator = claimed?.children.find(({ name }) => name === 'operator')
+  return claimed !== undefined && operator !== undefined && (await isAlive(claimed)) && (await isAlive(operator))
+}
+
 class ClaimedFile implements Claim {
   readonly leftovers: readonly ChildName[]
   readonly #path: string

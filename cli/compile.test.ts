@@ -52,6 +52,13 @@ test('--stats gives every number, --dump a step', async (context) => {
   assert.match((await captured(['compile', await file(context, `${A}---\n${B}`), '--dump', 'expression'])).stdout, /^# KubeArmorPolicy.*\nliteral \/a\n# KubeArmorClusterPolicy.*\nliteral \/b\n$/)
 })
 
+test('--prove shows that the table says what the rules say', async (context) => {
+  const { code, stdout } = await captured(['compile', await file(context, [A, HOST].join('---\n')), '--prove'])
+  assert.equal(code, 0)
+  assert.equal(stdout.match(/^ {2}proven: .* \(\d+ pairs/gm)?.length, 2)
+  assert.match((await captured(['compile', 'x', '--prove', '--stats'])).stderr, /Use one of --stats, --dump, --prove and --output/)
+})
+
 test('patterns that multiply are refused with their place, and exit code 1', async (context) => {
   // Which of the last 40 characters were an a: 2^40 states, whatever is split off.
   const patterns = [`{pattern: "/**a${'?'.repeat(40)}"}`]
@@ -66,7 +73,7 @@ test('what makes no sense is refused', async (context) => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /Name files or directories/],
     [[path, '--dump', 'soup'], /Cannot use --dump "soup": use expression,/],
-    [[path, '--stats', '--dump', 'dfa'], /Use one of --stats, --dump and --output/],
+    [[path, '--stats', '--dump', 'dfa'], /Use one of --stats, --dump, --prove and --output/],
     [[path, '-o', '/tmp/never'], /A file takes one table, and these are 2/],
   ]
   for (const [args, message] of cases) {

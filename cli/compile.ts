@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { compile, dump, DUMPS, type CompileResult, type Dump } from '../policy/compile.ts'
 import { planAlone } from '../policy/alone.ts'
+import { compile, dump, DUMPS, type CompileResult, type Dump } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
+import { prove } from '../policy/prove.ts'
 import { renderFinding } from '../policy/render.ts'
 import type { Plan, Policy } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
-import { harmless } from './terminal.ts'
+import { harmless, quote } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
 import { readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
 
@@ -20,14 +21,15 @@ as an agent would get them.
 ${WORKLOAD_HELP}
   --stats                every number of each table
   --dump STEP            one step of the compilation: ${DUMPS.join(', ')}
+  --prove                show that each table says of every path what its policies say, by a second way to read them
   -o, --output FILE      write the table; wants one policy, or a workload
 
-Exit codes: 0 compiled, 1 a policy is refused or a table too large, 2 usage or files.
+Exit codes: 0 compiled, and proven where that was asked for; 1 a policy is refused, a table too large, or not proven; 2 usage or files.
 `
 
 export const verb: Verb = { help: HELP, run }
 
-const OPTIONS = { ...WORKLOAD_OPTIONS, stats: { type: 'boolean' }, dump: { type: 'string' }, output: { type: 'string', short: 'o' } } as const
+const OPTIONS = { ...WORKLOAD_OPTIONS, stats: { type: 'boolean' }, prove: { type: 'boolean' }, dump: { type: 'string' }, output: { type: 'string', short: 'o' } } as const
 
 interface Job {
   readonly name: string
@@ -36,7 +38,7 @@ interface Job {
 
 async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, OPTIONS, Infinity)
-  if ([values.stats, values.dump, values.output].filter((each) => each !== undefined).length > 1) throw new UsageError('Use one of --stats, --dump and --output')
+  if ([values.stats, values.prove, values.dump, values.output].filter((each) => each !== undefined).length > 1) throw new UsageError('Use one of --stats, --dump, --prove and --output')
   const step = values.dump === undefined ? undefined : readChoice('dump', values.dump, DUMPS)
   const loaded = await loadPolicies(positionals, io)
   const jobs = jobsOf(loaded, values)
@@ -44,7 +46,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   let failed = loaded.errors.length > 0
   for (const job of jobs) {
     if (step !== undefined) io.stdout.write(dumped(job, step, jobs.length > 1))
-    else if (!(await compiled(job, { io, loaded, stats: values.stats === true, output: values.output }))) failed = true
+    else if (!(await compiled(job, { io, loaded, stats: values.stats === true, prove: values.prove === true, output: values.output }))) failed = true
   }
   if (jobs.length === 0) io.stderr.write('There is no policy in these files.\n')
   return failed ? EXIT_NEGATIVE : EXIT_OK
@@ -69,11 +71,12 @@ interface Wanted {
   readonly io: Io
   readonly loaded: Loaded
   readonly stats: boolean
+  readonly prove: boolean
   readonly output: string | undefined
 }
 
 /** Whether there is a table. */
-async function compiled({ name, plan }: Job, { io, loaded, stats, output }: Wanted): Promise<boolean> {
+async function compiled({ name, plan }: Job, { io, loaded, stats, prove: wantsProof, output }: Wanted): Promise<boolean> {
   const result: CompileResult = compile(plan, { sha256: (bytes) => createHash('sha256').update(bytes).digest() })
   if (!result.ok) {
     for (const finding of result.findings) io.stderr.write(`${renderFinding(finding, loaded.contents.get(finding.position.file))}\n`)
@@ -83,7 +86,19 @@ async function compiled({ name, plan }: Job, { io, loaded, stats, output }: Want
   io.stdout.write(`${harmless(name)}: clauses ${plan.clauses.length}, states ${states}, bytes ${bytes}, ${result.hash.slice(0, 12)}\n`)
   if (stats) for (const [key, value] of Object.entries(result.stats)) io.stdout.write(`  ${key.padEnd(10)} ${String(value)}\n`)
   if (output !== undefined) await save(output, result.table)
-  return true
+  return !wantsProof || proven(plan, result.table, io)
+}
+
+function proven(plan: Plan, table: Uint8Array, io: Io): boolean {
+  const proof = prove(plan, table)
+  if (proof.ok) io.stdout.write(`  proven: it says of every path what the rules say (${proof.pairs} pairs of a state and a language)\n`)
+  else if ('unknown' in proof) io.stdout.write(`  not proven: ${proof.unknown}\n`)
+  else {
+    const { question, expected, actual } = proof
+    const from = question.sources.map((source) => ` from ${quote(new TextDecoder().decode(source))}`).join('')
+    io.stdout.write(`  WRONG: ${question.operation} of ${quote(new TextDecoder().decode(proof.path))}${from}${question.owner ? '' : ', not the owner'} is ${actual.verdict} by the table and ${expected.verdict} by the rules. This is a defect of Merlon: please report it\n`)
+  }
+  return proof.ok
 }
 
 async function save(file: string, table: Uint8Array): Promise<void> {

@@ -5,7 +5,8 @@ import { differences, type Difference } from '../policy/diff.ts'
 import { openTable, type Table } from '../policy/lookup.ts'
 import { makePlan } from '../policy/plan.ts'
 import { renderFinding } from '../policy/render.ts'
-import type { Answer, Plan, Policy } from '../policy/types.ts'
+import type { Answer, Operation, Plan, Policy } from '../policy/types.ts'
+import { wordsFor } from '../policy/words.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
@@ -106,10 +107,16 @@ function toJson(pair: Pair, { question, before, after }: Difference): unknown {
 }
 
 /** As the options of `merlon why` would have it, in short. */
-function operationOf({ operation, path, owner, sources }: Difference['question']): string {
+function operationOf(question: Difference['question']): string {
+  const { operation, owner, tty, sources } = question
   const decoder = new TextDecoder()
-  const words = { exec: 'exec', read: 'open', write: 'open for writing' } as const
-  return `${words[operation]} ${decoder.decode(path)}${sources.map((source) => ` by ${decoder.decode(source)}`).join('')}${owner ? '' : ', not the owner'}`
+  const word = { read: 'open', write: 'open for writing' }[operation as string] ?? operation
+  const flags = `${owner || !isOfFiles(operation) ? '' : ', not the owner'}${tty === true ? ', on a terminal' : ''}`
+  return `${word} ${wordsFor(question)}${sources.map((source) => ` by ${decoder.decode(source)}`).join('')}${flags}`
+}
+
+function isOfFiles(operation: Operation): boolean {
+  return operation === 'exec' || operation === 'read' || operation === 'write'
 }
 
 function whose(plan: Plan, { clause }: Answer): string {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { readable } from './child-output.ts'
 import { programPath } from './program.ts'
 import { EXIT_NEGATIVE, EXIT_OK, EXIT_TROUBLE, readArgs, TroubleError, type Io, type Verb } from './verb.ts'
 
@@ -23,10 +25,11 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   if (process.getuid?.() !== 0) throw new TroubleError('MERLON_CLI_NOT_ROOT', 'Only root may detach programs: run sudo merlon rescue --yes')
   const pinDirectory = values['pin-directory']
   const pins = pinDirectory === undefined ? [] : ['--pin-directory', pinDirectory]
-  const child = spawn(process.execPath, [programPath('agent'), '--detach', ...pins], { stdio: 'inherit' })
+  const child = spawn(process.execPath, [programPath('agent'), '--detach', ...pins], { stdio: ['ignore', 'pipe', 'pipe'] })
+  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', (line) => io.stderr.write(`${readable('agent', line)}\n`))
   const code = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
-    child.once('exit', (status) => resolve(status ?? EXIT_TROUBLE))
+    child.once('close', (status) => resolve(status ?? EXIT_TROUBLE))
   })
   if (code !== EXIT_OK) {
     io.stderr.write(`merlon rescue: the agent could not detach everything (exit code ${code}); its reasons are above\n`)

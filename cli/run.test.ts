@@ -88,5 +88,5 @@ test('rescue does nothing without --yes', async () => {
 })
 
 test('version names Merlon, the table format and Node.js', async () => {
-  assert.match((await captured(['--version'])).stdout, /^merlon \d+\.\d+\.\d+, table format 1, Node\.js 24\./)
+  assert.match((await captured(['--version'])).stdout, /^merlon \d+\.\d+\.\d+, table format 2, Node\.js 24\./)
 })

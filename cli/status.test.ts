@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { claim } from './claim.ts'
 import { captured } from './testing.ts'
 import { describe, isWell } from './status.ts'
 import { isCurrent, summarise, type Status, type StatusNode, type StatusPolicy } from './status-file.ts'
@@ -82,7 +83,13 @@ test('merlon status reads the file of the state directory, and says when it cann
   assert.match((await status()).stderr, /There is no status in .*: is merlon up running/)
   await writeFile(join(directory, 'status.json'), JSON.stringify(WELL))
   assert.deepEqual(JSON.parse((await status('-o', 'json')).stdout), WELL)
-  assert.equal((await status()).code, 0)
+  const stopped = await status()
+  assert.equal(stopped.code, 1, 'a state that nobody keeps current is not well')
+  assert.match(stopped.stderr, /no merlon up keeps it current now/)
+  const claimed = await claim(directory)
+  assert.ok(claimed.ok)
+  await claimed.value.record([{ name: 'operator', pid: process.pid }])
+  assert.deepEqual([(await status()).code, (await status()).stderr], [0, ''])
   await writeFile(join(directory, 'status.json'), JSON.stringify({ ...WELL, findings: [FINDING] }))
   assert.equal((await status()).code, 1)
   await writeFile(join(directory, 'status.json'), JSON.stringify({ ...WELL, version: 2 }))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { harmless, paint, quote, type Colour } from './terminal.ts'
+import { isUp } from './claim.ts'
 import { isCurrent, isProbeRefused, readStatus, summarise, type Status, type StatusFinding, type StatusNode, type StatusPolicy } from './status-file.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, type Io, type Verb } from './verb.ts'
 
@@ -10,7 +11,7 @@ Shows which policies merlon up enforces here, what is wrong with others, and whe
   --state-dir PATH       of merlon up (default /run/merlon)
   -o, --output FORMAT    text or json: the operator's status file as it is (default text)
 
-Exit code 1 where something is wrong: an error in a policy, or a node that does not enforce what it was sent.
+Exit code 1 where something is wrong: an error in a policy, a node that does not enforce what it was sent, or no merlon up that runs.
 `
 
 export const verb: Verb = { help: HELP, run }
@@ -28,7 +29,9 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     throw new TroubleError('MERLON_CLI_NO_STATUS', message)
   }
   io.stdout.write(output === 'json' ? `${JSON.stringify(read.value, null, 2)}\n` : describe(read.value, io.colour))
-  return isWell(read.value) ? EXIT_OK : EXIT_NEGATIVE
+  if (await isUp(stateDir)) return isWell(read.value) ? EXIT_OK : EXIT_NEGATIVE
+  io.stderr.write(`merlon status: this was the state at ${harmless(read.value.time)}: no merlon up keeps it current now. What the kernel had then it goes on enforcing, until merlon rescue or a boot\n`)
+  return EXIT_NEGATIVE
 }
 
 export function isWell(status: Status): boolean {

@@ -87,6 +87,9 @@ test('stop() during the pause before a restart leaves nothing running', async ()
 test('readable() shows log records as text and quotes what else a child writes', () => {
   const record = { time: '2026-11-22T06:41:03.120Z', level: 'warn', name: 'agent', message: 'Lost events', count: 3, path: '/a b' }
   assert.equal(readable('agent', JSON.stringify(record)), '06:41:03.120 WARN  agent: Lost events count=3 path="/a b"')
+  const finding = { ...record, level: 'error', name: 'operator', message: 'Found a problem in a manifest', count: undefined, path: undefined, code: 'MERLON_POLICY_UNKNOWN_FIELD', problem: 'unknown field spec.proces', file: '/p/a.yaml', line: 9, column: 5, text: 'proces', hint: 'did you mean process?' }
+  assert.equal(readable('operator', JSON.stringify(finding)), '06:41:03.120 ERROR operator: /p/a.yaml:9:5: unknown field spec.proces: proces: did you mean process? (MERLON_POLICY_UNKNOWN_FIELD)')
+  assert.equal(readable('operator', JSON.stringify({ ...finding, line: 0, text: '', hint: '' })), '06:41:03.120 ERROR operator: /p/a.yaml: unknown field spec.proces (MERLON_POLICY_UNKNOWN_FIELD)')
   for (const line of ['{"level":"warn"}', '{not json', 'plain']) assert.equal(readable('agent', line), `agent: ${line}`)
   assert.equal(readable('agent', '\u001b[2J'), 'agent: \\e[2J')
 })

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Results of policy tests as TAP 14 (testanything.org) and as JUnit's XML, which CI systems show.
 import { harmless } from './terminal.ts'
-import type { Run } from './test.ts'
+import type { Count, Coverage, Run } from './test-coverage.ts'
 
-/** `rules`: every rule by place, and whether a test was decided by it. */
-export function tap(runs: readonly Run[], rules: ReadonlyMap<string, boolean>): string {
+export function tap(runs: readonly Run[], coverage: Coverage): string {
   const lines = ['TAP version 14', `1..${runs.length}`]
   for (const [index, { file, test, outcome }] of runs.entries()) {
     // A `#` would begin a directive, and a backslash an escape.
@@ -14,9 +13,34 @@ export function tap(runs: readonly Run[], rules: ReadonlyMap<string, boolean>): 
     const details = { message: outcome.problem, at: `${file}:${test.position.line}`, reason: outcome.explanation.reason, rule: placeOf(outcome) }
     lines.push('  ---', ...Object.entries(details).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`), '  ...')
   }
-  const missed = [...rules].filter(([, decided]) => !decided).map(([place]) => place)
-  lines.push(`# rules that decided a test: ${rules.size - missed.length} of ${rules.size}`, ...missed.map((place) => `# not tested: ${harmless(place)}`))
+  for (const { title, name, complaint, count } of countsOf(coverage)) {
+    lines.push(`# ${title}: ${count.done} of ${count.of}`, ...shown(count.missed).map((each) => `# ${complaint}: ${harmless(each)}`))
+    if (count.missed.length > SHOWN) lines.push(`# ${complaint}: ${count.missed.length - SHOWN} more ${name}`)
+  }
   return `${lines.join('\n')}\n`
+}
+
+/** Of each kind: whoever has more to do than that begins with these. */
+const SHOWN = 30
+
+function shown(missed: readonly string[]): readonly string[] {
+  return missed.slice(0, SHOWN)
+}
+
+interface Counted {
+  readonly title: string
+  readonly name: string
+  readonly complaint: string
+  readonly count: Count
+}
+
+function countsOf(coverage: Coverage): readonly Counted[] {
+  const mutants = coverage.mutants()
+  return [
+    { title: 'rules that decided a test', name: 'rules', complaint: 'not tested', count: coverage.rules() },
+    { title: 'classes of objects that a test was about', name: 'classes', complaint: 'not tested', count: coverage.classes() },
+    ...(mutants === undefined ? [] : [{ title: 'changes of a rule that a test noticed', name: 'mutants', complaint: 'not noticed', count: mutants }]),
+  ]
 }
 
 function placeOf({ explanation: { origin } }: Run['outcome']): string {
@@ -24,10 +48,12 @@ function placeOf({ explanation: { origin } }: Run['outcome']): string {
   return origin.position.line === 0 ? origin.text : `${origin.position.file}:${origin.position.line} ${origin.text}`
 }
 
-export function junit(runs: readonly Run[]): string {
+/** Coverage as properties: `rules`, `classes` and `mutants`, each as `DONE of ALL`. */
+export function junit(runs: readonly Run[], coverage: Coverage): string {
   const failed = (some: readonly Run[]): number => some.filter(({ outcome }) => !outcome.ok).length
   const suites = Map.groupBy(runs, ({ file }) => file)
-  const lines = ['<?xml version="1.0" encoding="UTF-8"?>', `<testsuites tests="${runs.length}" failures="${failed(runs)}">`]
+  const properties = countsOf(coverage).map(({ name, count }) => `    <property name="${name}" value="${count.done} of ${count.of}"/>`)
+  const lines = ['<?xml version="1.0" encoding="UTF-8"?>', `<testsuites tests="${runs.length}" failures="${failed(runs)}">`, '  <properties>', ...properties, '  </properties>']
   for (const [file, own] of suites) {
     lines.push(`  <testsuite name="${xml(file)}" tests="${own.length}" failures="${failed(own)}">`, ...own.flatMap(testcase), '  </testsuite>')
   }

@@ -40,14 +40,25 @@ not ok 2 - b <&\\# c
   ...
 # rules that decided a test: 1 of 2
 # not tested: p.yaml:8:9
+# classes of objects that a test was about: 2 of 3
+# not tested: paths such as /b (default)
 `)
   assert.equal((await run(context, [PASS])).code, 0)
+})
+
+test('--mutants says which changes of rules no test notices', async (context) => {
+  const { code, stdout } = await run(context, [PASS], ['--mutants'])
+  assert.equal(code, 0)
+  assert.match(stdout, /^# changes of a rule that a test noticed: 3 of 8$/m)
+  assert.match(stdout, /^# not noticed: p\.yaml:7:9 widened to what begins like it: file path \/a$/m)
+  assert.match(stdout, /^# not noticed: p\.yaml:8:9 dropped: file path \/b$/m)
+  assert.doesNotMatch((await run(context, [PASS])).stdout, /noticed/)
 })
 
 test('JUnit: the same, as XML', async (context) => {
   const { code, stdout } = await run(context, [PASS, FAIL], ['-o', 'junit'])
   assert.equal(code, 1)
-  assert.match(stdout, /^<\?xml[^]*<testsuites tests="2" failures="1">\n {2}<testsuite name="p\.policytest\.yaml" tests="2" failures="1">/)
+  assert.match(stdout, /^<\?xml[^]*<testsuites tests="2" failures="1">\n {2}<properties>\n {4}<property name="rules" value="1 of 2"\/>\n {4}<property name="classes" value="2 of 3"\/>\n {2}<\/properties>\n {2}<testsuite name="p\.policytest\.yaml" tests="2" failures="1">/)
   assert.match(stdout, /<testcase name="a is refused" [^>]*line="1"\/>/)
   assert.match(stdout, /<testcase name="b &lt;&amp;# c" [^/]*>\n {6}<failure message="expected Block, and the verdict is Allow">no rule matches/)
 })

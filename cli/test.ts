@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { readPolicyTests, runPolicyTest, type Outcome, type PolicyTest } from '../policy/policytest.ts'
+import { readPolicyTests, runPolicyTest } from '../policy/policytest.ts'
 import { renderFinding } from '../policy/render.ts'
-import type { Position } from '../policy/types.ts'
-import { isManifest, isPolicyTest, loadPolicies, readInputs, type Loaded } from './manifests.ts'
+import { isManifest, isPolicyTest, loadPolicies, readInputs } from './manifests.ts'
+import { Coverage, type Run } from './test-coverage.ts'
 import { junit, tap } from './test-report.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, type Io, type Verb } from './verb.ts'
 
@@ -14,6 +14,9 @@ Runs tests of policies, without a kernel. A PATH is a *.policytest.yaml, or a di
 those that the file lists, or else those beside it.
 
   -o, --output FORMAT    tap or junit (default tap)
+      --mutants          also change every rule in several ways, one at a time, and say which changes no test notices
+
+The output ends with the rules that decided a test and the classes of objects that a test was about, of all that the rules tell apart.
 
 A test file:
 
@@ -28,18 +31,12 @@ wrong, 2 usage, files, or nothing to run.
 
 export const verb: Verb = { help: HELP, run }
 
-export interface Run {
-  readonly file: string
-  readonly test: PolicyTest
-  readonly outcome: Outcome
-}
-
 async function run(args: readonly string[], io: Io): Promise<number> {
-  const { values, positionals } = readArgs(args, { output: { type: 'string', short: 'o', default: 'tap' } }, Infinity)
+  const { values, positionals } = readArgs(args, { output: { type: 'string', short: 'o', default: 'tap' }, mutants: { type: 'boolean' } }, Infinity)
   const output = readChoice('output', values.output, ['tap', 'junit'])
   const files = await readInputs(positionals, io, isPolicyTest)
   const runs: Run[] = []
-  const rules = new Map<string, boolean>()
+  const coverage = new Coverage(values.mutants === true)
   let wrong = false
   for (const { file, text } of files) {
     const { manifests, tests, findings } = readPolicyTests(text, file)
@@ -47,11 +44,11 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     const loaded = await loadPolicies(await manifestsOf(file, manifests), io)
     if (findings.length > 0 || loaded.errors.length > 0) wrong = true
     const own = tests.map((test): Run => ({ file, test, outcome: runPolicyTest(test, loaded.policies, loaded.namespaces) }))
-    note(rules, loaded, own)
+    coverage.add(loaded, own)
     runs.push(...own)
   }
   if (runs.length === 0 && !wrong) throw new TroubleError('MERLON_CLI_NO_TESTS', 'There is no test in these files: write some under tests:')
-  io.stdout.write(output === 'tap' ? tap(runs, rules) : junit(runs))
+  io.stdout.write(output === 'tap' ? tap(runs, coverage) : junit(runs, coverage))
   return wrong || runs.some(({ outcome }) => !outcome.ok) ? EXIT_NEGATIVE : EXIT_OK
 }
 
@@ -62,17 +59,4 @@ async function manifestsOf(file: string, listed: readonly string[]): Promise<rea
   const found = (await readdir(directory)).filter(isManifest).toSorted().map((name) => join(directory, name))
   if (found.length === 0) throw new TroubleError('MERLON_CLI_NO_MANIFESTS', `There is no manifest beside ${file}: name some under manifests:`)
   return found
-}
-
-/** Every rule of the manifests, and whether a test was decided by it. */
-function note(rules: Map<string, boolean>, { policies }: Loaded, runs: readonly Run[]): void {
-  for (const place of policies.flatMap((policy) => policy.rules.map(({ position }) => placeOf(position)))) rules.set(place, rules.get(place) ?? false)
-  for (const { outcome } of runs) {
-    const { origin, by } = outcome.explanation
-    if (by === 'rule' && origin !== undefined) rules.set(placeOf(origin.position), true)
-  }
-}
-
-function placeOf({ file, line, column }: Position): string {
-  return `${file}:${line}:${column}`
 }

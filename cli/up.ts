@@ -30,7 +30,6 @@ SIGTERM or Ctrl-C stops the three processes. Enforcement goes on without them: m
 `
 
 const SECONDS_TO_STOP = 10
-const AGENT = new URL('../agent/main.ts', import.meta.url).pathname
 /** How an agent ends that finds nothing to enforce with (agent --help). */
 const CANNOT_ENFORCE = 'exit code 4'
 
@@ -54,8 +53,8 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     if (fatal) throw new TroubleError('MERLON_CLI_CANNOT_ENFORCE', sentence)
     say('warn', sentence)
   }
-  if (directory.manifests === 0) say('warn', `There is no manifest in ${settings.directory} yet: nothing is enforced until there is one`)
   const claimed = await takeStateDirectory(settings.stateDir, say)
+  if (directory.manifests === 0) say('warn', `There is no manifest in ${settings.directory} yet: nothing is enforced until there is one`)
   try {
     return await superviseAll(settings, { io, say, claimed })
   } finally {
@@ -127,7 +126,7 @@ function plan(settings: Settings, io: Io): readonly { readonly spec: ChildSpec; 
   })
   return [
     {
-      spec: child('operator', ['--directory', settings.directory, '--listen', operator, '--status-file', status, '--default-posture', settings.defaultPosture]),
+      spec: child('operator', ['--directory', settings.directory, '--listen', operator, '--status-file', status, '--last-good', `${stateDir}/last-good`, '--default-posture', settings.defaultPosture]),
       ready: (signal) => operatorReady(operator, status, signal),
     },
     { spec: child('relay', ['--listen', listen, '--agents', relay]), ready: (signal) => relayReady(listen, signal) },
@@ -147,6 +146,8 @@ interface Context {
 async function superviseAll(settings: Settings, { io, say, claimed }: Context): Promise<number> {
   const started = performance.now()
   const parts: Part[] = []
+  const lastWords = new Map<string, string>()
+  let isStarting = true
   const record = (): void => {
     const running = parts.flatMap(({ child: { name, pid } }) => (pid === undefined ? [] : [{ name, pid }]))
     claimed.record(running).catch((error: Error) => say('warn', `Cannot write the list of processes: ${error.message}`))
@@ -154,7 +155,9 @@ async function superviseAll(settings: Settings, { io, say, claimed }: Context): 
   const options: Omit<SuperviseOptions, 'backoff'> = {
     onLine: (name, line) => {
       // The operator's word for being ready is for scripts that start it alone.
-      if (!/^ready \S+$/.test(line)) io.stderr.write(`${settings.json ? line : readable(name, line)}\n`)
+      if (/^ready \S+$/.test(line)) return
+      if (isStarting) lastWords.set(name, readable(name, line))
+      io.stderr.write(`${settings.json ? line : readable(name, line)}\n`)
     },
     onNotice: (text) => say('warn', text),
     onChange: record,
@@ -164,14 +167,19 @@ async function superviseAll(settings: Settings, { io, say, claimed }: Context): 
     parts.push({ child: new Child(spec, { ...options, backoff }), ready })
   }
   const failure = await startAll(parts, io.signal, say)
-  if (failure !== undefined) say('error', failure)
-  else if (!io.signal.aborted) {
+  isStarting = false
+  if (failure === undefined && !io.signal.aborted) {
     say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${await enforced(settings)}; events on ${settings.listen}`)
     await new Promise((resolveWait) => io.signal.addEventListener('abort', resolveWait, { once: true }))
   }
   await stopAll(parts.map(({ child }) => child), settings)
-  if (failure === undefined) say('info', 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
-  return failure === undefined ? EXIT_OK : EXIT_TROUBLE
+  if (failure === undefined) {
+    say('info', 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
+    return EXIT_OK
+  }
+  // Last, where it is seen: the others have had their say about being stopped.
+  say('error', `The ${failure.name} did not start: ${failure.end}. ${lastWords.get(failure.name) ?? 'It said nothing'}`)
+  return EXIT_TROUBLE
 }
 
 interface Part {
@@ -179,10 +187,16 @@ interface Part {
   readonly ready: (signal: AbortSignal) => Promise<boolean>
 }
 
+interface Failure {
+  readonly name: string
+  /** How it ended. */
+  readonly end: string
+}
+
 /** All at once: they wait for each other as they do after any restart. Returns what failed first, undefined when nothing did. */
-async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say): Promise<string | undefined> {
+async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say): Promise<Failure | undefined> {
   const giveUp = new AbortController()
-  let failure: string | undefined
+  let failure: Failure | undefined
   const start = async ({ child, ready }: Part): Promise<void> => {
     const outcome = await child.start((died) => ready(AbortSignal.any([died, stopping, giveUp.signal])))
     if (outcome.ok || stopping.aborted || giveUp.signal.aborted) return
@@ -190,7 +204,7 @@ async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say)
       say('error', 'Nothing is enforced on this host: the agent says above what is missing. Policies are still read and checked, and merlon status shows them')
       return
     }
-    failure = `The ${child.name} did not start: ${outcome.end}. Its reasons are in the lines above`
+    failure = { name: child.name, end: outcome.end }
     giveUp.abort()
   }
   await Promise.all(parts.map(start))
@@ -207,6 +221,6 @@ async function stopAll(children: readonly Child[], { unbound }: Settings): Promi
   for (const child of children.toReversed()) {
     const end = await child.stop(SECONDS_TO_STOP * 1000)
     // An agent that was killed may have stopped a container before its first instruction, and no other agent comes to let it go.
-    if (child.name === 'agent' && end !== 'exit code 0' && unbound !== 'block') spawnSync(process.execPath, [AGENT, '--release'], { stdio: ['ignore', 'inherit', 'inherit'] })
+    if (child.name === 'agent' && end !== 'exit code 0' && unbound !== 'block') spawnSync(process.execPath, [programPath('agent'), '--release'], { stdio: ['ignore', 'inherit', 'inherit'] })
   }
 }

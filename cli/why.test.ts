@@ -50,8 +50,8 @@ interface Json {
   readonly notes: readonly string[]
 }
 
-async function json(context: TestContext, args: readonly string[]): Promise<Json> {
-  return JSON.parse((await why(context, [...args, '-o', 'json'])).stdout) as Json
+async function json(context: TestContext, args: readonly string[], text = MANIFESTS): Promise<Json> {
+  return JSON.parse((await why(context, [...args, '-o', 'json'], text)).stdout) as Json
 }
 
 test('text: verdict, rule with its place and line, what lost, the default, what would change', async (context) => {
@@ -109,8 +109,12 @@ test('what cannot be asked is refused', async (context) => {
     [[], /Say with --operation/],
     [['--operation', 'open'], /Name with --resource/],
     [['--operation', 'jump', '--resource', '/a'], /use exec, open/],
-    [['--operation', 'connect', '--resource', '/a'], /connect is not enforced yet.*\(MERLON_CLI_NOT_ENFORCED\)/],
-    [['--operation', 'open', '--resource', 'a'], /an absolute path is needed/],
+    [['--operation', 'connect', '--resource', '/a'], /"\/a" is no protocol: write tcp, udp/],
+    [['--operation', 'capability', '--resource', 'fly'], /"fly" is no capability/],
+    [['--operation', 'egress', '--resource', 'tcp/10.0.0.1'], /is no packet: write PROTOCOL/],
+    [['--operation', 'open', '--resource', '/a', '--arg', 'x'], /Only exec takes --arg/],
+    [['--operation', 'exec', '--resource', '/a', '--link', 'a=b'], /LINK=TARGET/],
+    [['--operation', 'open', '--resource', 'a'], /"a" is no absolute path/],
     [['--operation', 'exec', '--resource', '/a', '--write'], /Only open takes --write/],
     [['--operation', 'open', '--resource', '/a', '--parent', '/b'], /Only exec takes --parent/],
     [['--operation', 'open', '--resource', '/a', '--labels', 'app'], /key=value/],
@@ -121,6 +125,47 @@ test('what cannot be asked is refused', async (context) => {
     assert.deepEqual([code, stdout], [2, ''], args.join(' '))
     assert.match(stderr, message)
   }
+})
+
+const KINDS = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: kinds, namespace: shop}
+spec:
+  action: Block
+  process:
+    matchPaths:
+    - {path: /bin/sh, pts: false}
+    - {path: /usr/bin/tar, allowedArgs: [-t]}
+  network:
+    matchProtocols: [{protocol: raw}, {protocol: tcp, fromSource: [{path: /usr/bin/curl}], action: Allow}]
+    matchDNSQueries: [{domain: a.example}]
+  capabilities: {matchCapabilities: [{capability: net_admin}]}
+  syscalls: {matchPaths: [{path: /etc/, recursive: true, syscall: [unlink]}]}
+  presets: [{name: exec}]
+`
+
+test('every kind of rule answers', async (context) => {
+  const asked = async (...args: readonly string[]): Promise<unknown> => {
+    const found = await json(context, ['-n', 'shop', ...args], KINDS)
+    return [found.verdict, found.rule]
+  }
+  const exec = ['--operation', 'exec', '--resource'] as const
+  assert.deepEqual(await asked(...exec, '/bin/sh', '--tty'), ['Block', 'process path /bin/sh pts false'])
+  assert.deepEqual(await asked(...exec, '/bin/sh'), ['Allow', 'process path /bin/sh pts false'])
+  assert.deepEqual(await asked(...exec, '/bin/busybox', '--invoked', 'sh', '--tty', '--link', '/bin/sh=/bin/busybox', '--multicall', '/bin/busybox'), ['Block', 'process path /bin/sh pts false'])
+  assert.deepEqual(await asked(...exec, '/usr/bin/tar', '--arg', 'tar', '--arg=-t'), ['Allow', 'process path /usr/bin/tar allowedArgs -t'])
+  assert.deepEqual(await asked(...exec, '/usr/bin/tar', '--arg', 'tar', '--arg=-x'), ['Block', 'process path /usr/bin/tar allowedArgs -t'])
+  assert.deepEqual(await asked('--operation', 'connect', '--resource', 'tcp', '--source', '/usr/bin/curl'), ['Allow', 'network protocol tcp from /usr/bin/curl'])
+  assert.deepEqual(await asked('--operation', 'connect', '--resource', 'tcp', '--posture', 'block'), ['Block', 'network default posture'])
+  assert.deepEqual(await asked('--operation', 'socket', '--resource', '17/3/768'), ['Block', 'network protocol raw'])
+  assert.deepEqual(await asked('--operation', 'socket', '--resource', 'unix'), ['Allow', 'network local sockets'])
+  assert.deepEqual(await asked('--operation', 'dns', '--resource', 'WWW.a.example.'), ['Block', 'dns domain a.example'])
+  assert.deepEqual(await asked('--operation', 'capability', '--resource', 'CAP_NET_ADMIN'), ['Block', 'capabilities capability net_admin'])
+  assert.deepEqual(await asked('--operation', 'syscall', '--resource', 'unlink /etc/x/y'), ['Audit', 'syscalls syscall unlink directory /etc/ recursive'])
+  assert.deepEqual(await asked('--operation', 'preset', '--resource', 'exec'), ['Block', 'preset preset exec'])
+  assert.deepEqual(await asked('--operation', 'unlink', '--resource', '/etc/x'), ['Allow', ''])
+  const unknown = await json(context, ['-n', 'shop', ...exec, '/usr/bin/tar'], KINDS)
+  assert.deepEqual([unknown.verdict, unknown.notes], ['Block', ['no --arg is given, so no list of allowedArgs counts as satisfied']])
 })
 
 test('refused policies are said, and the others answered for', async (context) => {

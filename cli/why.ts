@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expandPath } from '../policy/alias.ts'
+import { askingOf, RESOURCES, WORDS } from '../policy/asking.ts'
 import { explain, type Explanation, type Situation } from '../policy/explain.ts'
 import { normalisePath } from '../policy/path.ts'
-import type { ClauseOrigin, Question, Verdict } from '../policy/types.ts'
+import type { ClauseOrigin, Links, Operation, Question, Verdict } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless, paint, type Colour } from './terminal.ts'
-import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
+import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, UsageError, type Io, type Verb } from './verb.ts'
 import { readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS } from './workload.ts'
 
 const HELP = `Usage: merlon why -f PATH... --operation WORD --resource PATH [OPTION]...
@@ -15,19 +16,24 @@ and what would have to change. Needs no kernel and no cluster.
 
   -f, --file PATH        manifests: a file or a directory; again for more (policies, and namespaces for their posture)
 ${WORKLOAD_HELP}
-  --operation WORD       exec or open
-  --resource PATH        the file, as the kernel sees it: absolute, links resolved
+  --operation WORD       exec, open, create, mkdir, rmdir, unlink, rename, link, symlink, truncate, chmod, chown,
+                         setxattr, mknod; socket, connect, bind, listen, accept; dns, capability, syscall, mount,
+                         umount, ptrace, device, preset, ingress, egress
+  --resource WHAT        ${RESOURCES.replaceAll('\n', '\n                         ')}
   --write                open it for writing
   --source EXE           the executable of the process; for exec, of the one that calls execve
   --parent EXE           for exec: the executable of its parent
   --not-owner            the file belongs to another user than the process
+  --tty                  the process has a terminal
+  --arg TEXT             for exec: an argument, argv[0] first; again for more. Without any they are not known
+  --invoked NAME         for exec: the name given to execve, where that is a link
+  --link LINK=TARGET     a link in the container's root; again for more. With one, no others are assumed
+  --multicall PATH       a target of links that goes by the name it is executed by, such as /bin/busybox
+  --over-limit           for ingress and egress: the limits of rules are used up
   -o, --output FORMAT    text or json (default text)
 
 Exit codes: 0 answered, 1 answered although some policies of the files are refused, 2 usage or files.
 `
-
-/** Operations that a policy can name and nothing enforces yet. */
-const LATER = ['create', 'mkdir', 'mknod', 'unlink', 'rmdir', 'rename', 'link', 'symlink', 'truncate', 'chmod', 'chown', 'setxattr', 'connect', 'accept', 'socket', 'capability', 'syscall', 'dns', 'mount', 'ptrace'] as const
 
 export const verb: Verb = { help: HELP, run }
 
@@ -40,6 +46,12 @@ const OPTIONS = {
   source: { type: 'string' },
   parent: { type: 'string' },
   'not-owner': { type: 'boolean' },
+  tty: { type: 'boolean' },
+  arg: { type: 'string', multiple: true },
+  invoked: { type: 'string' },
+  link: { type: 'string', multiple: true },
+  multicall: { type: 'string', multiple: true },
+  'over-limit': { type: 'boolean' },
   output: { type: 'string', short: 'o', default: 'text' },
 } as const
 
@@ -49,7 +61,9 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const question = readQuestion(values)
   // `-f a.yaml b.yaml`, as shells expand `-f *.yaml`.
   const loaded = await loadPolicies([...values.file, ...positionals], io)
-  const situation = { policies: loaded.policies, ...readWorkload(values, loaded.namespaces) }
+  const described = readWorkload(values, loaded.namespaces)
+  const links = readLinks(values.link ?? [], values.multicall ?? [])
+  const situation = { policies: loaded.policies, ...described, workload: { ...described.workload, ...(links === undefined ? {} : { links }) } }
   const found = explain(situation, question)
   const notes = notesOn(situation, question, found)
   io.stdout.write(output === 'json' ? `${JSON.stringify({ ...toJson(found), notes })}\n` : describe(found, loaded, io.colour))
@@ -64,37 +78,81 @@ interface QuestionValues {
   readonly source?: string | undefined
   readonly parent?: string | undefined
   readonly 'not-owner'?: boolean | undefined
+  readonly tty?: boolean | undefined
+  readonly arg?: readonly string[] | undefined
+  readonly invoked?: string | undefined
+  readonly 'over-limit'?: boolean | undefined
 }
 
 function readQuestion(values: QuestionValues): Question {
   const { operation, resource, source, parent } = values
-  if (operation === undefined) throw new UsageError('Say with --operation what is done: exec or open')
-  const later = LATER.find((each) => each === operation)
-  if (later !== undefined) throw new TroubleError('MERLON_CLI_NOT_ENFORCED', `${later} is not enforced yet, so policies have no say in it: ask about exec or open`)
-  const known = readChoice('operation', operation, ['exec', 'open'])
-  if (resource === undefined) throw new UsageError('Name with --resource the file that it is done to')
-  if (known === 'exec' && values.write === true) throw new UsageError('Only open takes --write')
-  if (known === 'open' && parent !== undefined) throw new UsageError('Only exec takes --parent: what opens a file is the process itself')
-  const bytes = (option: string, text: string): Uint8Array => {
-    if (!text.startsWith('/')) throw new UsageError(`Cannot use --${option} ${JSON.stringify(text)}: an absolute path is needed`)
-    return new TextEncoder().encode(normalisePath(text))
-  }
-  const sources = [...(source === undefined ? [] : [bytes('source', source)]), ...(parent === undefined ? [] : [bytes('parent', parent)])]
-  const kind = known === 'exec' ? 'exec' : values.write === true ? 'write' : 'read'
-  return { operation: kind, owner: values['not-owner'] !== true, path: bytes('resource', resource), sources }
+  if (operation === undefined) throw new UsageError('Say with --operation what is done, such as exec or open')
+  const known = readChoice('operation', operation, WORDS)
+  if (resource === undefined) throw new UsageError('Name with --resource what it is done to')
+  checkOptions(known, values)
+  const asking = askingOf({
+    operation: known,
+    resource,
+    write: values.write === true,
+    owner: values['not-owner'] !== true,
+    sources: [source, parent].filter((each) => each !== undefined),
+    tty: values.tty === true,
+    overQuota: values['over-limit'] === true,
+    ...(values.invoked === undefined ? {} : { invoked: values.invoked }),
+    ...(values.arg === undefined ? {} : { args: values.arg }),
+  })
+  if (!asking.ok) throw new UsageError(`Cannot ask about that: ${asking.problem}`)
+  return asking.question
+}
+
+/** Options that say nothing of an operation would be taken for an answer. */
+function checkOptions(operation: string, { write, parent, arg, invoked }: QuestionValues): void {
+  if (operation !== 'open' && write === true) throw new UsageError('Only open takes --write')
+  if (operation === 'exec') return
+  if (parent !== undefined) throw new UsageError('Only exec takes --parent: what does anything else is the process itself')
+  if (arg !== undefined || invoked !== undefined) throw new UsageError('Only exec takes --arg and --invoked')
+}
+
+/** Undefined: nothing is known of the root. */
+function readLinks(links: readonly string[], multicall: readonly string[]): Links | undefined {
+  if (links.length === 0 && multicall.length === 0) return undefined
+  const targets = links.map((text): readonly [string, string] => {
+    const at = text.indexOf('=')
+    const [link, target] = [text.slice(0, at), text.slice(at + 1)]
+    if (at <= 0 || !link.startsWith('/') || !target.startsWith('/')) throw new UsageError(`Cannot use --link ${JSON.stringify(text)}: write LINK=TARGET, two absolute paths`)
+    return [normalisePath(link), normalisePath(target)]
+  })
+  return { targets: Object.fromEntries(targets), multicall }
 }
 
 /** What a reader may not think of, when it makes a difference. */
 function notesOn(situation: Situation, question: Question, found: Explanation): readonly string[] {
+  const isReason = (text: string): boolean => found.near.some(({ reason }) => reason.includes(text))
+  return [
+    ...linkNotes(situation, question, found),
+    ...(question.sources.length === 0 && isReason('it is for operations of') ? ['no --source is given, so rules with fromSource do not match'] : []),
+    ...(question.operation === 'exec' && question.args === undefined && asksForArguments(situation, question) ? ['no --arg is given, so no list of allowedArgs counts as satisfied'] : []),
+  ]
+}
+
+/** A path of a question is what the kernel sees: links resolved. */
+function linkNotes(situation: Situation, question: Question, found: Explanation): readonly string[] {
+  if (!isOfFiles(question.operation)) return []
   const path = new TextDecoder().decode(question.path)
-  const target = expandPath(path).at(-1) ?? path
-  const said: string[] = []
-  if (target !== path) {
-    const there = explain(situation, { ...question, path: new TextEncoder().encode(target) })
-    if (there.verdict !== found.verdict) said.push(`where the directory is a link, as on most images, the kernel sees ${target}, and the verdict is ${there.verdict}`)
-  }
-  if (question.sources.length === 0 && found.near.some(({ reason }) => reason.includes('it is for operations of'))) said.push('no --source is given, so rules with fromSource do not match')
-  return said
+  const target = expandPath(path, situation.workload.links).at(-1) ?? path
+  if (target === path) return []
+  const there = explain(situation, { ...question, path: new TextEncoder().encode(target) })
+  return there.verdict === found.verdict ? [] : [`where the directory is a link, as on most images, the kernel sees ${target}, and the verdict is ${there.verdict}`]
+}
+
+function isOfFiles(operation: Operation): boolean {
+  return operation === 'exec' || operation === 'read' || operation === 'write'
+}
+
+function asksForArguments(situation: Situation, question: Question): boolean {
+  const { verdict } = explain(situation, question)
+  const lists = situation.policies.flatMap(({ rules }) => rules.flatMap(({ allowedArgs = [] }) => (allowedArgs.length > 0 ? [allowedArgs] : [])))
+  return lists.some((list) => explain(situation, { ...question, args: ['', ...list].map((each) => new TextEncoder().encode(each)) }).verdict !== verdict)
 }
 
 /* ---- Output ---- */
@@ -125,7 +183,7 @@ function describe(found: Explanation, { contents }: Loaded, colour: boolean): st
   const lines = [`${paint(verdict, COLOURS[verdict], colour)}: ${harmless(reason)}`]
   if (origin !== undefined && origin.position.line > 0) lines.push(`  ${place(origin)}`, ...excerpt(origin, contents))
   if (lost.length > 0) lines.push('', 'Matched too, and lost:', ...lost.map((each) => `  ${each.verdict} ${place(each.origin)}: ${each.reason}`))
-  if (near.length > 0) lines.push('', 'Named the file, and did not match:', ...near.map((each) => `  ${place(each.origin)}: ${harmless(each.reason)}`))
+  if (near.length > 0) lines.push('', 'Named it, and did not match:', ...near.map((each) => `  ${place(each.origin)}: ${harmless(each.reason)}`))
   lines.push('', `Default: ${fallback.verdict}: ${harmless(fallback.reason)}`, 'To change it:', ...changes.map((each) => `  ${harmless(each)}`))
   lines.push(`Policies that select this workload: ${selecting}`)
   return `${lines.join('\n')}\n`

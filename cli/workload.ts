@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The options by which a command line describes one container, or one host.
 import type { PlanOptions } from '../policy/plan.ts'
+import { posturesOf } from '../policy/postures.ts'
 import type { NamespaceFacts } from '../policy/read.ts'
 import type { Workload } from '../policy/types.ts'
 import { readChoice, UsageError } from './verb.ts'
@@ -38,11 +39,10 @@ export function readWorkload(values: WorkloadValues, namespaces: readonly Namesp
   const given = values.posture === undefined ? undefined : readChoice('posture', values.posture, ['audit', 'block'])
   if (values.host === true) {
     if (values.namespace !== undefined || values.container !== undefined) throw new UsageError('A host has no --namespace and no --container')
-    return { workload: { host: true, namespace: '', pod: '', container: '', labels }, options: { filePosture: given ?? 'audit' } }
+    return { workload: { host: true, namespace: '', pod: '', container: '', labels }, options: posturesOf({ host: true, namespace: '' }, namespaces, given) }
   }
   const namespace = values.namespace ?? 'default'
-  const annotated = namespaces.find(({ name }) => name === namespace)?.filePosture
-  return { workload: { host: false, namespace, pod: '', container: values.container ?? '', labels }, options: { filePosture: given ?? annotated ?? 'audit' } }
+  return { workload: { host: false, namespace, pod: '', container: values.container ?? '', labels }, options: posturesOf({ host: false, namespace }, namespaces, given) }
 }
 
 function readLabels(text: string): Readonly<Record<string, string>> {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Plan, Policy } from '../policy/types.ts'
+import { SECTIONS, type Plan, type Policy } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/log.ts'
-import { auditOnly } from './decide.ts'
 import { nameOf } from './files.ts'
 import type { ReportedWorkload } from './identity.ts'
 import { policyLibrary, type Compiled, type PodManifest, type PolicyLibrary } from './library.ts'
@@ -140,7 +139,7 @@ describe('Reconciler.change()', () => {
 
   it('follows postures: the namespace\'s before the cluster\'s, both while they change', async () => {
     const cluster = await new Cluster().change({ pods: pod(UID), policies: policy({ name: 'p', action: 'Allow' }) })
-    const verdict = (): string | undefined => cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile.clauses.at(-4)?.action
+    const verdict = (): string | undefined => cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile.clauses.at(-2 * SECTIONS.length)?.action
     assert.equal(verdict(), 'Audit')
     await cluster.change({ settings: { postures: { filePosture: 'block' }, hostPostures: { filePosture: 'audit' } } })
     assert.equal(verdict(), 'Block')
@@ -193,11 +192,12 @@ describe('Reconciler.change()', () => {
   })
 })
 
-describe('auditOnly()', () => {
-  it('turns every Block into an Audit, keeps Allow, and keeps who decides', () => {
+describe('a workload whose switch says audited', () => {
+  it('has an Audit in place of every Block, and keeps who decides', () => {
     const [only] = policy({ name: 'p' }).values()
-    const plan = policyLibrary.makePlan([only!], { host: false, namespace: 'default', pod: 'x', container: '', labels: { app: 'web' } }, { filePosture: 'block' })
-    const soft = auditOnly(plan)
+    const web = { host: false, namespace: 'default', pod: 'x', container: '', labels: { app: 'web' } }
+    const plan = policyLibrary.makePlan([only!], web, { filePosture: 'block' })
+    const soft = policyLibrary.makePlan([only!], { ...web, policy: 'audited' }, { filePosture: 'block' })
     assert.deepEqual([plan.clauses[0]?.verdict, soft.clauses[0]?.verdict], ['Block', 'Audit'])
     assert.equal(soft.clauses[0]?.origin.action, 'Block')
     assert.equal(soft.undecidable.process.verdict, 'Audit')

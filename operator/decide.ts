@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // From policies and a workload to what its node must hold. Pure, except for the cache of what was planned and compiled before.
 import { createHash } from 'node:crypto'
-import type { Clause as PlanClause, ClauseOrigin, Finding, Plan, Policy, Postures, Verdict, Workload } from '../policy/types.ts'
+import { decisiveContent } from '../policy/plan.ts'
 import type { SelectOptions } from '../policy/select.ts'
+import { SECTIONS, type Clause as PlanClause, type ClauseOrigin, type Finding, type Plan, type Policy, type Postures, type Workload } from '../policy/types.ts'
 import type { Clause } from '../proto/gen/merlon/v1/Clause.ts'
 import type { Compiled, PolicyLibrary, PolicySwitch } from './library.ts'
 
@@ -50,6 +51,7 @@ const POSTURES: readonly (keyof Postures)[] = ['filePosture', 'networkPosture', 
 export class Decider {
   readonly #options: DeciderOptions
   readonly #policyNumbers = new WeakMap<Policy, number>()
+  readonly #namePolicies = new WeakMap<Policy, boolean>()
   readonly #decisions = new Map<string, Made>()
   readonly #tables = new Map<string, Compiled>()
   readonly #compiling = new Set<string>()
@@ -62,10 +64,12 @@ export class Decider {
   }
 
   /** Names inputs: a policy that was read again is another one, even if it says the same. Empty: no policy applies. */
-  key({ policies, postures, policySwitch }: DecisionInputs): string {
+  key({ policies, postures, policySwitch }: DecisionInputs, workload: Workload): string {
     if (policies.length === 0 || policySwitch === 'disabled') return ''
     const numbers = policies.map((policy) => this.#numberOf(policy)).toSorted((a, b) => a - b)
-    return `${policySwitch}:${POSTURES.map((name) => postures[name] ?? '').join(':')}:${numbers.join(',')}`
+    // Names are searched for in the namespace of a pod, and paths mean what they lead to in a container's root.
+    const names = policies.some((policy) => this.#asksForNames(policy)) ? workload.namespace : ''
+    return `${policySwitch}:${POSTURES.map((name) => postures[name] ?? '').join(':')}:${names}:${JSON.stringify(workload.links ?? '')}:${numbers.join(',')}`
   }
 
   /** Undefined: it is being compiled, and onCompiled will tell. */
@@ -88,10 +92,9 @@ export class Decider {
 
   #make({ policies, postures, policySwitch, selection = {} }: DecisionInputs, workload: Workload): Made {
     this.done.plans += 1
-    const planned = this.#options.library.makePlan(policies, workload, { ...selection, ...postures })
-    const plan = policySwitch === 'audited' ? auditOnly(planned) : planned
+    const plan = this.#options.library.makePlan(policies, { ...workload, policy: policySwitch }, { ...selection, ...postures })
     if (plan.clauses.length === 0) return { plan, content: '', decision: { ok: true, profile: NO_RULES } }
-    return { plan, content: decisiveContent(plan), decision: undefined }
+    return { plan, content: createHash('sha256').update(decisiveContent(plan)).digest('hex'), decision: undefined }
   }
 
   #compile({ plan, content }: Made): Compiled | undefined {
@@ -113,6 +116,12 @@ export class Decider {
     return undefined
   }
 
+  #asksForNames(policy: Policy): boolean {
+    let asks = this.#namePolicies.get(policy)
+    if (asks === undefined) this.#namePolicies.set(policy, (asks = policy.rules.some(({ section }) => section === 'dns')))
+    return asks
+  }
+
   #numberOf(policy: Policy): number {
     const known = this.#policyNumbers.get(policy)
     if (known !== undefined) return known
@@ -120,23 +129,6 @@ export class Decider {
     this.#policyNumbers.set(policy, this.#policyCount)
     return this.#policyCount
   }
-}
-
-/** The same plan with every Block as an Audit: who decides stays the same, and says in its events that it would have blocked. */
-export function auditOnly(plan: Plan): Plan {
-  const soften = <T extends { readonly verdict: Verdict }>(part: T): T => (part.verdict === 'Block' ? { ...part, verdict: 'Audit' } : part)
-  const softenAll = <T extends Readonly<Record<string, { readonly verdict: Verdict }>>>(parts: T): T => Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, soften(part)])) as T
-  return { ...plan, clauses: plan.clauses.map(soften), defaults: softenAll(plan.defaults), undecidable: softenAll(plan.undecidable) }
-}
-
-/** What the table depends on: a change of message, severity or line leaves it alone. */
-function decisiveContent(plan: Plan): string {
-  const content = {
-    clauses: plan.clauses.map(({ section, match, matches, sources, planes, verdict }) => [section, match, matches, sources, planes, verdict]),
-    defaults: [plan.defaults.process?.verdict, plan.defaults.file?.verdict],
-    undecidable: [plan.undecidable.process.verdict, plan.undecidable.file.verdict],
-  }
-  return createHash('sha256').update(JSON.stringify(content)).digest('hex')
 }
 
 function makeProfile(compiled: { readonly table: Uint8Array; readonly hash: string }, clauses: readonly Clause[]): DesiredProfile {
@@ -147,15 +139,12 @@ function makeProfile(compiled: { readonly table: Uint8Array; readonly hash: stri
 /** For workloads that no rule concerns: bound, so that nobody waits for an answer, to no table. */
 export const NO_RULES: DesiredProfile = { id: createHash('sha256').update('[]').digest('hex'), tableHash: '', table: new Uint8Array(), clauses: [] }
 
-/** Clauses of ids 1..n: the rules, then the four reserved ones, which have their numbers whether they apply or not (docs/table.md). */
-export function clausesOf(plan: Plan): readonly Clause[] {
-  const { defaults, undecidable } = plan
+/** Clauses of ids 1..n: the rules, then the reserved ones, which have their numbers whether they apply or not (docs/table.md). */
+export function clausesOf({ clauses, defaults, undecidable }: Plan): readonly Clause[] {
   return [
-    ...plan.clauses.map((clause: PlanClause) => clauseOf(clause.origin)),
-    clauseOf(defaults.process?.origin ?? unusedDefault('process')),
-    clauseOf(defaults.file?.origin ?? unusedDefault('file')),
-    clauseOf(undecidable.process.origin),
-    clauseOf(undecidable.file.origin),
+    ...clauses.map((clause: PlanClause) => clauseOf(clause.origin)),
+    ...SECTIONS.map((section) => clauseOf(defaults[section]?.origin ?? unusedDefault(section))),
+    ...SECTIONS.map((section) => clauseOf(undecidable[section].origin)),
   ]
 }
 

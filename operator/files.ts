@@ -34,7 +34,7 @@ export interface KnownFile extends Manifests {
 export function inForce(file: FoundFile, before: KnownFile | undefined, read: Manifests): KnownFile {
   const { policies, refused, namespaces, pods, nodes = [], settings = [], findings } = read
   const head = { path: file.path, fingerprint: file.fingerprint, refused, nodes, settings }
-  if (!findings.some((finding) => finding.severity === 'error')) return { ...head, policies, namespaces, pods, findings, good: true, stale: false }
+  if (isGood(read)) return { ...head, policies, namespaces, pods, findings, good: true, stale: false }
   if (before?.good) {
     const kept = { policies: before.policies, namespaces: before.namespaces, pods: before.pods, nodes: before.nodes ?? [], settings: before.settings ?? [] }
     return { ...head, ...kept, findings: [...findings, staleFinding(file.path, kept.policies.length)], good: true, stale: true }
@@ -42,6 +42,10 @@ export function inForce(file: FoundFile, before: KnownFile | undefined, read: Ma
   const kept = missing(before?.policies ?? [], policies)
   const note = kept.length > 0 ? [staleFinding(file.path, kept.length)] : []
   return { ...head, policies: [...policies, ...kept], namespaces, pods, findings: [...findings, ...note], good: false, stale: kept.length > 0 }
+}
+
+export function isGood({ findings }: Pick<Manifests, 'findings'>): boolean {
+  return findings.every((finding) => finding.severity !== 'error')
 }
 
 function missing(before: readonly Policy[], now: readonly Policy[]): readonly Policy[] {

@@ -91,4 +91,11 @@ export interface PolicyLibrary {
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
-export const policyLibrary: PolicyLibrary = { tableVersion: VERSION, read: readManifests, readObject, selects, makePlan, compile: (plan) => compile(plan, { sha256 }) }
+export const policyLibrary: PolicyLibrary = {
+  tableVersion: VERSION,
+  read: readManifests,
+  readObject,
+  selects,
+  makePlan,
+  compile: (plan) => compile(plan, { sha256 }),
+}

@@ -18,7 +18,7 @@ describe('parseSettings()', () => {
   it('has defaults for all but the directory', () => {
     assert.deepEqual(parseSettings(['--directory', 'd']), {
       ok: true,
-      value: { directory: 'd', kubernetes: undefined, listen: 'unix:/run/merlon/operator.sock', defaultPosture: 'audit', nodeLabels: {}, statusFile: undefined, relay: undefined, transport: { tls: { kind: 'off' }, feederTls: false }, http: undefined, logLevel: 'info' },
+      value: { directory: 'd', kubernetes: undefined, listen: 'unix:/run/merlon/operator.sock', defaultPosture: 'audit', nodeLabels: {}, lastGood: undefined, statusFile: undefined, relay: undefined, transport: { tls: { kind: 'off' }, feederTls: false }, http: undefined, logLevel: 'info' },
     })
   })
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Finding, Plan, Posture } from '../policy/types.ts'
+import { SECTIONS, type Finding, type Plan, type Posture } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/log.ts'
 import { NO_RULES } from './decide.ts'
@@ -136,10 +136,12 @@ describe('Reconciler', () => {
     assert.equal(scenario.table('a'), '')
   })
 
-  it('numbers the four reserved clauses after the rules, in their order', async () => {
+  it('numbers the reserved clauses after the rules: the default of each section, then what is undecidable in each', async () => {
     const scenario = await new Scenario().given(snapshotOf(policyText({ name: 'p', action: 'Allow' })), [app('a', 'web')])
     const clauses = scenario.reconciler.desired('n1').get('a')?.profile.clauses ?? []
-    assert.deepEqual(clauses.map(({ policy, action }) => `${policy} ${action}`), ['p Allow', 'DefaultPosture Audit', 'DefaultPosture Allow', 'Undecidable Audit', 'Undecidable Allow'])
+    assert.deepEqual(clauses.map(({ policy, action }) => `${policy} ${action}`), [
+      'p Allow', 'DefaultPosture Audit', ...Array.from({ length: SECTIONS.length - 1 }, () => 'DefaultPosture Allow'), 'Undecidable Audit', ...Array.from({ length: SECTIONS.length - 1 }, () => 'Undecidable Allow'),
+    ])
     assert.deepEqual([clauses[0]?.file, clauses[0]?.text], ['f0.yaml', 'process path /bin/ls'])
   })
 })

@@ -261,7 +261,7 @@ export class Reconciler {
     const entry = state.entries.get(id)
     if (!entry) return
     const inputs = this.#inputsOf(entry, state)
-    entry.key = this.decider.key(inputs)
+    entry.key = this.decider.key(inputs, entry.identified?.workload as Workload)
     const decision = this.#decide(entry, inputs)
     if (!decision) {
       state.compiling.add(id)

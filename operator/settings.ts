@@ -19,6 +19,7 @@ Or does the same with the objects of a Kubernetes API, and writes their status t
   --listen ADDRESS               for agents, NodeSync and grpc.health.v1: unix:/path or host:port (default unix:/run/merlon/operator.sock)
   --default-posture audit|block  what an allow-list does with the rest, where a namespace does not say (default audit)
   --node-labels K=V,...          labels of every node, for host policies
+  --last-good DIR                keep the last good version of each file there, so that it stays in force when the operator starts again
   --status-file FILE             write what is known about policies and nodes there, as JSON
   --relay ADDRESS                tell those who follow events what is wrong with manifests, through this relay
 ${TRANSPORT_HELP}  --http ADDRESS                 /livez, /readyz, /metrics and, for this machine alone, /loglevel
@@ -35,6 +36,7 @@ export interface Settings {
   readonly listen: string
   readonly defaultPosture: Posture
   readonly nodeLabels: Readonly<Record<string, string>>
+  readonly lastGood: string | undefined
   readonly statusFile: string | undefined
   readonly relay: string | undefined
   readonly transport: TransportSettings
@@ -54,6 +56,7 @@ const OPTIONS = {
   listen: { ...TEXT, default: 'unix:/run/merlon/operator.sock' },
   'default-posture': { ...TEXT, default: 'audit' },
   'node-labels': { ...TEXT, default: '' },
+  'last-good': TEXT,
   'status-file': TEXT,
   relay: TEXT,
   http: TEXT,
@@ -79,7 +82,7 @@ export function parseSettings(args: readonly string[]): SettingsResult {
   if (!isLevel(logLevel)) return { ok: false, message: `--log-level must be one of ${LEVELS.join(', ')}, not "${logLevel}"` }
   const nodeLabels = parseLabels(values['node-labels'])
   if (nodeLabels === undefined) return { ok: false, message: '--node-labels must be key=value pairs with commas between them' }
-  return { ok: true, value: { ...from.value, listen, defaultPosture, nodeLabels, statusFile: values['status-file'], relay, transport: transport.value, http: values.http, logLevel } }
+  return { ok: true, value: { ...from.value, listen, defaultPosture, nodeLabels, lastGood: values['last-good'], statusFile: values['status-file'], relay, transport: transport.value, http: values.http, logLevel } }
 }
 
 type FromResult = { readonly ok: true; readonly value: Pick<Settings, 'directory' | 'kubernetes'> } | { readonly ok: false; readonly message: string }

@@ -4,6 +4,7 @@ import type { Finding } from '../policy/types.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { KubernetesSettings } from './kube/start.ts'
+import { LastGood } from './last-good.ts'
 import { policyLibrary } from './library.ts'
 import type { Observed } from './metrics.ts'
 import type { Reconciler } from './reconcile.ts'
@@ -33,9 +34,9 @@ export interface SourceSide {
   readonly watches?: Pick<Observed, 'watchAges' | 'leads'>
 }
 
-export function fromDirectory({ directory = '', statusFile: file }: Settings, { reconciler, server, clock, logger, onFinding }: SourceParts): SourceSide {
+export function fromDirectory({ directory = '', statusFile: file, lastGood }: Settings, { reconciler, server, clock, logger, onFinding }: SourceParts): SourceSide {
   const board = new StatusBoard({ reconciler, sessions: server.sessions, directory, address: () => server.address, clock, logger, ...(file === undefined ? {} : { file }) })
-  const source = new DirectorySource({ directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding })
+  const source = new DirectorySource({ directory, library: policyLibrary, clock, logger, onChange: (snapshot) => reconciler.setSnapshot(snapshot), onFinding, ...(lastGood === undefined ? {} : { lastGood: new LastGood(lastGood) }) })
   return {
     start: () => source.start(),
     started: () => board.flush(),

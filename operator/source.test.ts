@@ -9,19 +9,32 @@ import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/log.ts'
 import type { Snapshot } from './files.ts'
 import { policyLibrary } from './library.ts'
+import { LastGood } from './last-good.ts'
 import { DirectorySource } from './source.ts'
 import { BROKEN, podText, policyText } from './testing/manifests.ts'
 
 /** A source on a directory of its own; `until` waits for a snapshot, which the test's time limit bounds. */
 class Bench {
   readonly directory = mkdtempSync(join(tmpdir(), 'merlon-source-'))
+  readonly kept = mkdtempSync(join(tmpdir(), 'merlon-good-'))
   readonly findings: Finding[] = []
   readonly snapshots: Snapshot[] = []
   #notify: (() => void) | undefined
   source: DirectorySource
 
   constructor(rescanMs = 60_000) {
-    this.source = new DirectorySource({
+    this.source = this.#open(rescanMs)
+  }
+
+  /** As a new process does. */
+  restart(): void {
+    this.source.close()
+    this.snapshots.length = 0
+    this.source = this.#open(60_000)
+  }
+
+  #open(rescanMs: number): DirectorySource {
+    return new DirectorySource({
       directory: this.directory,
       library: policyLibrary,
       clock: systemClock,
@@ -32,6 +45,7 @@ class Bench {
         this.#notify?.()
       },
       onFinding: (finding) => this.findings.push(finding),
+      lastGood: new LastGood(this.kept),
     })
   }
 
@@ -59,7 +73,7 @@ class Bench {
 
   close(): void {
     this.source.close()
-    rmSync(this.directory, { recursive: true, force: true })
+    for (const each of [this.directory, this.kept]) rmSync(each, { recursive: true, force: true })
   }
 }
 
@@ -211,6 +225,28 @@ describe('DirectorySource, files with errors', { timeout: 20_000 }, () => {
     await bench.until(() => bench.names() === 'one three two')
     bench.write('a.yaml', policyText({ name: 'one' }))
     await bench.until(() => bench.names() === 'one')
+  })
+
+  it('keeps the last good version through a restart, and only while the file is there', async () => {
+    bench.write('a.yaml', policyText({ name: 'a' }))
+    bench.write('b.yaml', policyText({ name: 'b' }))
+    await bench.source.start()
+    bench.write('a.yaml', BROKEN)
+    bench.restart()
+    await bench.source.start()
+    assert.equal(bench.names(), 'a b')
+    assert.deepEqual(bench.snapshots[0]?.stale, [bench.path('a.yaml')])
+    assert.ok(bench.findings.some((finding) => finding.code === 'MERLON_OPERATOR_LAST_GOOD'))
+    bench.restart()
+    await bench.source.start()
+    assert.equal(bench.names(), 'a b', 'a broken version does not replace the good one')
+    bench.source.close()
+    unlinkSync(bench.path('a.yaml'))
+    bench.restart()
+    await bench.source.start()
+    bench.write('a.yaml', BROKEN)
+    await bench.source.look()
+    assert.equal(bench.names(), 'b', 'what was removed meanwhile does not come back')
   })
 
   it('forgets the last good version with the file', async () => {

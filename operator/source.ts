@@ -7,8 +7,9 @@ import type { Finding } from '../policy/types.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Manifests, PolicyLibrary } from './library.ts'
+import type { LastGood } from './last-good.ts'
 import { scan, type FoundFile, type Scan } from './scan.ts'
-import { combine, fileFinding, inForce, type KnownFile, type Snapshot } from './files.ts'
+import { combine, fileFinding, inForce, isGood, type KnownFile, type Snapshot } from './files.ts'
 
 export interface SourceOptions {
   readonly directory: string
@@ -21,6 +22,8 @@ export interface SourceOptions {
   readonly onFinding?: (finding: Finding) => void
   /** A file that was written to less than this ago is left for later: it may be half-written. Default 30. */
   readonly quietMs?: number
+  /** Where the last good version of each file outlives this process; absent: nowhere. */
+  readonly lastGood?: LastGood
   /** A look without any event, for what inotify drops or cannot see (network file systems). Default 10,000. */
   readonly rescanMs?: number
 }
@@ -30,7 +33,7 @@ const BYTES_MAX = 8 * 1024 * 1024
 const LOOKS_MAX = 5
 
 export class DirectorySource {
-  readonly #options: Required<Omit<SourceOptions, 'onFinding'>> & Pick<SourceOptions, 'onFinding'>
+  readonly #options: Required<Omit<SourceOptions, 'onFinding' | 'lastGood'>> & Pick<SourceOptions, 'onFinding' | 'lastGood'>
   readonly #known = new Map<string, KnownFile>()
   readonly #watches = new Map<string, FSWatcher>()
   #timer: Timer | undefined
@@ -104,7 +107,7 @@ export class DirectorySource {
       watcher.close()
       this.#watches.delete(path)
     }
-    if (this.#forget(found) || back) this.#changed = true
+    if ((await this.#forget(found)) || back) this.#changed = true
     let waitMs = rescanMs
     for (const file of found.files.values()) {
       if (this.#known.get(file.path)?.fingerprint === file.fingerprint) continue
@@ -127,14 +130,33 @@ export class DirectorySource {
     const { library, logger } = this.#options
     const read = await readManifests(file, library)
     if (read === undefined) return false
-    const now = inForce(file, this.#known.get(file.path), read)
+    const before = this.#known.get(file.path) ?? (isGood(read) ? undefined : await this.#recall(file))
+    const now = inForce(file, before, read)
     this.#known.set(file.path, now)
+    if (isGood(read)) await this.#keep(file.path, read.text)
     logger.info('Read manifests', { file: file.path, policies: now.policies.length, findings: now.findings.length, ...(now.stale ? { stale: true } : {}) })
     return true
   }
 
+  /** What an earlier operator took from this file when it was good. */
+  async #recall(file: FoundFile): Promise<KnownFile | undefined> {
+    const text = await this.#options.lastGood?.recall(file.path)
+    if (text === undefined) return undefined
+    const read = this.#options.library.read(text, file.path)
+    // Another version of Merlon may have kept it, which found nothing wrong with it.
+    return isGood(read) ? inForce(file, undefined, read) : undefined
+  }
+
+  async #keep(path: string, text: string): Promise<void> {
+    try {
+      await this.#options.lastGood?.keep(path, text)
+    } catch (error) {
+      this.#options.logger.warn('Failed to keep the good version of a file', { file: path, error: (error as Error).message })
+    }
+  }
+
   /** Drops files that are gone, but not what lies below a directory that cannot be read at the moment. */
-  #forget(found: Scan): boolean {
+  async #forget(found: Scan): Promise<boolean> {
     const hidden = (path: string): boolean => found.unreadable.some((entry) => path === entry.path || path.startsWith(`${entry.path}/`))
     for (const { path, message } of found.unreadable) this.#options.logger.warn('Failed to look into a directory', { path, message })
     const gone = [...this.#known.keys()].filter((path) => !found.files.has(path) && !hidden(path))
@@ -142,6 +164,7 @@ export class DirectorySource {
       this.#known.delete(path)
       this.#options.logger.info('Removed manifests', { file: path })
     }
+    if (found.unreadable.length === 0) await this.#options.lastGood?.retain(found.files.keys())
     return gone.length > 0
   }
 
@@ -186,8 +209,8 @@ export class DirectorySource {
 }
 
 /** Undefined when the file changed while it was read, or went away. */
-async function readManifests(file: FoundFile, library: Pick<PolicyLibrary, 'read'>): Promise<Manifests | undefined> {
-  const refused = (code: string, message: string, hint: string): Manifests => ({ policies: [], refused: [], namespaces: [], pods: [], findings: [fileFinding(code, file.path, message, hint)] })
+async function readManifests(file: FoundFile, library: Pick<PolicyLibrary, 'read'>): Promise<(Manifests & { readonly text: string }) | undefined> {
+  const refused = (code: string, message: string, hint: string): Manifests & { text: string } => ({ policies: [], refused: [], namespaces: [], pods: [], findings: [fileFinding(code, file.path, message, hint)], text: '' })
   if (file.bytes > BYTES_MAX) return refused('MERLON_OPERATOR_FILE_TOO_LARGE', `the file has ${file.bytes} bytes`, `split it: a file may have ${BYTES_MAX} bytes`)
   let bytes: Buffer
   try {
@@ -205,7 +228,7 @@ async function readManifests(file: FoundFile, library: Pick<PolicyLibrary, 'read
     return refused('MERLON_OPERATOR_FILE_NOT_TEXT', 'the file is not UTF-8 text', 'save it as UTF-8')
   }
   try {
-    return library.read(text, file.path)
+    return { ...library.read(text, file.path), text }
   } catch (error) {
     return refused('MERLON_OPERATOR_INTERNAL', `cannot read the manifests: ${(error as Error).message}`, 'report this defect, with the file')
   }

@@ -6,6 +6,7 @@ import type { Finding, Policy } from '../policy/types.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import { nameOf } from './files.ts'
+import { NOT_ENFORCED, notHonoured } from './honour.ts'
 import type { Refusal } from './library.ts'
 import type { Reconciler } from './reconcile.ts'
 import type { Session } from './session.ts'
@@ -115,11 +116,14 @@ function tally({ reconciler, sessions }: StatusInput, policies: readonly Policy[
   }
   for (const [node, session] of sessions) {
     for (const binding of reconciler.desired(node).values()) {
-      const said = errorsOf(session, node).filter((error) => error.workload === '' || error.workload === binding.workload)
+      const said = errorsOf(session, node).filter((error) => error.code !== NOT_ENFORCED && (error.workload === '' || error.workload === binding.workload))
       const compile = samplesOf(binding.failure, node, binding.workload)
       // Of a node that is away the last word counts: its kernel goes on enforcing.
       const programmed = binding.failure.length === 0 && session.view?.isProgrammed(binding) === true
-      for (const policy of binding.policies) count(policy, node, programmed, [...compile, ...said])
+      for (const policy of binding.policies) {
+        const lacking = notHonoured(policy, session, { node, workload: binding.workload })
+        count(policy, node, programmed && lacking.length === 0, [...compile, ...said, ...lacking])
+      }
     }
     for (const [workload, { policies: selecting, failure }] of reconciler.failed(node)) {
       for (const policy of selecting) count(policy, node, false, samplesOf(failure, node, workload))

@@ -2,6 +2,7 @@
 // What one agent has been sent and what it has acknowledged, and so which message it needs next. No I/O.
 import type { Ack__Output } from '../proto/gen/merlon/v1/Ack.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
+import { NOT_ENFORCED } from './honour.ts'
 import type { DesiredBinding } from './reconcile.ts'
 
 export interface ViewOptions {
@@ -91,7 +92,8 @@ export class AgentView {
     const sent = this.#sent.get(binding.workload)
     const ack = this.#ack
     if (!sent || !ack || sent.binding !== bindingKey(binding) || ack.generation < sent.generation) return false
-    if (ack.errors.some((error) => error.workload === '' || error.workload === binding.workload)) return false
+    // What is not enforced is a matter of each policy (honour.ts): the table is in force.
+    if (ack.errors.some((error) => error.code !== NOT_ENFORCED && (error.workload === '' || error.workload === binding.workload))) return false
     return sent.table === '' || ack.tables.some((hash) => hash.toString('hex') === sent.table)
   }
 

@@ -20,13 +20,13 @@ test('/var/run/lock is /run/lock, whichever link one takes', () => {
 })
 
 test('directories keep their slash, patterns are expanded where the link is spelt out, names have no aliases', () => {
-  assert.deepEqual(expand({ kind: 'dir', dir: '/sbin/', recursive: true }), [
+  assert.deepEqual(expand({ kind: 'dir', dir: '/sbin/', recursive: true }, 'file'), [
     { kind: 'dir', dir: '/sbin/', recursive: true },
     { kind: 'dir', dir: '/usr/sbin/', recursive: true },
   ])
-  assert.deepEqual(expand({ kind: 'pattern', pattern: '/bin/*sh' }).length, 2)
-  assert.deepEqual(expand({ kind: 'pattern', pattern: '/bin*/sh' }).length, 1)
-  assert.deepEqual(expand({ kind: 'name', name: 'bin' }), [{ kind: 'name', name: 'bin' }])
+  assert.deepEqual(expand({ kind: 'pattern', pattern: '/bin/*sh' }, 'file').length, 2)
+  assert.deepEqual(expand({ kind: 'pattern', pattern: '/bin*/sh' }, 'file').length, 1)
+  assert.deepEqual(expand({ kind: 'name', name: 'bin' }, 'file'), [{ kind: 'name', name: 'bin' }])
 })
 
 test('sources are a set in a fixed order', () => {

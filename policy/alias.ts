@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The directory links that every merged-usr image has, compiled into every plan. The kernel reports the path of the object, people write
-// the name that they know: a rule for /bin/ls has to hold where /bin is a link to usr/bin, from the first instruction of a container,
-// which is before anyone could look at its root.
-import type { PathMatch } from './types.ts'
+// Names and links. The kernel reports the path of the object, people write the name that they know: a rule means the file that its path names
+// in that container. The directory links that every merged-usr image has are assumed from the first instruction of a container, which is
+// before anyone could look at its root; once its root has been looked at, what is a link there takes their place.
+import { parseGlob } from './glob.ts'
+import { invokedKey } from './keys.ts'
+import type { Directory, Links, Match, PathMatch, Section } from './types.ts'
 
 /** Link and target, neither with a trailing slash. `/var/run/lock` needs no line of its own: it becomes `/run/lock`. */
 export const DIRECTORY_LINKS: readonly (readonly [link: string, target: string])[] = [
@@ -16,29 +18,89 @@ export const DIRECTORY_LINKS: readonly (readonly [link: string, target: string])
   ['/var/lock', '/run/lock'],
 ]
 
-/** The path as written, then the path that it has where a link holds. Works on patterns too, when the link is spelt out in them. */
-export function expandPath(path: string): readonly string[] {
-  for (const [link, target] of DIRECTORY_LINKS) {
-    if (path === link || path.startsWith(`${link}/`)) return [path, target + path.slice(link.length)]
+const ASSUMED: Links = { targets: Object.fromEntries(DIRECTORY_LINKS), multicall: [] }
+
+/** More links than this on the way to one file, and the kernel gives up as well. */
+const MOST_HOPS = 40
+const UTF8 = new TextEncoder()
+
+/** The path as written, then each path that links make of it. Works on patterns too, when the link is spelt out in them. */
+export function expandPath(path: string, links: Links = ASSUMED, quote: (target: string) => string = (target) => target): readonly string[] {
+  const paths = [path]
+  for (let last = path; paths.length <= MOST_HOPS; last = paths.at(-1)!) {
+    const next = follow(last, links, quote)
+    if (next === undefined || paths.includes(next)) break
+    paths.push(next)
   }
-  return [path]
+  return paths
+}
+
+/** Through the first link on the way. */
+function follow(path: string, { targets }: Links, quote: (target: string) => string): string | undefined {
+  for (let end = path.indexOf('/', 1); ; end = path.indexOf('/', end + 1)) {
+    const prefix = end < 0 ? path : path.slice(0, end)
+    if (Object.hasOwn(targets, prefix)) return (quote(targets[prefix]!) + path.slice(prefix.length)).replace(/^\/\//, '/')
+    if (end < 0) return undefined
+  }
 }
 
 /** Every match by which the kernel may see what `match` names; the first is `match` itself. */
-export function expand(match: PathMatch): readonly PathMatch[] {
+export function expand(match: PathMatch, section: Section, links: Links = ASSUMED): readonly Match[] {
   switch (match.kind) {
     case 'name':
-      return [match]
+      return [match, ...(section === 'process' ? named(match.name, links) : [])]
     case 'path':
-      return expandPath(match.path).map((path) => ({ kind: 'path', path }))
+      return section === 'process'
+        ? expandExecutable(match.path, links).map(({ path, name }): Match => (name === undefined ? { kind: 'path', path } : { kind: 'invoked', name, path }))
+        : expandPath(match.path, links).map((path) => ({ kind: 'path', path }))
     case 'dir':
-      return expandPath(match.dir).map((dir) => ({ kind: 'dir', dir, recursive: match.recursive }))
+      return expandDirectory(match, links).map((directory) => ({ kind: 'dir', ...directory }))
     case 'pattern':
-      return expandPath(match.pattern).map((pattern) => ({ kind: 'pattern', pattern }))
+      return expandPath(match.pattern, links, quoted).filter((pattern, index) => index === 0 || parseGlob(pattern).ok).map((pattern) => ({ kind: 'pattern', pattern }))
   }
 }
 
-/** Sources with their aliases, sorted, each once: sources are a set. */
-export function expandSources(sources: readonly string[]): readonly string[] {
-  return [...new Set(sources.flatMap(expandPath))].sort()
+/** An executable's path; with a name, only where it was executed by that name. */
+interface Executable {
+  readonly path: string
+  readonly name?: string
+}
+
+/** A link to a file that goes by its name means that file by that name. */
+function expandExecutable(path: string, links: Links): readonly Executable[] {
+  return expandPath(path, links).map((each, index) => (index > 0 && links.multicall.includes(each) ? { path: each, name: lastComponent(path) } : { path: each }))
+}
+
+/** What an execname may be a link to. */
+function named(name: string, links: Links): readonly Match[] {
+  const direct = Object.entries(links.targets).filter(([link, target]) => lastComponent(link) === name && lastComponent(target) !== name && !links.multicall.includes(target))
+  return [...[...new Set(direct.map(([, path]) => path))].map((path): Match => ({ kind: 'path', path })), ...links.multicall.map((path): Match => ({ kind: 'invoked', name, path }))]
+}
+
+function expandDirectory({ dir, recursive }: Directory, links: Links): readonly Directory[] {
+  return expandPath(dir, links).map((each) => ({ dir: each.endsWith('/') ? each : `${each}/`, recursive }))
+}
+
+/** Keys of sources with their aliases, sorted, each once: sources are a set. */
+export function expandSources(sources: readonly string[], links: Links = ASSUMED): readonly string[] {
+  const keys = sources.flatMap((source) => expandExecutable(source, links).map(({ path, name }) => (name === undefined ? path : textKey(name, path))))
+  return [...new Set(keys)].sort()
+}
+
+export function expandDirectories(directories: readonly Directory[], links: Links = ASSUMED): readonly Directory[] {
+  const all = new Map(directories.flatMap((directory) => expandDirectory(directory, links)).map((each) => [`${each.dir} ${each.recursive}`, each]))
+  return [...all.keys()].sort().map((key) => all.get(key)!)
+}
+
+function textKey(name: string, path: string): string {
+  return new TextDecoder().decode(invokedKey(UTF8.encode(name), UTF8.encode(path)))
+}
+
+/** For a pattern: a target that means itself. */
+function quoted(target: string): string {
+  return target.replaceAll(/[\\*?[\]{}]/g, '\\$&')
+}
+
+function lastComponent(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }

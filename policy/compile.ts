@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plan -> table: the steps in order, each in a module of its own with a dump.
 import { dumpAlphabet } from './alphabet.ts'
-import { dumpAutomaton } from './automaton.ts'
+import { dumpAutomaton, step } from './automaton.ts'
 import { dumpComb, makeComb, type Comb } from './comb.ts'
 import { gatherInputs, makeDfa, type Inputs } from './dfa.ts'
 import { encode } from './encode.ts'
-import { dumpShapes, shapesOf } from './expression.ts'
-import { decisionWord, dumpObjects, makeSubjects, Objects, reservedClauses, type DecisionVector, type Subjects } from './objects.ts'
+import { dumpShapes } from './expression.ts'
+import { KEY } from './keys.ts'
+import { shapesOf } from './keyshapes.ts'
+import { decisionWord, dumpObjects, Objects, type DecisionVector } from './objects.ts'
+import { clauseCount, reservedClauses } from './planes.ts'
 import { renumber, type Numbered } from './renumber.ts'
 import type { SplitLimits } from './split.ts'
-import { MAX_INDEX, MAX_PAGES, PAGE } from './table.ts'
+import { makeSubjects, type Subjects } from './subjects.ts'
+import { MAX_INDEX, MAX_PAGES, MAX_SET_WORDS, PAGE } from './table.ts'
 import { dumpTrie } from './trie.ts'
-import type { Finding, Plan } from './types.ts'
+import { SECTIONS, type Finding, type Plan } from './types.ts'
 
 /** Well above what real rules need and a table of 16 MiB can hold, and reached within a second. */
-export const LIMITS: SplitLimits = { states: 1 << 18, work: 1 << 25 }
+export const LIMITS: SplitLimits = { states: 1 << 18, work: 3 << 23 }
 
 /** At most so many clauses are named when states multiply. */
 const CULPRITS = 5
@@ -35,6 +39,9 @@ export interface CompileStats {
   readonly objects: number
   readonly subjects: number
   readonly bytes: number
+  /** Steps that bringing patterns together took, and words that were looked at to pack the cells: what the time of a compilation depends on. */
+  readonly work: number
+  readonly probes: number
 }
 
 export type CompileResult =
@@ -51,20 +58,23 @@ export type CompileResult =
 export function compile(plan: Plan, options: CompileOptions = {}): CompileResult {
   const steps = runSteps(plan, options.limits ?? LIMITS)
   if (!steps.ok) return steps
-  const { inputs, subjects, numbered, comb, vectors } = steps
-  const reserved = reservedClauses(plan)
+  const { inputs, subjects, numbered, comb, vectors, objects } = steps
   const parts = {
     alphabet: inputs.alphabet,
     comb,
     starts: numbered.starts,
+    keyStart: numbered.keyStart,
+    invoked: step(numbered.automaton, numbered.keyStart, inputs.alphabet.classOf[KEY.invoked]!) !== 0,
     accepts: numbered.accepts,
+    columns: objects.columns,
     vectors,
+    choices: objects.choices,
+    memberships: objects.memberships,
+    sets: setsOf(plan),
+    quotas: plan.conditions.flatMap(condition => (condition.kind === 'quota' ? [condition.quota] : [])),
     subjects: subjects.count,
-    clauses: plan.clauses.length + 4,
-    undecidable: {
-      exec: decisionWord(reserved.process.undecidable, plan.undecidable.process.verdict),
-      file: decisionWord(reserved.file.undecidable, plan.undecidable.file.verdict),
-    },
+    clauses: clauseCount(plan),
+    undecidable: SECTIONS.map(section => decisionWord(reservedClauses(plan, section).undecidable, plan.undecidable[section].verdict)),
   }
   const encoded = encode(parts, options.sha256)
   if ('pages' in encoded) return { ok: false, findings: [tooLarge(plan, encoded.pages)] }
@@ -77,6 +87,8 @@ export function compile(plan: Plan, options: CompileOptions = {}): CompileResult
     objects: vectors.length,
     subjects: subjects.count,
     bytes: encoded.table.length,
+    work: steps.work,
+    probes: comb.probes,
   }
   return { ok: true, ...encoded, stats }
 }
@@ -87,12 +99,15 @@ interface Steps {
   readonly subjects: Subjects
   readonly numbered: Numbered
   readonly comb: Comb
+  readonly objects: Objects
   readonly vectors: readonly DecisionVector[]
+  readonly work: number
 }
 
 function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false; readonly findings: readonly Finding[] } {
   // The decision word has 24 bits for a clause.
-  if (plan.clauses.length + 4 >= MAX_INDEX) return { ok: false, findings: [tooLarge(plan, MAX_PAGES + 1)] }
+  if (clauseCount(plan) >= MAX_INDEX) return { ok: false, findings: [tooLarge(plan, MAX_PAGES + 1)] }
+  if (setsOf(plan) > MAX_SET_WORDS * 32) return { ok: false, findings: [tooManySets(plan)] }
   const subjects = makeSubjects(plan)
   const inputs = gatherInputs(plan, subjects)
   const objects = new Objects(plan, subjects)
@@ -100,7 +115,11 @@ function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false
   if (!built.ok) return { ok: false, findings: tooManyStates(plan, built.culprits, limits) }
   const numbered = renumber(built.dfa)
   const comb = makeComb(numbered.automaton)
-  return { ok: true, inputs, subjects, numbered, comb, vectors: numbered.objects.map(object => objects.vectors[object]!) }
+  return { ok: true, inputs, subjects, numbered, comb, objects, vectors: numbered.objects.map(object => objects.vectors[object]!), work: built.dfa.work }
+}
+
+function setsOf(plan: Plan): number {
+  return plan.conditions.filter(({ kind }) => kind === 'arguments').length
 }
 
 function tooManyStates(plan: Plan, culprits: readonly number[], limits: SplitLimits): readonly Finding[] {
@@ -109,12 +128,24 @@ function tooManyStates(plan: Plan, culprits: readonly number[], limits: SplitLim
     return {
       code: 'MERLON_POLICY_TOO_MANY_STATES',
       severity: 'error',
-      message: `Cannot compile the rules of this workload: their patterns multiply to more than ${limits.states} states, and this one is among those that add most`,
+      message: `Cannot compile the rules of this workload: their patterns multiply beyond ${limits.states} states or ${limits.work} steps, and this one is among those that add most`,
       position: origin.position,
       text: origin.text.slice(0, 80),
       hint: 'Use fewer stars and question marks in one pattern, begin the pattern with a directory, or list the paths',
     }
   })
+}
+
+function tooManySets(plan: Plan): Finding {
+  const { origin } = plan.clauses.findLast(({ condition }) => condition !== undefined)!
+  return {
+    code: 'MERLON_POLICY_TOO_MANY_ARGUMENT_SETS',
+    severity: 'error',
+    message: `Cannot compile the rules of this workload: they have ${setsOf(plan)} different lists of allowedArgs, and ${MAX_SET_WORDS * 32} is the most that a table holds`,
+    position: origin.position,
+    text: origin.text.slice(0, 80),
+    hint: 'Give rules the same list of arguments where that does no harm, or split the policies so that each workload is selected by fewer rules',
+  }
 }
 
 function tooLarge(plan: Plan, pages: number): Finding {
@@ -134,7 +165,7 @@ export type Dump = (typeof DUMPS)[number]
 
 /** One step of the compilation, for people. */
 export function dump(plan: Plan, which: Dump): string {
-  if (which === 'expression') return dumpShapes(plan.clauses.flatMap(clause => clause.matches.flatMap(shapesOf)))
+  if (which === 'expression') return dumpShapes(plan.clauses.flatMap(clause => clause.matches.flatMap(match => shapesOf(match, clause.section))))
   const steps = runSteps(plan, LIMITS)
   if (!steps.ok) return steps.findings.map(finding => `${finding.message}: ${finding.text}\n`).join('')
   switch (which) {

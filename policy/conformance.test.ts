@@ -7,7 +7,7 @@ import { evaluate } from './evaluate.ts'
 import { makePlan } from './plan.ts'
 import { readManifests } from './read.ts'
 import { ask } from './testing.ts'
-import type { Answer, ClauseOrigin, Operation, Plan, Verdict, Workload } from './types.ts'
+import { SECTIONS, type Answer, type ClauseOrigin, type Operation, type Plan, type Verdict, type Workload } from './types.ts'
 
 const NAMESPACE = 'multiubuntu'
 
@@ -27,7 +27,7 @@ function planOf(spec: string, workload: Workload, kind = 'KubeArmorPolicy'): Pla
 
 function originOf(plan: Plan, { clause }: Answer): ClauseOrigin | undefined {
   const { clauses, defaults, undecidable } = plan
-  return [...clauses, defaults.process, defaults.file, undecidable.process, undecidable.file][clause - 1]?.origin
+  return [...clauses, ...SECTIONS.map((section) => defaults[section]), ...SECTIONS.map((section) => undecidable[section])][clause - 1]?.origin
 }
 
 type Step = readonly [operation: Operation, path: string, who: 'owner' | 'other', source: string, verdict: Verdict, attributed: 'case' | 'DefaultPosture' | undefined]

@@ -2,7 +2,11 @@
 // Languages by Brzozowski's derivatives, for the proof only: shares nothing with the compiler but the parser of patterns. A language is a number; equal
 // numbers are equal languages, and the derivative by a byte is the language of what may follow that byte.
 import { parseGlob, setBytes, type GlobNode } from './glob.ts'
-import type { PathMatch } from './types.ts'
+import { parseCidr } from './cidr.ts'
+import { capabilityKey, domainKey, invokedKey, KEY, presetKey, syscallKey, WIDTH } from './keys.ts'
+import { CAPABILITIES, LOCAL_SOCKETS, PRESETS, PROTOCOLS } from './names.ts'
+import { SYSCALL_NUMBERS } from './syscalls.ts'
+import { isPathMatch, type Match, type PathMatch, type Section } from './types.ts'
 
 /** Nothing at all, and the empty string alone. */
 export const NOTHING = 0
@@ -30,11 +34,33 @@ export class Languages {
   private readonly any = this.setOf(flags(byte => byte > 0))
   private readonly within = this.setOf(flags(byte => byte > 0 && byte !== SLASH))
 
-  /** What a match covers. Throws where a pattern does not parse: the reader has refused such. */
-  ofMatch(match: PathMatch): number {
+  /** What a match covers, of paths or of keys. Throws where a pattern does not parse: the reader has refused such. */
+  ofMatch(match: Match, section: Section): number {
+    if (isPathMatch(match)) return this.ofPath(match)
+    switch (match.kind) {
+      case 'invoked':
+        return this.literal(invokedKey(UTF8.encode(match.name), UTF8.encode(match.path)), END)
+      case 'domain':
+        return this.literal(domainKey(match.domain), this.star(this.any, END))
+      case 'capability':
+        return this.known(CAPABILITIES, match.capability, capabilityKey)
+      case 'preset':
+        return this.known(PRESETS, match.preset, presetKey)
+      case 'syscall':
+        return this.ofSyscall(match)
+      case 'protocol':
+        return this.ofProtocol(match.protocol)
+      case 'device':
+        return this.ofDevice(match)
+      case 'flow':
+        return this.byte(section === 'egress' ? KEY.egress : KEY.ingress, this.ofFlow(match))
+    }
+  }
+
+  private ofPath(match: PathMatch, next = END): number {
     switch (match.kind) {
       case 'path':
-        return this.literal(UTF8.encode(match.path), END)
+        return this.literal(UTF8.encode(match.path), next)
       case 'name':
         return this.star(this.any, this.literal(UTF8.encode(`/${match.name}`), END))
       case 'dir': {
@@ -48,6 +74,71 @@ export class Languages {
         return this.sequence(parsed.nodes, END)
       }
     }
+  }
+
+  private ofProtocol(protocol: string): number {
+    const sockets = protocol === 'local' ? LOCAL_SOCKETS : PROTOCOLS.get(protocol)
+    if (sockets === undefined) return NOTHING
+    return this.byte(KEY.network, this.numbers(sockets.families, WIDTH.family, this.numbers(sockets.types, WIDTH.type, this.numbers(sockets.protocols, WIDTH.protocol, END))))
+  }
+
+  private ofDevice(match: Extract<Match, { kind: 'device' }>): number {
+    const parts = [[match.class, WIDTH.device], [match.subClass, WIDTH.device], [match.protocol, WIDTH.device], [match.level, WIDTH.level]] as const
+    return this.byte(KEY.device, parts.reduceRight((rest, [value, width]) => this.numbers(value === undefined ? [] : [value], width, rest), END))
+  }
+
+  private known(names: readonly string[], name: string, keyOf: (number: number) => Uint8Array): number {
+    return names.includes(name) ? this.literal(keyOf(names.indexOf(name)), END) : NOTHING
+  }
+
+  private ofSyscall({ syscall, path }: Extract<Match, { kind: 'syscall' }>): number {
+    const number = SYSCALL_NUMBERS.get(syscall)
+    if (number === undefined) return NOTHING
+    return this.literal(syscallKey(number), path === undefined ? this.star(this.any, END) : this.ofPath(path))
+  }
+
+  /** A number of `width` digits, and `next`; of no values: any number. A value that has more digits is none. */
+  private numbers(values: readonly number[], width: number, next: number): number {
+    if (values.length === 0) return this.range(0, 16 ** width - 1, width, next)
+    return this.union(values.map(value => this.range(value, value, width, next)))
+  }
+
+  /** The numbers from `low` to `high`, digit by digit. */
+  private range(low: number, high: number, width: number, next: number): number {
+    if (width === 0) return next
+    const step = 16 ** (width - 1)
+    if (low > high || low < 0 || high >= step * 16) return NOTHING
+    const free = low === 0 && high === step * 16 - 1
+    if (free) return this.byte(this.setOf(flags(byte => byte >> 4 === 4)), this.range(0, step - 1, width - 1, next))
+    const parts: number[] = []
+    for (let digit = 0; digit < 16; digit++) {
+      const [from, to] = [Math.max(low, digit * step), Math.min(high, digit * step + step - 1)]
+      if (from <= to) parts.push(this.byte(0x40 + digit, this.range(from - digit * step, to - digit * step, width - 1, next)))
+    }
+    return this.union(parts)
+  }
+
+  private ofFlow({ cidrs, ports, interfaces }: Extract<Match, { kind: 'flow' }>): number {
+    const names = interfaces.length === 0 ? this.star(this.any, END) : this.union(interfaces.map(name => this.literal(UTF8.encode(name), END)))
+    const addresses = this.union((cidrs.length === 0 ? ['0.0.0.0/0', '::/0'] : cidrs).map(cidr => this.network(cidr, names)))
+    if (ports.length === 0) return this.numbers([], WIDTH.transport + WIDTH.port, addresses)
+    const numbers = { TCP: 6, UDP: 17, SCTP: 132 } as const
+    return this.union(
+      ports.map(({ first, last, protocol }) => this.numbers(protocol === undefined ? Object.values(numbers) : [numbers[protocol]], WIDTH.transport, this.range(first, last, WIDTH.port, addresses))),
+    )
+  }
+
+  /** Each half byte lies between what it is with the free bits clear and with them set. */
+  private network(cidr: string, next: number): number {
+    const network = parseCidr(cidr)
+    if (network === undefined) return NOTHING
+    let language = next
+    for (let i = network.bytes.length * 2 - 1; i >= 0; i--) {
+      const nibble = i % 2 === 0 ? network.bytes[i >> 1]! >> 4 : network.bytes[i >> 1]! & 0xf
+      const free = Math.max(0, Math.min(4, i * 4 + 4 - network.prefix))
+      language = this.range((nibble >> free) << free, nibble | ((1 << free) - 1), 1, language)
+    }
+    return this.byte(network.bytes.length === 4 ? 0x34 : 0x36, language)
   }
 
   private sequence(nodes: readonly GlobNode[], next: number): number {

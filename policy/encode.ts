@@ -4,19 +4,32 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import type { Alphabet } from './alphabet.ts'
 import type { Comb } from './comb.ts'
 import type { Accept } from './layers.ts'
-import type { DecisionVector, Row } from './objects.ts'
-import { DECISION, FLAGS, HEADER, MAGIC, MAX_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
+import type { Choice, Columns, DecisionVector } from './objects.ts'
+import { CASES } from './planes.ts'
+import { placeRows, type Rows } from './rows.ts'
+import { CHOICES_PER_PAGE, FLAGS, HEADER, MAGIC, MAX_PAGES, PAGE, PAIRS_PER_PAGE, QUOTA_WORDS, setWords, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
+import { SECTIONS, type Quota } from './types.ts'
 
 export interface TableParts {
   readonly alphabet: Alphabet
   readonly comb: Comb
-  /** Of each automaton, at least one: a state of the comb, before placement. */
+  /** Of each automaton of paths, at least one: a state of the comb, before placement. */
   readonly starts: readonly number[]
+  readonly keyStart: number
+  /** Whether some key of an invoked name leads anywhere. */
+  readonly invoked: boolean
   readonly accepts: readonly Accept[]
+  readonly columns: Columns
   readonly vectors: readonly DecisionVector[]
+  readonly choices: readonly Choice[]
+  readonly memberships: readonly (readonly number[])[]
+  /** How many argument sets there are. */
+  readonly sets: number
+  readonly quotas: readonly Quota[]
   readonly subjects: number
   readonly clauses: number
-  readonly undecidable: { readonly exec: number; readonly file: number }
+  /** Of each section, in their order. */
+  readonly undecidable: readonly number[]
 }
 
 export interface Encoded {
@@ -25,23 +38,35 @@ export interface Encoded {
   readonly hash: string
 }
 
+interface Layout {
+  readonly rows: Rows
+  readonly conditions: number
+  readonly acceptsPage: number
+  readonly decisionsPage: number
+  readonly rowsPage: number
+  readonly choicesPage: number
+  readonly conditionsPage: number
+  readonly pages: number
+}
+
 /** The table, or the number of pages that it would have where that is too many. */
 export function encode(parts: TableParts, hash: (bytes: Uint8Array) => Uint8Array = sha256): Encoded | { readonly pages: number } {
-  const rows = placeRows(parts.vectors, parts.subjects)
-  const acceptsPage = 1 + pagesFor(parts.comb.cells, WORDS_PER_PAGE)
-  const decisionsPage = acceptsPage + pagesFor(parts.accepts.length, PAIRS_PER_PAGE)
-  const pages = decisionsPage + pagesFor(rows.words, WORDS_PER_PAGE)
-  if (pages > MAX_PAGES) return { pages }
-  const table = new Uint8Array(pages * PAGE)
+  const layout = layOut(parts)
+  if (layout.pages > MAX_PAGES) return { pages: layout.pages }
+  const table = new Uint8Array(layout.pages * PAGE)
   const view = new DataView(table.buffer)
-  writeHeader(view, parts, { pages, acceptsPage, decisionsPage, decisions: rows.words })
+  writeHeader(view, parts, layout)
   table.set(parts.alphabet.classOf.map(c => c + 1), HEADER.classOf)
+  table.set(parts.columns.of, HEADER.columnOf)
   writeCells(table, parts.comb)
   for (const [i, { object, subject }] of parts.accepts.entries()) {
-    view.setUint32(acceptsPage * PAGE + i * 8, object, true)
-    view.setUint32(acceptsPage * PAGE + i * 8 + 4, subject, true)
+    view.setUint32(layout.acceptsPage * PAGE + i * 8, object, true)
+    view.setUint32(layout.acceptsPage * PAGE + i * 8 + 4, subject, true)
   }
-  writeDecisions(view, decisionsPage * PAGE, parts, rows)
+  writeDecisions(view, layout.decisionsPage * PAGE, parts, layout.rows)
+  for (const [i, word] of layout.rows.words.entries()) if (word !== 0) view.setUint32(layout.rowsPage * PAGE + i * 4, word, true)
+  writeChoices(view, layout.choicesPage * PAGE, layout.rows)
+  writeConditions(view, layout.conditionsPage * PAGE, parts)
   const digest = hash(table)
   table.set(digest, HEADER.hash)
   return { table, hash: toHex(digest) }
@@ -58,87 +83,100 @@ function writeCells(table: Uint8Array, { words, cells }: Comb): void {
   else for (const [i, word] of words.entries()) new DataView(table.buffer).setInt32(PAGE + i * 4, word, true)
 }
 
-interface Rows {
-  readonly places: ReadonlyMap<string, number>
-  readonly distinct: readonly Row[]
-  /** Of the whole section: index and rows. */
-  readonly words: number
+/** Sections follow each other, each on pages of its own; an empty one has none. */
+function layOut(parts: TableParts): Layout {
+  const rows = placeRows(parts.vectors, parts.choices, parts.subjects)
+  const conditions = parts.memberships.length * setWords(parts.sets) + parts.quotas.length * QUOTA_WORDS
+  const acceptsPage = 1 + pagesFor(parts.comb.cells, WORDS_PER_PAGE)
+  const decisionsPage = acceptsPage + pagesFor(parts.accepts.length, PAIRS_PER_PAGE)
+  const rowsPage = decisionsPage + pagesFor(parts.columns.count * parts.vectors.length, WORDS_PER_PAGE)
+  const choicesPage = rowsPage + pagesFor(rows.words.length / 2, PAIRS_PER_PAGE)
+  const conditionsPage = choicesPage + pagesFor(rows.choices.length, CHOICES_PER_PAGE)
+  return { rows, conditions, acceptsPage, decisionsPage, rowsPage, choicesPage, conditionsPage, pages: conditionsPage + pagesFor(conditions, WORDS_PER_PAGE) }
 }
 
-/** Equal rows lie in one place, in the order in which the index first needs them. */
-function placeRows(vectors: readonly DecisionVector[], subjects: number): Rows {
-  const places = new Map<string, number>()
-  const distinct: Row[] = []
-  let words = PLANES * vectors.length
-  for (const vector of vectors) {
-    for (const decision of vector) {
-      if (typeof decision === 'number' || places.has(rowKey(decision))) continue
-      places.set(rowKey(decision), words)
-      distinct.push(decision)
-      words += subjects
+function writeDecisions(view: DataView, at: number, { vectors }: TableParts, rows: Rows): void {
+  for (const [object, vector] of vectors.entries()) {
+    for (const [column, decision] of vector.entries()) {
+      view.setUint32(at + (column * vectors.length + object) * 4, rows.wordOf(decision), true)
     }
   }
-  return { places, distinct, words }
 }
 
-function rowKey(row: Row): string {
-  return `${row.base}:${row.others.join()}`
+function writeChoices(view: DataView, at: number, { choices }: Rows): void {
+  for (const [i, { condition, yes, no, unknown }] of choices.entries()) {
+    for (const [word, value] of [condition, yes, no, unknown].entries()) view.setUint32(at + i * 16 + word * 4, value, true)
+  }
 }
 
-function writeDecisions(view: DataView, at: number, parts: TableParts, rows: Rows): void {
-  const objects = parts.vectors.length
-  for (const [object, vector] of parts.vectors.entries()) {
-    for (const [plane, decision] of vector.entries()) {
-      const word = typeof decision === 'number' ? decision : rows.places.get(rowKey(decision))! + DECISION.bySubject
-      view.setUint32(at + (plane * objects + object) * 4, word, true)
+const LEVELS = ['pod', 'policy']
+
+function writeConditions(view: DataView, at: number, { memberships, sets, quotas }: TableParts): void {
+  const width = setWords(sets)
+  for (const [row, members] of memberships.entries()) {
+    for (const set of members) {
+      const word = at + (row * width + (set >> 5)) * 4
+      view.setUint32(word, view.getUint32(word, true) | (1 << (set & 31)), true)
     }
   }
-  let place = at + PLANES * objects * 4
-  for (const row of rows.distinct) {
-    for (let subject = 0; subject < parts.subjects; subject++) view.setUint32(place + subject * 4, row.base, true)
-    for (const [subject, word] of row.others) view.setUint32(place + subject * 4, word, true)
-    place += parts.subjects * 4
+  const first = at + memberships.length * width * 4
+  for (const [i, { limit, seconds, level }] of quotas.entries()) {
+    view.setBigUint64(first + i * 16, BigInt(limit), true)
+    view.setUint32(first + i * 16 + 8, seconds, true)
+    view.setUint32(first + i * 16 + 12, LEVELS.indexOf(level), true)
   }
-}
-
-interface Layout {
-  readonly pages: number
-  readonly acceptsPage: number
-  readonly decisionsPage: number
-  readonly decisions: number
 }
 
 function writeHeader(view: DataView, parts: TableParts, layout: Layout): void {
-  const put = (offset: number, value: number): void => view.setUint32(offset, value, true)
-  put(HEADER.magic, MAGIC)
-  put(HEADER.version, VERSION)
-  put(HEADER.pages, layout.pages)
-  put(HEADER.flags, flagsOf(parts.vectors))
-  put(HEADER.classes, parts.alphabet.count)
-  put(HEADER.cellsPage, 1)
-  put(HEADER.cells, parts.comb.cells)
-  put(HEADER.start, parts.comb.place[parts.starts[0]!]!)
-  put(HEADER.acceptsPage, layout.acceptsPage)
-  put(HEADER.accepts, parts.accepts.length)
-  put(HEADER.decisionsPage, layout.decisionsPage)
-  put(HEADER.decisions, layout.decisions)
-  put(HEADER.objects, parts.vectors.length)
-  put(HEADER.subjects, parts.subjects)
-  put(HEADER.clauses, parts.clauses)
-  put(HEADER.undecidableExec, parts.undecidable.exec)
-  put(HEADER.undecidableFile, parts.undecidable.file)
-  put(HEADER.automata, parts.starts.length)
-  for (const [i, start] of parts.starts.slice(1).entries()) put(HEADER.starts + i * 4, parts.comb.place[start]!)
+  const words: readonly (readonly [keyof typeof HEADER, number])[] = [
+    ['magic', MAGIC],
+    ['version', VERSION],
+    ['pages', layout.pages],
+    ['flags', flagsOf(parts)],
+    ['classes', parts.alphabet.count],
+    ['cellsPage', 1],
+    ['cells', parts.comb.cells],
+    ['start', parts.comb.place[parts.starts[0]!]!],
+    ['acceptsPage', layout.acceptsPage],
+    ['accepts', parts.accepts.length],
+    ['decisionsPage', layout.decisionsPage],
+    ['decisions', parts.columns.count * parts.vectors.length],
+    ['objects', parts.vectors.length],
+    ['subjects', parts.subjects],
+    ['clauses', parts.clauses],
+    ['columns', parts.columns.count],
+    ['automata', parts.starts.length],
+    ['keyStart', parts.comb.place[parts.keyStart]!],
+    ['rowsPage', layout.rowsPage],
+    ['rows', layout.rows.words.length / 2],
+    ['choicesPage', layout.choicesPage],
+    ['choices', layout.rows.choices.length],
+    ['conditionsPage', layout.conditionsPage],
+    ['conditions', layout.conditions],
+    ['sets', parts.sets],
+    ['quotas', parts.quotas.length],
+  ]
+  for (const [name, value] of words) view.setUint32(HEADER[name], value, true)
+  for (const [i, start] of parts.starts.slice(1).entries()) view.setUint32(HEADER.starts + i * 4, parts.comb.place[start]!, true)
+  for (const [i, word] of parts.undecidable.entries()) view.setUint32(HEADER.undecidable + i * 4, word, true)
 }
 
-function flagsOf(vectors: readonly DecisionVector[]): number {
-  let flags = 0
+function flagsOf({ vectors, columns, sets, invoked }: TableParts): number {
+  let flags = (sets > 0 ? FLAGS.arguments : 0) | (invoked ? FLAGS.invoked : 0)
+  const [ruled, bySubject] = [new Set<number>(), new Set<number>()]
   for (const vector of vectors) {
-    for (const [plane, decision] of vector.entries()) {
-      const exec = plane < 2
-      if (typeof decision !== 'number') flags |= exec ? FLAGS.execSubjects : FLAGS.fileSubjects
-      if (decision !== 0) flags |= exec ? FLAGS.execRules : FLAGS.fileRules
+    for (const [column, decision] of vector.entries()) {
+      if (decision !== 0) ruled.add(column)
+      if (typeof decision !== 'number') bySubject.add(column)
     }
+  }
+  for (const { section, plane, tty, owner, operation } of CASES) {
+    const column = columns.of[plane]!
+    const number = SECTIONS.indexOf(section)
+    if (ruled.has(column)) flags |= FLAGS.rules << number
+    if (bySubject.has(column)) flags |= FLAGS.subjects << number
+    if (tty && column !== columns.of[CASES.find(each => each.operation === operation && each.owner === owner && !each.tty)!.plane]) flags |= FLAGS.terminal
   }
   return flags
 }
+

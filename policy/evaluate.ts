@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // The specification: docs/semantics.md as code. Written to be read and believed, not to be fast. It finds the winner by comparing the
 // clauses that match, by the written rules, and so takes nothing on trust from the order that plan.ts puts them in.
+import { parseCidr } from './cidr.ts'
 import { parseGlob, type GlobNode } from './glob.ts'
-import { OPERATIONS, type Answer, type Clause, type PathMatch, type Operation, type Plan, type Question, type PathSection } from './types.ts'
+import { capabilityKey, domainKey, invokedKey, presetKey, readDeviceKey, readFlowKey, readNetworkKey, syscallKey } from './keys.ts'
+import { CAPABILITIES, LOCAL_SOCKETS, PRESETS, PROTOCOLS } from './names.ts'
+import { planeOf, sectionOf } from './planes.ts'
+import { SYSCALL_NUMBERS } from './syscalls.ts'
+import { isPathMatch, SECTIONS, type Answer, type Clause, type Match, type PathMatch, type Plan, type PortRange, type Question } from './types.ts'
 
-/** Linux's PATH_MAX counts the final NUL. */
-const LONGEST_PATH = 4095
+/** Linux's PATH_MAX counts the final NUL. Keys and arguments have the same limit. */
+const LONGEST = 4095
 const SLASH = 0x2f
 
 /** What a plan says to one operation. `question.sources` may be empty: then only clauses without sources match. */
 export function evaluate(plan: Plan, question: Question): Answer {
   const section = sectionOf(question.operation)
-  const reserved = plan.clauses.length + (section === 'process' ? 1 : 2)
-  if (question.path.length > LONGEST_PATH) return { verdict: plan.undecidable[section].verdict, clause: reserved + 2 }
+  const reserved = plan.clauses.length + SECTIONS.indexOf(section) + 1
+  if (question.path.length > LONGEST) return { verdict: plan.undecidable[section].verdict, clause: reserved + SECTIONS.length }
 
-  const matching = plan.clauses.filter((clause) => clauseMatches(clause, question))
+  const matching = plan.clauses.filter((clause) => clauseMatches(plan, clause, question))
   const winner = matching.reduce<Clause | undefined>((best, clause) => (best === undefined || precedes(clause, best) ? clause : best), undefined)
   if (winner !== undefined) return { verdict: winner.verdict, clause: plan.clauses.indexOf(winner) + 1 }
 
@@ -22,35 +27,50 @@ export function evaluate(plan: Plan, question: Question): Answer {
   return fallback === undefined ? { verdict: 'Allow', clause: 0 } : { verdict: fallback.verdict, clause: reserved }
 }
 
-export function sectionOf(operation: Operation): PathSection {
-  return operation === 'exec' ? 'process' : 'file'
+export function clauseMatches(plan: Plan, clause: Clause, question: Question): boolean {
+  return (
+    clause.section === sectionOf(question.operation) &&
+    planeMatches(clause, question) &&
+    conditionMatches(plan, clause, question) &&
+    sourceMatches(clause, question) &&
+    objectMatches(clause, question)
+  )
 }
 
-export function clauseMatches(clause: Clause, question: Question): boolean {
-  return clause.section === sectionOf(question.operation) && planeMatches(clause, question) && sourceMatches(clause, question) && objectMatches(clause, question)
-}
-
+/** The operation, owner and terminal. */
 export function planeMatches(clause: Clause, question: Question): boolean {
-  const plane = OPERATIONS.indexOf(question.operation) * 2 + (question.owner ? 1 : 0)
-  return ((clause.planes >> plane) & 1) === 1
+  return ((clause.planes >> planeOf(question)) & 1) === 1
 }
 
-export function sourceMatches(clause: Clause, question: Question): boolean {
-  return clause.sources.length === 0 || clause.sources.some((source) => question.sources.some((given) => equal(bytesOf(source), given)))
+export function conditionMatches(plan: Plan, { condition }: Clause, question: Question): boolean {
+  if (condition === undefined) return true
+  const wanted = plan.conditions[condition.index]
+  if (wanted === undefined) return false
+  const holds = wanted.kind === 'quota' ? question.overQuota !== true : argumentsAllowed(wanted.allowed, question.args)
+  return holds === condition.holds
+}
+
+/** All but argv[0]. What is not known is not allowed. */
+function argumentsAllowed(allowed: readonly string[], args: Question['args']): boolean {
+  return args !== undefined && args.slice(1).every((argument) => argument.length < LONGEST && allowed.some((each) => equal(bytesOf(each), argument)))
+}
+
+export function sourceMatches({ sources, sourceDirectories }: Clause, question: Question): boolean {
+  if (sources.length === 0 && sourceDirectories.length === 0) return true
+  return question.sources.some((given) => sources.some((source) => equal(bytesOf(source), given)) || sourceDirectories.some(({ dir, recursive }) => dirMatches(bytesOf(dir), recursive, given)))
 }
 
 export function objectMatches(clause: Clause, question: Question): boolean {
-  return clause.matches.some((match) => matches(match, question.path))
+  return clause.matches.some((match) => matches(match, question))
 }
 
 /* ---- Which rule decides ---- */
 
-const SHAPES = ['path', 'name', 'pattern', 'dir']
 const STRICTNESS = ['Block', 'Audit', 'Allow']
-const KINDS = ['KubeArmorPolicy', 'KubeArmorClusterPolicy', 'KubeArmorHostPolicy', '']
+const KINDS = ['KubeArmorPolicy', 'KubeArmorClusterPolicy', 'KubeArmorHostPolicy', 'KubeArmorNetworkPolicy', '']
 
 /** What settles which of two clauses decides, in the order of "Which rule decides"; `equal`: nothing does. */
-export const PRECEDENCE = ['source', 'shape', 'directory', 'verdict', 'credit', 'credit', 'credit', 'credit', 'credit', 'credit'] as const
+export const PRECEDENCE = ['source', 'shape', 'length', 'verdict', 'credit', 'credit', 'credit', 'credit', 'credit', 'credit'] as const
 export type Precedence = (typeof PRECEDENCE)[number] | 'equal'
 
 /** True when `a` decides rather than `b`. */
@@ -70,14 +90,12 @@ export function compare(a: Clause, b: Clause): { readonly first: boolean; readon
 }
 
 /** The rules of "Which rule decides" from the first to the last; the smaller one wins. */
-function rank(clause: Clause): readonly (string | number)[] {
-  const { origin } = clause
-  const [match] = clause.matches
+function rank({ match, matches, sources, sourceDirectories, verdict, origin }: Clause): readonly (string | number)[] {
   return [
-    clause.sources.length > 0 ? 0 : 1,
-    SHAPES.indexOf(clause.match.kind),
-    match?.kind === 'dir' ? -bytesOf(match.dir).length : 0,
-    STRICTNESS.indexOf(clause.verdict),
+    sources.length > 0 || sourceDirectories.length > 0 ? 0 : 1,
+    shape(match),
+    -length(matches[0] ?? match),
+    STRICTNESS.indexOf(verdict),
     KINDS.indexOf(origin.kind),
     origin.namespace,
     origin.policy,
@@ -87,10 +105,63 @@ function rank(clause: Clause): readonly (string | number)[] {
   ]
 }
 
+/** Exact, name, pattern, directory, everything; a protocol, a type or family of sockets, all sockets. */
+function shape(match: Match): number {
+  if (match.kind === 'name') return 1
+  if (match.kind === 'pattern') return 2
+  if (match.kind === 'dir') return 3
+  if (match.kind === 'syscall') return match.path === undefined ? 4 : shape(match.path)
+  if (match.kind !== 'protocol') return 0
+  if (match.protocol === 'local') return 3
+  if (match.protocol === 'all') return 2
+  return ['stream', 'dgram', 'raw', 'rdm', 'seqpacket', 'packet'].includes(match.protocol) ? 1 : 0
+}
+
+/** Of directories and domains the longer, of networks the smaller, of devices the one with more (and more telling) numbers. */
+function length(match: Match): number {
+  if (match.kind === 'dir') return bytesOf(match.dir).length
+  if (match.kind === 'syscall') return match.path?.kind === 'dir' ? length(match.path) : 0
+  if (match.kind === 'domain') return domainKey(match.domain).length
+  if (match.kind === 'device') return numbersOf(match)
+  if (match.kind !== 'flow') return 0
+  const [cidr] = match.cidrs
+  const network = cidr === undefined ? 0 : 1 + (parseCidr(cidr)?.prefix ?? -1)
+  return network * 2 + (match.ports.length > 0 ? 1 : 0)
+}
+
+function numbersOf(device: Extract<Match, { kind: 'device' }>): number {
+  const named = (number: number | undefined, worth: number): number => (number === undefined ? 0 : worth)
+  return named(device.class, 100) + named(device.level, 100) + named(device.subClass, 10) + named(device.protocol, 1)
+}
+
 /* ---- What a rule matches ---- */
 
-/** True when a match, aliases aside, covers a path. */
-export function matches(match: PathMatch, path: Uint8Array): boolean {
+/** True when a match, aliases aside, covers what the question is about. */
+function matches(match: Match, question: Question): boolean {
+  const { path } = question
+  if (isPathMatch(match)) return pathMatches(match, path)
+  switch (match.kind) {
+    case 'invoked':
+      return question.invoked !== undefined && invokedMatches(match, invokedKey(question.invoked, path))
+    case 'protocol':
+      return protocolMatches(match.protocol, path)
+    case 'domain':
+      return startsWith(path, domainKey(match.domain))
+    case 'capability':
+      return nameMatches(CAPABILITIES, match.capability, capabilityKey, path)
+    case 'syscall':
+      return syscallMatches(match, path)
+    case 'preset':
+      return nameMatches(PRESETS, match.preset, presetKey, path)
+    case 'device':
+      return deviceMatches(match, path)
+    case 'flow':
+      return flowMatches(match, question)
+  }
+}
+
+/** True when a match of paths, aliases aside, covers a path. */
+export function pathMatches(match: PathMatch, path: Uint8Array): boolean {
   switch (match.kind) {
     case 'path':
       return equal(path, bytesOf(match.path))
@@ -101,6 +172,61 @@ export function matches(match: PathMatch, path: Uint8Array): boolean {
     case 'pattern':
       return patternMatches(match.pattern, path)
   }
+}
+
+/** A name that is not known names nothing. */
+function nameMatches(names: readonly string[], name: string, keyOf: (number: number) => Uint8Array, key: Uint8Array): boolean {
+  return names.includes(name) && equal(key, keyOf(names.indexOf(name)))
+}
+
+/** A name and a path that are too long together are not looked at. */
+function invokedMatches({ name, path }: Extract<Match, { kind: 'invoked' }>, key: Uint8Array): boolean {
+  return key.length <= LONGEST && equal(key, invokedKey(bytesOf(name), bytesOf(path)))
+}
+
+function protocolMatches(protocol: string, key: Uint8Array): boolean {
+  const socket = readNetworkKey(key)
+  const wanted = protocol === 'local' ? LOCAL_SOCKETS : PROTOCOLS.get(protocol)
+  if (socket === undefined || wanted === undefined) return false
+  const among = (values: readonly number[], value: number): boolean => values.length === 0 || values.includes(value)
+  return among(wanted.families, socket.family) && among(wanted.types, socket.type) && among(wanted.protocols, socket.protocol)
+}
+
+function syscallMatches({ syscall, path }: Extract<Match, { kind: 'syscall' }>, key: Uint8Array): boolean {
+  const number = SYSCALL_NUMBERS.get(syscall)
+  if (number === undefined || !startsWith(key, syscallKey(number))) return false
+  return path === undefined || pathMatches(path, key.subarray(syscallKey(number).length))
+}
+
+function deviceMatches(match: Extract<Match, { kind: 'device' }>, key: Uint8Array): boolean {
+  const device = readDeviceKey(key)
+  if (device === undefined) return false
+  const same = (wanted: number | undefined, actual: number): boolean => wanted === undefined || wanted === actual
+  return same(match.class, device.class) && same(match.subClass, device.subClass) && same(match.protocol, device.protocol) && same(match.level, device.level)
+}
+
+function flowMatches({ cidrs, ports, interfaces }: Extract<Match, { kind: 'flow' }>, { operation, path }: Question): boolean {
+  const flow = readFlowKey(path)
+  if (flow === undefined || flow.direction !== operation) return false
+  return (
+    (cidrs.length === 0 || cidrs.some((cidr) => cidrMatches(cidr, flow.address))) &&
+    (ports.length === 0 || ports.some((range) => portMatches(range, flow))) &&
+    (interfaces.length === 0 || interfaces.some((name) => equal(bytesOf(name), flow.iface)))
+  )
+}
+
+function cidrMatches(cidr: string, address: Uint8Array): boolean {
+  const network = parseCidr(cidr)
+  if (network === undefined || network.bytes.length !== address.length) return false
+  const bits = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(2).padStart(8, '0')).join('').slice(0, network.prefix)
+  return bits(network.bytes) === bits(address)
+}
+
+/** A range without a protocol is of every protocol that has ports. */
+function portMatches({ first, last, protocol }: PortRange, { transport, port }: { readonly transport: number; readonly port: number }): boolean {
+  const numbers = { TCP: 6, UDP: 17, SCTP: 132 } as const
+  const among = protocol === undefined ? Object.values(numbers) : [numbers[protocol]]
+  return among.some((number) => number === transport) && first <= port && port <= last
 }
 
 function dirMatches(dir: Uint8Array, recursive: boolean, path: Uint8Array): boolean {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { arbitrarySituation } from '../test/support/generate.ts'
 import { clauseMatches, evaluate } from './evaluate.ts'
 import { explain, withoutRules, type Explanation } from './explain.ts'
 import { makePlan } from './plan.ts'
@@ -26,7 +27,7 @@ describe('what decided', () => {
 
   test('what a flag permits is told from what the action says', () => {
     const { verdict, reason } = why([at(3, { readOnly: true, match: path('/x') })], ask('read', '/x'))
-    assert.deepEqual([verdict, reason], ['Allow', 'this Block rule matches, and permits what its readOnly or ownerOnly names; no other rule matches'])
+    assert.deepEqual([verdict, reason], ['Allow', 'this Block rule matches, and permits what its flags name; no other rule matches'])
   })
 
   test('the default posture: which Allow rule made the allow-list, and how to get out of it', () => {
@@ -78,7 +79,7 @@ describe('what did not', () => {
     const { near, lost: none } = why(rules, ask('write', '/x'))
     assert.deepEqual(near.map(({ origin, reason }) => [origin.position.line, reason]), [
       [1, 'it is for operations of /bin/cat, /usr/bin/cat'],
-      [2, 'it permits only what its readOnly or ownerOnly names'],
+      [2, 'it permits only what its readOnly, ownerOnly or pts names'],
     ])
     assert.deepEqual(none, [])
   })
@@ -113,7 +114,7 @@ test('the verdict is the evaluator’s; what lost matches, in the order in which
       const found = explain({ policies, workload: WORKLOAD, options: given }, question)
       const plan = makePlan(policies, WORKLOAD, given)
       assert.equal(found.verdict, evaluate(plan, question).verdict)
-      const matching = plan.clauses.filter((clause) => clauseMatches(clause, question)).map(({ origin }) => origin)
+      const matching = plan.clauses.filter((clause) => clauseMatches(plan, clause, question)).map(({ origin }) => origin)
       assert.deepEqual(found.by === 'rule' ? [found.origin, ...found.lost.map(({ origin }) => origin)] : [], matching)
       for (const { origin, reason } of found.near) {
         assert.ok(reason !== '')
@@ -138,4 +139,26 @@ test('deleting the rule that is named changes the verdict or the reason', () => 
     }),
     { numRuns: 500 },
   )
+})
+
+test('for every kind of rule the verdict is the evaluator’s, what lost matches, and what is foretold of a deletion happens', () => {
+  let rules = 0
+  fc.assert(
+    fc.property(arbitrarySituation(10, 12), ({ policies, workload, options: given, questions }) => {
+      const plan = makePlan(policies, workload, given)
+      for (const question of questions) {
+        const found = explain({ policies, workload, options: given }, question)
+        assert.equal(found.verdict, evaluate(plan, question).verdict)
+        if (found.by !== 'rule' || found.origin === undefined || found.origin.kind === '') continue
+        rules++
+        const left = withoutRules(policies, found.origin)
+        assert.notDeepEqual(left, policies)
+        const next = explain({ policies: left, workload, options: given }, question)
+        assert.notDeepEqual([next.verdict, next.reason, next.origin], [found.verdict, found.reason, found.origin])
+        assert.match(found.changes[0] ?? '', new RegExp(`^without this rule the verdict would be ${next.verdict}, `))
+      }
+    }),
+    { numRuns: 300, seed: 8 },
+  )
+  assert.ok(rules > 500, `${rules} questions were decided by a rule`)
 })

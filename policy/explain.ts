@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why an operation gets the verdict that it gets, for people. The answer is evaluate()'s, and so is every comparison: this file only
 // finds words for them.
-import { clauseMatches, compare, evaluate, objectMatches, planeMatches, sectionOf, sourceMatches, type Precedence } from './evaluate.ts'
-import { describe, makePlan, type PlanOptions } from './plan.ts'
+import { describe } from './describe.ts'
+import { clauseMatches, compare, conditionMatches, evaluate, objectMatches, planeMatches, sourceMatches, type Precedence } from './evaluate.ts'
+import { KEY } from './keys.ts'
+import { actionOf, makePlan, type PlanOptions } from './plan.ts'
+import { sectionOf } from './planes.ts'
 import { selects } from './select.ts'
-import type { Clause, ClauseOrigin, Plan, Policy, Question, Rule, PathSection, Verdict, Workload } from './types.ts'
+import { SECTIONS, type Clause, type ClauseOrigin, type Match, type Plan, type Policy, type Question, type Rule, type Section, type Verdict, type Workload } from './types.ts'
+import { wordsFor } from './words.ts'
 
 /** A rule that did not decide, and why not. */
 export interface Passed {
@@ -26,7 +30,7 @@ export interface Explanation {
   readonly reason: string
   /** Rules that match the operation too, in order of precedence. */
   readonly lost: readonly Lost[]
-  /** Rules that name the object, but not for this operation, owner or source. */
+  /** Rules that name the object, but not for this operation, owner, terminal, arguments or source. */
   readonly near: readonly Passed[]
   /** What an operation of this section gets that no rule matches, and why. */
   readonly fallback: { readonly verdict: Verdict; readonly reason: string }
@@ -49,7 +53,7 @@ export function explain(situation: Situation, question: Question): Explanation {
   const section = sectionOf(question.operation)
   const { verdict, clause: number } = evaluate(plan, question)
   const winner = plan.clauses[number - 1]
-  const by = winner !== undefined ? 'rule' : number === 0 ? 'nothing' : number > plan.clauses.length + 2 ? 'undecidable' : 'default'
+  const by = winner !== undefined ? 'rule' : number === 0 ? 'nothing' : number > plan.clauses.length + SECTIONS.length ? 'undecidable' : 'default'
   const selecting = policies.filter((policy) => selects(policy, workload, options)).length
   const fallback = fallbackOf(plan, section)
   const origin = winner?.origin ?? (by === 'default' ? plan.defaults[section]?.origin : by === 'undecidable' ? plan.undecidable[section].origin : undefined)
@@ -73,7 +77,7 @@ interface Deciding {
   readonly winner: Clause | undefined
   readonly by: Explanation['by']
   readonly lost: readonly Lost[]
-  readonly section: PathSection
+  readonly section: Section
   readonly fallback: Explanation['fallback']
   readonly selecting: number
 }
@@ -85,12 +89,14 @@ function reasonOf({ winner, by, lost, section, fallback, selecting }: Deciding):
   return `no rule matches, and ${fallback.reason}`
 }
 
-function ruleReason({ origin, verdict }: Clause): string {
+function ruleReason({ origin, verdict, match }: Clause): string {
+  if (match.kind === 'protocol' && match.protocol === 'local') return 'sockets that stay on the machine are permitted in allow-list mode'
   if (verdict === origin.action) return `this ${origin.action} rule matches`
-  return `this ${origin.action} rule matches, and permits what its readOnly or ownerOnly names`
+  if (verdict === 'Audit') return `this ${origin.action} rule matches, and its policy or the workload is only audited`
+  return `this ${origin.action} rule matches, and permits what its flags name`
 }
 
-function fallbackOf(plan: Plan, section: PathSection): Explanation['fallback'] {
+function fallbackOf(plan: Plan, section: Section): Explanation['fallback'] {
   const fallback = plan.defaults[section]
   if (fallback === undefined) return { verdict: 'Allow', reason: `the ${section} section has no Allow rule, so what no rule matches is permitted` }
   const [first] = allowing(plan, section)
@@ -99,24 +105,43 @@ function fallbackOf(plan: Plan, section: PathSection): Explanation['fallback'] {
 }
 
 /** The Allow rules of a section, each once, in order of precedence. */
-function allowing(plan: Plan, section: PathSection): readonly ClauseOrigin[] {
-  return [...new Set(plan.clauses.filter((clause) => clause.section === section && clause.origin.action === 'Allow').map(({ origin }) => origin))]
+function allowing(plan: Plan, section: Section): readonly ClauseOrigin[] {
+  return [...new Set(plan.clauses.filter(({ section: own, origin }) => own === section && origin.action === 'Allow' && origin.kind !== '').map(({ origin }) => origin))]
 }
 
 /* ---- What did not ---- */
 
 function losers(plan: Plan, winner: Clause, question: Question): readonly Lost[] {
   return plan.clauses
-    .filter((clause) => clause !== winner && clauseMatches(clause, question))
+    .filter((clause) => clause !== winner && clauseMatches(plan, clause, question))
     .map((clause) => ({ origin: clause.origin, verdict: clause.verdict, reason: lostReason(winner, clause) }))
 }
 
-const SHAPES = { path: 'an exact path', name: 'an execname', pattern: 'a pattern', dir: 'a directory' } as const
+const SHAPES: Readonly<Record<Match['kind'], string>> = {
+  path: 'an exact path',
+  name: 'an execname',
+  pattern: 'a pattern',
+  dir: 'a directory',
+  invoked: 'an exact path',
+  protocol: 'a protocol',
+  domain: 'a domain',
+  capability: 'a capability',
+  syscall: 'a system call',
+  device: 'a device',
+  preset: 'a preset',
+  flow: 'a network',
+}
+
+const LONGER: Readonly<Partial<Record<Match['kind'], string>>> = {
+  domain: 'of two domains the longer one decides',
+  device: 'of two device rules the one with more numbers decides',
+  flow: 'of two networks the smaller one decides, and one with ports before one without',
+}
 
 const LOST: Readonly<Record<Precedence, (winner: Clause, loser: Clause) => string>> = {
   source: () => 'a rule with fromSource goes before one without',
-  shape: (winner, loser) => `${SHAPES[winner.match.kind]} goes before ${SHAPES[loser.match.kind]}`,
-  directory: () => 'of two directories the longer one decides',
+  shape: ({ match: won }, { match: lost }) => (won.kind === lost.kind ? 'the more specific one goes first' : `${SHAPES[won.kind]} goes before ${SHAPES[lost.kind]}`),
+  length: ({ match }) => LONGER[match.kind] ?? 'of two directories the longer one decides',
   verdict: (winner, loser) => `${winner.verdict} goes before ${loser.verdict}`,
   credit: () => 'it asks for the same; the credit goes by kind, namespace, name and place of the policy',
   equal: () => 'it is the same rule again',
@@ -126,21 +151,28 @@ function lostReason(winner: Clause, loser: Clause): string {
   return LOST[compare(winner, loser).by](winner, loser)
 }
 
-/** Rules that name the object, and none of whose clauses is about this operation, owner and source. */
-function nearOf(plan: Plan, question: Question, section: PathSection): readonly Passed[] {
+/** Rules that name the object, and none of whose clauses is about this operation, owner, terminal, arguments and source. */
+function nearOf(plan: Plan, question: Question, section: Section): readonly Passed[] {
   const naming = plan.clauses.filter((clause) => clause.section === section && objectMatches(clause, question))
-  const matching = new Set(naming.filter((clause) => clauseMatches(clause, question)).map(({ origin }) => origin))
-  const near = new Map(naming.filter(({ origin }) => !matching.has(origin)).map((clause) => [clause.origin, nearReason(clause, question)]))
+  const matching = new Set(naming.filter((clause) => clauseMatches(plan, clause, question)).map(({ origin }) => origin))
+  const near = new Map(naming.filter(({ origin }) => !matching.has(origin)).map((clause) => [clause.origin, nearReason(plan, clause, question)]))
   return [...near].map(([origin, reason]) => ({ origin, reason }))
 }
 
-function nearReason(clause: Clause, question: Question): string {
+function nearReason(plan: Plan, clause: Clause, question: Question): string {
+  const names = [...clause.sources.map(sourceWords), ...clause.sourceDirectories.map(({ dir }) => dir)]
   const reasons = [
-    ...(sourceMatches(clause, question) ? [] : [`it is for operations of ${clause.sources.join(', ')}`]),
-    // Only an Allow rule with flags leaves planes without a clause.
-    ...(planeMatches(clause, question) ? [] : ['it permits only what its readOnly or ownerOnly names']),
+    ...(sourceMatches(clause, question) ? [] : [`it is for operations of ${names.join(', ')}`]),
+    // Only an Allow rule with flags leaves planes, or conditions, without a clause.
+    ...(planeMatches(clause, question) ? [] : ['it permits only what its readOnly, ownerOnly or pts names']),
+    ...(conditionMatches(plan, clause, question) ? [] : [question.operation === 'exec' ? 'it permits only its allowedArgs' : 'its limit is used up']),
   ]
   return reasons.join(', and ')
+}
+
+function sourceWords(key: string): string {
+  const slash = key.indexOf('/')
+  return key.charCodeAt(0) === KEY.invoked ? `${key.slice(slash)} as ${key.slice(1, slash)}` : key
 }
 
 /* ---- What would have to change ---- */
@@ -149,26 +181,27 @@ interface Changing {
   readonly situation: Situation
   readonly question: Question
   readonly plan: Plan
-  readonly section: PathSection
+  readonly section: Section
   readonly by: Explanation['by']
   readonly winner: Clause | undefined
 }
 
 function changesOf({ situation, question, plan, section, by, winner }: Changing): readonly string[] {
-  const path = new TextDecoder().decode(question.path)
+  const object = wordsFor(question)
   if (winner !== undefined) return [withoutRule(situation, question, winner.origin)]
   if (by === 'undecidable') return ['use a path of at most 4,095 bytes']
-  if (by === 'nothing') return [`a Block or Audit rule for ${path} in the ${section} section of a policy that selects this workload would decide`]
+  if (by === 'nothing') return [`a Block or Audit rule for ${object} in the ${section} section of a policy that selects this workload would decide`]
   const places = allowing(plan, section).map(placed)
   const shown = places.slice(0, 3).join('; ') + (places.length > 3 ? `; and ${places.length - 3} more` : '')
   return [
-    `an Allow rule for ${path} in the ${section} section of a policy that selects this workload would permit it`,
+    `an Allow rule for ${object} in the ${section} section of a policy that selects this workload would permit it`,
     `without any Allow rule in the ${section} section it would be permitted; there ${places.length === 1 ? 'is one' : `are ${places.length}`}: ${shown}`,
   ]
 }
 
 /** The answer when the rule that decided is deleted, found by asking. */
 function withoutRule({ policies, workload, options }: Situation, question: Question, origin: ClauseOrigin): string {
+  if (origin.kind === '') return 'a Block or Audit rule for its type of sockets would decide'
   const plan = makePlan(withoutRules(policies, origin), workload, options)
   const { verdict, clause } = evaluate(plan, question)
   const next = plan.clauses[clause - 1]
@@ -188,7 +221,7 @@ function isPolicyOf({ kind, namespace, name }: Policy, origin: ClauseOrigin): bo
 function isRuleOf(rule: Rule, { position, action, message, text }: ClauseOrigin): boolean {
   const { file, line, column } = rule.position
   const here = file === position.file && line === position.line && column === position.column
-  return here && rule.action === action && rule.message === message && describe(rule) === text
+  return here && actionOf(rule) === action && rule.message === message && describe(rule) === text
 }
 
 function placed({ position, text }: ClauseOrigin): string {

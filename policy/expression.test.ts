@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { byteString, collectSets, dumpShapes, keyOf, shapesOf, showExpression, type Expression } from './expression.ts'
+import { byteString, collectSets, dumpShapes, keyOf, pathShapes, showExpression, type Expression } from './expression.ts'
 import type { ByteSet } from './alphabet.ts'
 
 function shown(pattern: string): string {
-  return dumpShapes(shapesOf({ kind: 'pattern', pattern }))
+  return dumpShapes(pathShapes({ kind: 'pattern', pattern }))
 }
 
 function expressionOf(pattern: string): Expression {
-  const [shape] = shapesOf({ kind: 'pattern', pattern })
+  const [shape] = pathShapes({ kind: 'pattern', pattern })
   assert.ok(shape?.kind === 'expression', `${pattern} is ${shape?.kind}`)
   return shape.expression
 }
 
-test('shapesOf() turns paths and directories into literals and prefixes', () => {
-  assert.deepEqual(shapesOf({ kind: 'path', path: '/bin/é' }), [{ kind: 'literal', bytes: '/bin/\xc3\xa9' }])
-  assert.deepEqual(shapesOf({ kind: 'dir', dir: '/etc/', recursive: true }), [
+test('pathShapes() turns paths and directories into literals and prefixes', () => {
+  assert.deepEqual(pathShapes({ kind: 'path', path: '/bin/é' }), [{ kind: 'literal', bytes: '/bin/\xc3\xa9' }])
+  assert.deepEqual(pathShapes({ kind: 'dir', dir: '/etc/', recursive: true }), [
     { kind: 'literal', bytes: '/etc' },
     { kind: 'prefix', bytes: '/etc/', recursive: true },
   ])
-  assert.deepEqual(shapesOf({ kind: 'dir', dir: '/', recursive: false }), [
+  assert.deepEqual(pathShapes({ kind: 'dir', dir: '/', recursive: false }), [
     { kind: 'literal', bytes: '' },
     { kind: 'prefix', bytes: '/', recursive: false },
   ])
 })
 
-test('shapesOf() takes patterns that are no more than a literal or a directory as such', () => {
+test('pathShapes() takes patterns that are no more than a literal or a directory as such', () => {
   assert.equal(shown('/etc/passwd'), 'literal /etc/passwd\n')
   assert.equal(shown('/etc/\\*'), 'literal /etc/*\n')
   assert.equal(shown('/etc/**'), 'prefix /etc/.*\n')
@@ -34,12 +34,12 @@ test('shapesOf() takes patterns that are no more than a literal or a directory a
   assert.equal(shown('/etc/[p]*'), 'prefix /etc/p[^/]*\n')
 })
 
-test('shapesOf() makes an execname an expression', () => {
-  assert.equal(dumpShapes(shapesOf({ kind: 'name', name: 'sh' })), 'expression .*/sh\n')
+test('pathShapes() makes an execname an expression', () => {
+  assert.equal(dumpShapes(pathShapes({ kind: 'name', name: 'sh' })), 'expression .*/sh\n')
 })
 
-test('shapesOf() throws where a pattern does not parse', () => {
-  assert.throws(() => shapesOf({ kind: 'pattern', pattern: '/a[' }), /planned though it does not parse: open set/)
+test('pathShapes() throws where a pattern does not parse', () => {
+  assert.throws(() => pathShapes({ kind: 'pattern', pattern: '/a[' }), /planned though it does not parse: open set/)
 })
 
 test('expressions that mean the same have the same key', () => {

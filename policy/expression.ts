@@ -33,8 +33,8 @@ export function byteString(text: string): string {
   return BEYOND_ASCII.test(text) ? Array.from(UTF8.encode(text), byte => String.fromCharCode(byte)).join('') : text
 }
 
-/** The shapes whose union is what `match` covers. Throws where a pattern does not parse: the reader has refused such. */
-export function shapesOf(match: PathMatch): readonly Shape[] {
+/** The shapes whose union is what a match of paths covers. Throws where a pattern does not parse: the reader has refused such. */
+export function pathShapes(match: PathMatch): readonly Shape[] {
   switch (match.kind) {
     case 'path':
       return [{ kind: 'literal', bytes: byteString(match.path) }]
@@ -57,16 +57,16 @@ export function shapesOf(match: PathMatch): readonly Shape[] {
 
 const SINGLES: readonly Item[] = Array.from({ length: 256 }, (_, value) => byte(byteSet(value)))
 
-function literal(bytes: string): Item[] {
+export function literal(bytes: string): Item[] {
   return Array.from(bytes, character => SINGLES[character.charCodeAt(0)]!)
 }
 
-function byte(set: ByteSet): Item {
+export function byte(set: ByteSet): Item {
   const bytes = bytesOf(set)
   return { kind: 'byte', set, single: bytes.length === 1 ? bytes[0]! : -1, key: byteSetKey(set) }
 }
 
-function star(set: ByteSet): Item {
+export function star(set: ByteSet): Item {
   return { kind: 'star', set, key: `${byteSetKey(set)}*` }
 }
 
@@ -92,7 +92,7 @@ function rangeSet(first: number, last: number): ByteSet {
   return byteSet(...Array.from({ length: last - first + 1 }, (_, i) => first + i))
 }
 
-function either(branches: readonly Expression[]): Item {
+export function either(branches: readonly Expression[]): Item {
   const distinct = new Map<string, Expression>()
   for (const branch of branches.map(normalise)) distinct.set(keyOf(branch), branch)
   const singles = [...distinct.values()].filter(branch => branch.length === 1 && branch[0]!.kind === 'byte')
@@ -137,7 +137,8 @@ function includes(big: ByteSet, small: ByteSet): boolean {
   return small.every((word, i) => (word & ~big[i]!) === 0)
 }
 
-function shapeOf(expression: Expression): Shape {
+/** Of an expression in normal form. */
+export function shapeOf(expression: Expression): Shape {
   let bytes = ''
   for (const [i, item] of expression.entries()) {
     if (item.kind === 'byte' && item.single >= 0) {

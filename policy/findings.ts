@@ -11,8 +11,6 @@ interface Template {
 
 const error = (message: string, hint: string): Template => ({ severity: 'error', message, hint })
 const warning = (message: string, hint: string): Template => ({ severity: 'warning', message, hint })
-const unsupported = (what: string): Template =>
-  error(`${what} not supported yet, so the whole policy is refused`, 'move these rules to a policy of their own, or wait for a version that enforces them')
 
 export const FINDINGS = {
   MERLON_POLICY_YAML_SYNTAX: error('not readable as YAML: {problem}', 'correct the syntax here; documents after the next `---` are still read'),
@@ -46,16 +44,6 @@ export const FINDINGS = {
   MERLON_POLICY_INVALID_POSTURE: warning('{annotation} must be audit or block; the global default applies', 'write audit or block'),
   MERLON_POLICY_INVALID_SWITCH: warning('{annotation} must be enabled, disabled or audited; it counts as enabled', 'write one of the three'),
   MERLON_POLICY_INVALID_VISIBILITY: warning('{annotation} knows no {words}', 'use {classes}, with commas, or none'),
-  MERLON_POLICY_UNSUPPORTED_NETWORK: unsupported('network rules are'),
-  MERLON_POLICY_UNSUPPORTED_DNS: unsupported('DNS rules are'),
-  MERLON_POLICY_UNSUPPORTED_CAPABILITIES: unsupported('capability rules are'),
-  MERLON_POLICY_UNSUPPORTED_SYSCALLS: unsupported('system call rules are'),
-  MERLON_POLICY_UNSUPPORTED_PRESETS: unsupported('presets are'),
-  MERLON_POLICY_UNSUPPORTED_FLOWS: unsupported('ingress and egress rules are'),
-  MERLON_POLICY_UNSUPPORTED_DEVICE: unsupported('device rules are'),
-  MERLON_POLICY_UNSUPPORTED_PTS: unsupported('pts is'),
-  MERLON_POLICY_UNSUPPORTED_ARGUMENTS: unsupported('allowedArgs is'),
-  MERLON_POLICY_NOT_ENFORCED: warning('{what} compiled, and not enforced by agents of this version', 'an operator refuses this policy until then'),
   MERLON_POLICY_PATH_NORMALISED: warning('the path is taken as {path}', 'write it that way: the kernel knows no other form'),
   MERLON_POLICY_PATTERN_NEVER_MATCHES: warning('no path matches this pattern: {problem}', '{suggestion}'),
   MERLON_POLICY_EMPTY_RULE: warning('the rule names nothing and matches nothing', 'give it a path or an execname'),

@@ -49,7 +49,7 @@ function isCanonical(path: Uint8Array): boolean {
 test('a rule that is said never to decide decides no question, and to leave it out changes no answer', () => {
   let idle = 0
   fc.assert(
-    fc.property(arbitraryCase(12, 40), ({ plan, questions }) => {
+    fc.property(arbitraryCase(16, 40), ({ plan, questions }) => {
       const compiled = compile(plan)
       assert.ok(compiled.ok)
       const found = new Set(idleRules(plan, compiled.table).map(({ origin }) => origin))
@@ -64,5 +64,5 @@ test('a rule that is said never to decide decides no question, and to leave it o
     }),
     { numRuns: 150, seed: 5 },
   )
-  assert.ok(idle > 50, 'rules that never decide are common in what is generated')
+  assert.ok(idle > 25, `${idle}: rules that never decide are common in what is generated`)
 })

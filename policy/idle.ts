@@ -4,8 +4,9 @@
 import { Languages, NOTHING } from './derivative.ts'
 import { evaluate } from './evaluate.ts'
 import { openTable, type Table } from './lookup.ts'
+import { CASES } from './planes.ts'
 import { search, type Found, type Space } from './search.ts'
-import { OPERATIONS, type Clause, type ClauseOrigin, type PathMatch, type Plan, type Question } from './types.ts'
+import { isPathMatch, type Clause, type ClauseOrigin, type Match, type Plan, type Question } from './types.ts'
 
 /** `by` decides in place of the rule, at least for some of what it names; absent: nothing matches the rule. */
 export interface Idle {
@@ -21,7 +22,9 @@ const UTF8 = new TextEncoder()
 /** Rules of a plan that never decide; `table` is what the plan compiles to. A rule that could not be settled is not among them. */
 export function idleRules(plan: Plan, table: Uint8Array): readonly Idle[] {
   const finder = new Finder(plan, openTable(table))
-  const ofRule = Map.groupBy(plan.clauses.keys(), (index) => plan.clauses[index]!.origin)
+  // Without a kind it is nobody's rule.
+  const written = [...plan.clauses.keys()].filter((index) => plan.clauses[index]!.origin.kind !== '')
+  const ofRule = Map.groupBy(written, (index) => plan.clauses[index]!.origin)
   return [...ofRule].flatMap(([origin, clauses]) => {
     const found: (Outcome | undefined)[] = []
     for (const index of clauses) {
@@ -40,9 +43,13 @@ type Outcome = 'decides' | 'unsettled' | 'matches nothing' | { readonly by: Clau
  * Where a path is that the kernel could give: absolute, and without empty, `.` and `..` components. `inside` a component, `after` a slash, at the
  * `root`, or so far in what may become one of the forbidden components.
  */
-type Shape = 'before' | 'root' | 'after' | 'dot' | 'dots' | 'inside'
+type Shape = 'before' | 'root' | 'after' | 'dot' | 'dots' | 'inside' | 'key'
+
+/** Keys are of every shape. */
+const ENDS: readonly Shape[] = ['root', 'inside', 'key']
 
 function shapeAfter(shape: Shape, byte: number): Shape | undefined {
+  if (shape === 'key') return shape
   if (shape === 'before') return byte === SLASH ? 'root' : undefined
   if (byte === SLASH) return shape === 'inside' ? 'after' : undefined
   if (byte !== DOT) return 'inside'
@@ -71,18 +78,20 @@ class Finder {
 
   look(index: number): Outcome {
     const clause = this.plan.clauses[index]!
-    const questions = questionsOf(clause)
+    const questions = questionsOf(this.plan, clause)
     // What usually settles it costs nothing.
     if (clause.matches.flatMap(examplesOf).some((path) => this.decides(index, this.statesAfter(path), questions))) return 'decides'
-    let covered: Uint8Array | undefined
+    let covered: { readonly match: Match; readonly path: Uint8Array } | undefined
     for (const match of clause.matches) {
-      const found = this.walk(match, (states) => this.decides(index, states, questions))
+      const found = this.walk(clause, match, (states) => this.decides(index, states, questions))
       if ('exceeded' in found) return 'unsettled'
       if (found.path !== undefined) return 'decides'
-      const any = covered === undefined ? this.walk(match, () => true) : undefined
-      if (any !== undefined && 'path' in any) covered = any.path
+      const any = covered === undefined ? this.walk(clause, match, () => true) : undefined
+      if (any !== undefined && 'path' in any && any.path !== undefined) covered = { match, path: any.path }
     }
-    return covered === undefined ? 'matches nothing' : this.winner(covered, questions)
+    if (covered === undefined) return 'matches nothing'
+    // Not every executable of a directory, nor every list of arguments, was asked about.
+    return clause.sourceDirectories.length > 0 || clause.condition !== undefined ? 'unsettled' : this.winner(covered.path, questions)
   }
 
   private decides(index: number, states: readonly number[], questions: readonly Omit<Question, 'path'>[]): boolean {
@@ -99,10 +108,11 @@ class Finder {
     return winner === undefined ? 'unsettled' : { by: winner.origin }
   }
 
-  /** A shortest path that the match covers and that ends where something is wanted. */
-  private walk(match: PathMatch, wanted: (states: readonly number[]) => boolean): Found {
+  /** A shortest path, or key, that the match covers and that ends where something is wanted. */
+  private walk({ section }: Clause, match: Match, wanted: (states: readonly number[]) => boolean): Found {
     const { languages, table } = this
-    const start: Walk = { language: languages.ofMatch(match), states: table.start, shape: 'before' }
+    const isPath = isPathMatch(match)
+    const start: Walk = { language: languages.ofMatch(match, section), states: isPath ? table.start : table.keyStart, shape: isPath ? 'before' : 'key' }
     const space: Space<Walk> = {
       key: ({ language, states, shape }) => `${language} ${states.join()} ${shape}`,
       next: ({ language, states, shape }, byte) => {
@@ -110,22 +120,28 @@ class Finder {
         const rest = after === undefined ? NOTHING : languages.derivative(language, byte)
         return after === undefined || rest === NOTHING ? undefined : { language: rest, states: table.step(states, byte), shape: after }
       },
-      wanted: ({ language, states, shape }) => languages.hasEmpty(language) && (shape === 'inside' || shape === 'root') && wanted(states),
+      wanted: ({ language, states, shape }) => languages.hasEmpty(language) && ENDS.includes(shape) && wanted(states),
     }
     return search(start, space, languages.representatives(this.classOf), LIMIT)
   }
 }
 
-/** Every operation and owner that the clause is about, from each of its sources. */
-function questionsOf({ planes, sources }: Clause): readonly Omit<Question, 'path'>[] {
-  const given = sources.length === 0 ? [[]] : sources.map((source) => [UTF8.encode(source)])
-  return OPERATIONS.flatMap((operation, index) =>
-    [false, true].flatMap((owner) => (((planes >> (index * 2 + (owner ? 1 : 0))) & 1) === 1 ? given.map((each) => ({ operation, owner, sources: each })) : [])),
+/** Every operation, owner and terminal that the clause is about, from each of its sources, under what it asks. */
+function questionsOf({ conditions }: Plan, { section, planes, sources, sourceDirectories, condition }: Clause): readonly Omit<Question, 'path'>[] {
+  const executables = [...sources, ...sourceDirectories.map(({ dir }) => `${dir}a`)].map((source) => [UTF8.encode(source)])
+  const asked = condition === undefined ? undefined : conditions[condition.index]
+  const allowed = asked?.kind === 'arguments' ? [['', ...asked.allowed], [''], ...asked.allowed.map((each) => ['', each])] : []
+  const lists = condition?.holds === true ? allowed.map((list) => list.map((each) => UTF8.encode(each))) : []
+  return CASES.filter((each) => each.section === section && ((planes >> each.plane) & 1) === 1).flatMap(({ operation, owner, tty }) =>
+    (executables.length === 0 ? [[]] : executables).flatMap((given) =>
+      (lists.length === 0 ? [undefined] : lists).map((args) => ({ operation, owner, tty, sources: given, overQuota: condition?.holds === false, ...(args === undefined ? {} : { args }) })),
+    ),
   )
 }
 
 /** Paths that the match covers, likely to be its own. */
-function examplesOf(match: PathMatch): readonly Uint8Array[] {
+function examplesOf(match: Match): readonly Uint8Array[] {
+  if (!isPathMatch(match)) return []
   switch (match.kind) {
     case 'path':
       return match.path.endsWith('/') && match.path !== '/' ? [] : [UTF8.encode(match.path)]

@@ -47,7 +47,7 @@ export class Accepts {
 
 /** The minimal automaton of patterns and a tree; `background` is of both, and explored. */
 export function layer(background: Background, trie: Trie, objects: Objects, accepts: Accepts): Automaton {
-  const base = minimise(background.automaton(clauses => accepts.idOf(objects.objectOf(clauses), 0)))
+  const base = minimise(background.automaton(clauses => accepts.idOf(objects.objectOf(clauses), objects.subjectOf(clauses))))
   const table = new StateTable(base.automaton.classes, base.automaton.states + trie.nodes, base.automaton.states)
   for (let state = 0; state < base.automaton.states; state++) copyState(base.automaton, state, table)
   const start = layTrie(trie, { base, background, objects, accepts, table })
@@ -218,8 +218,9 @@ function acceptsOf(trie: Trie, under: Int32Array, { base, background, objects, a
     const alone = base.automaton.accept[below]!
     if (trie.leaf[node]! < 0) return alone
     const leaf = trie.leaves[trie.leaf[node]!]!
-    const object = leaf.exact.length === 0 ? accepts.list[alone]!.object : objects.objectOf(merge(leaf.exact, background.clausesOf(background.ofNode[node]!)))
-    return accepts.idOf(object, leaf.subject)
+    if (leaf.exact.length === 0) return leaf.subject === 0 ? alone : accepts.idOf(accepts.list[alone]!.object, leaf.subject)
+    const clauses = merge(leaf.exact, background.clausesOf(background.ofNode[node]!))
+    return accepts.idOf(objects.objectOf(clauses), leaf.subject === 0 ? objects.subjectOf(clauses) : leaf.subject)
   })
 }
 

@@ -3,10 +3,10 @@
 // rules that cannot be compiled.
 import { planAlone } from './alone.ts'
 import { compile } from './compile.ts'
+import { describe } from './describe.ts'
 import { finding } from './findings.ts'
 import { idleRules, type Idle } from './idle.ts'
 import { readPattern } from './path.ts'
-import { describe } from './plan.ts'
 import type { Action, ClauseOrigin, Finding, Policy, Position, Rule } from './types.ts'
 
 /** Everything that is to be said about the rules of these policies. */

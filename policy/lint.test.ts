@@ -69,6 +69,17 @@ test('a selector that selects none of the pods given is a warning; without pods 
   assert.deepEqual(codes(selecting, pod('app: wbe')), ['0.yaml:1 SELECTS_NOTHING'])
 })
 
+test('Deployments and their like stand for the pods that they make', () => {
+  const selecting = policy('selector: {matchLabels: {app: web}}, file: {matchPaths: [{path: /a}]}')
+  const maker = (kind: string, labels: string): string => `apiVersion: ${kind.endsWith('Job') ? 'batch/v1' : 'apps/v1'}\nkind: ${kind}\nmetadata: {name: web}\nspec: `
+    + (kind === 'CronJob' ? `{jobTemplate: {spec: {template: {metadata: {labels: {${labels}}}, spec: {containers: [{name: c}]}}}}}\n` : `{template: {metadata: {labels: {${labels}}}, spec: {containers: [{name: c}]}}}\n`)
+  for (const kind of ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob']) {
+    assert.deepEqual(codes(selecting, maker(kind, 'app: web')), [], kind)
+    assert.deepEqual(codes(selecting, maker(kind, 'app: wbe')), ['0.yaml:1 SELECTS_NOTHING'], kind)
+  }
+  assert.deepEqual(codes('apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n'), ['0.yaml:2 UNKNOWN_KIND'])
+})
+
 test('a host policy is held against the nodes given', () => {
   const host = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorHostPolicy\nmetadata: {name: h}\nspec: {nodeSelector: {matchLabels: {disk: ssd}}, file: {matchPaths: [{path: /a}]}}\n'
   const node = (labels: string): string => `apiVersion: v1\nkind: Node\nmetadata: {name: node-1, labels: {${labels}}}\n`

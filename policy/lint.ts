@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // All that can be said about a set of manifests without enforcing them: the reader's findings, and what is legal and surely wrong.
 import { finding, type FindingCode } from './findings.ts'
-import { describe } from './plan.ts'
+import { describe } from './describe.ts'
 import { lintRules } from './lint-rules.ts'
 import { readManifests, type NodeFacts, type PodFacts } from './read.ts'
 import { selects } from './select.ts'
+import { TEMPLATE_KINDS } from './templates.ts'
 import { SECTIONS, type Finding, type Policy, type Position, type Workload } from './types.ts'
 
 export interface LintInput {
@@ -25,10 +26,10 @@ export interface LintReport {
 export function lint(inputs: readonly LintInput[]): LintReport {
   const read = inputs.map(({ file, text }) => readManifests(text, file))
   const policies = read.flatMap((manifests) => manifests.policies)
-  const pods = read.flatMap((manifests) => manifests.pods)
+  const pods = read.flatMap((manifests) => [...manifests.pods, ...manifests.templates])
   const nodes = read.flatMap((manifests) => manifests.nodes)
   const findings = [
-    ...read.flatMap((manifests) => manifests.findings),
+    ...read.flatMap(({ findings: found, templates }) => found.filter((each) => !isAboutTemplate(each, templates))),
     ...sameNames(policies),
     ...policies.flatMap((policy) => [...allowLists(policy), ...unselecting(policy, pods, nodes)]),
     ...lintRules(policies),
@@ -59,7 +60,7 @@ function allowLists(policy: Policy): readonly Finding[] {
   })
 }
 
-/** Only where the manifests hold pods, or nodes, that a policy could mean is it worth saying that it selects none of them. */
+/** Only where the manifests hold pods (or what makes them), or nodes, that a policy could mean is it worth saying that it selects none of them. */
 function unselecting(policy: Policy, pods: readonly PodFacts[], nodes: readonly NodeFacts[]): readonly Finding[] {
   const aboutHosts = policy.kind === 'KubeArmorHostPolicy' || policy.selectsPods === false
   const within = pods.filter(({ namespace }) => policy.namespace === '' || namespace === policy.namespace)
@@ -67,6 +68,11 @@ function unselecting(policy: Policy, pods: readonly PodFacts[], nodes: readonly 
   const what = aboutHosts ? `${nodes.length} nodes` : `${within.length} pods`
   if (workloads.length === 0 || workloads.some((workload) => selects(policy, workload))) return []
   return [say('MERLON_POLICY_SELECTS_NOTHING', policy.position, policy.name, { problem: `none of the ${what} given here`, suggestion: 'compare its labels with theirs' })]
+}
+
+/** Nobody needs to be told of a Deployment that its kind is not read: its pods are. */
+function isAboutTemplate({ code, text }: Finding, templates: readonly PodFacts[]): boolean {
+  return code === 'MERLON_POLICY_UNKNOWN_KIND' && templates.length > 0 && TEMPLATE_KINDS.includes(text)
 }
 
 function hostOf({ labels }: NodeFacts): Workload {

@@ -17,7 +17,7 @@ export interface Sockets {
   readonly protocols: readonly number[]
 }
 
-const [INET, INET6, PACKET] = [2, 10, 17]
+const [UNIX, INET, INET6, NETLINK, PACKET] = [1, 2, 10, 16, 17]
 const INTERNET: readonly number[] = [INET, INET6]
 const ofProtocol = (...protocols: readonly number[]): Sockets => ({ families: INTERNET, types: [], protocols })
 const ofType = (type: number): Sockets => ({ families: [], types: [type], protocols: [] })
@@ -33,12 +33,16 @@ export const PROTOCOLS: ReadonlyMap<string, Sockets> = new Map([
   ['dccp', ofProtocol(33)],
   ['stream', ofType(1)],
   ['dgram', ofType(2)],
-  ['raw', ofType(3)],
+  // Netlink sockets are often raw by type; nobody means them.
+  ['raw', { families: [INET, INET6, PACKET], types: [3], protocols: [] }],
   ['rdm', ofType(4)],
   ['seqpacket', ofType(5)],
   ['packet', { families: [PACKET], types: [], protocols: [] }],
   ['all', { families: [], types: [], protocols: [] }],
 ])
+
+/** Sockets that never leave the machine. */
+export const LOCAL_SOCKETS: Sockets = { families: [UNIX, NETLINK], types: [], protocols: [] }
 
 /** Presets by number, from 0. */
 export const PRESETS: readonly string[] = ['filelessExec', 'anonymousMapExec', 'protectEnv', 'protectProc', 'exec']

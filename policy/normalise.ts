@@ -5,8 +5,6 @@ import { apparmorRules } from './apparmor.ts'
 import { attributes, UNSAID } from './attributes.ts'
 import { deviceRules } from './devices.ts'
 import type { Node, Source } from './document.ts'
-import { unenforced } from './features.ts'
-import { finding, FINDINGS } from './findings.ts'
 import { flowRules } from './flow-rules.ts'
 import { Notes } from './notes.ts'
 import { capabilityRules, networkRules, presetRules, syscallRules } from './object-rules.ts'
@@ -21,16 +19,12 @@ export interface Identity {
   readonly name: string
 }
 
-/** What is done with rules that nothing enforces yet: `refuse` the policy, as who enforces must, or `warn`. */
-export type Unenforced = 'refuse' | 'warn'
-
 /** The policy, and findings; with an error among them the policy must not be used. */
-export function normalise(root: Node, identity: Identity, source: Source, whenUnenforced: Unenforced): { readonly policy: Policy; readonly findings: readonly Finding[] } {
+export function normalise(root: Node, identity: Identity, source: Source): { readonly policy: Policy; readonly findings: readonly Finding[] } {
   const notes = new Notes(source)
   const spec = field(root, 'spec')
   const selection = selectionOf(spec, identity.kind, notes)
   const rules = rulesOf(spec, identity.kind, notes)
-  sayUnenforced(rules, whenUnenforced, notes)
   if (rules.length === 0 && notes.findings.length === 0) notes.say('MERLON_POLICY_NO_RULES', root)
   const mode = modeOf(root, spec, notes)
   const policy: Policy = { ...identity, ...selection, ...(mode === undefined ? {} : { mode }), rules, position: notes.position(root) }
@@ -64,21 +58,6 @@ function selectionOf(spec: Node | undefined, kind: Kind, notes: Notes): Pick<Pol
   if (pods === undefined) return { selector: hostSelector(nodes ?? spec, notes), selectsPods: false }
   const nodeSelector = stringMap(field(nodes, 'matchLabels'))
   return { selector: podSelector(pods, notes), selectsPods: true, ...(Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }) }
-}
-
-/** Refusals once for each rule, in the order of the text; warnings once for each feature. */
-function sayUnenforced(rules: readonly Rule[], how: Unenforced, notes: Notes): void {
-  const told = new Set<string>()
-  for (const rule of rules) {
-    for (const code of unenforced(rule)) {
-      const { position } = rule
-      const key = how === 'warn' ? code : `${code} ${position.line}:${position.column}`
-      if (told.has(key)) continue
-      told.add(key)
-      const place = { position, text: '' }
-      notes.findings.push(how === 'refuse' ? finding(code, place) : finding('MERLON_POLICY_NOT_ENFORCED', place, { what: FINDINGS[code].message.replace(/ not supported yet.*/, '') }))
-    }
-  }
 }
 
 const MODES: readonly Mode[] = ['Enforce', 'Audit', 'Off']

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { makeSubjects, Objects } from './objects.ts'
+import { Objects } from './objects.ts'
 import { makePlan } from './plan.ts'
+import { makeSubjects } from './subjects.ts'
 import { policy, rule, WORKLOAD } from './testing.ts'
 import type { Plan } from './types.ts'
 

@@ -5,7 +5,7 @@ import { evaluate } from './evaluate.ts'
 import { makePlan } from './plan.ts'
 import { ask, policy, rule, WORKLOAD } from './testing.ts'
 
-test('reserved numbers follow the clauses: process default, file default, undecidable exec, undecidable file', () => {
+test('reserved numbers follow the clauses: the default of each section, then the undecidable verdict of each', () => {
   const rules = [
     rule({ section: 'process', action: 'Allow', match: { kind: 'name', name: 'ls' } }),
     rule({ action: 'Allow', readOnly: true, match: { kind: 'pattern', pattern: '/etc/**/*.conf' } }),
@@ -14,20 +14,26 @@ test('reserved numbers follow the clauses: process default, file default, undeci
   assert.deepEqual(evaluate(plan, ask('exec', '/x/cat')), { verdict: 'Block', clause: 3 })
   assert.deepEqual(evaluate(plan, ask('read', '/etc/a.conf')), { verdict: 'Allow', clause: 2 })
   assert.deepEqual(evaluate(plan, ask('write', '/etc/a.conf')), { verdict: 'Block', clause: 4 })
-  assert.deepEqual(evaluate(plan, ask('exec', '/'.repeat(4096))), { verdict: 'Block', clause: 5 })
-  assert.deepEqual(evaluate(plan, ask('read', '/'.repeat(4096))), { verdict: 'Block', clause: 6 })
+  assert.deepEqual(evaluate(plan, ask('exec', '/'.repeat(4096))), { verdict: 'Block', clause: 13 })
+  assert.deepEqual(evaluate(plan, ask('read', '/'.repeat(4096))), { verdict: 'Block', clause: 14 })
 })
 
-test('planes are operation * 2 + owner, and a flagged rule becomes a clause for what satisfies it and one for the rest', () => {
+test('planes are operation * 4 + terminal * 2 + owner, and a flagged rule becomes a clause for what satisfies it and one for the rest', () => {
   const clauses = (parts: Partial<Parameters<typeof rule>[0]>): unknown =>
     makePlan([policy('p', [rule({ match: { kind: 'path', path: '/x' }, ...parts })])], WORKLOAD, { filePosture: 'audit' }).clauses.map(({ verdict, planes }) => [verdict, planes])
-  assert.deepEqual(clauses({}), [['Block', 0b111100]])
-  assert.deepEqual(clauses({ section: 'process' }), [['Block', 0b000011]])
-  assert.deepEqual(clauses({ section: 'process', readOnly: true }), [['Block', 0b000011]])
-  assert.deepEqual(clauses({ section: 'process', ownerOnly: true }), [['Block', 0b000001], ['Allow', 0b000010]])
-  assert.deepEqual(clauses({ readOnly: true }), [['Block', 0b110000], ['Allow', 0b001100]])
-  assert.deepEqual(clauses({ readOnly: true, ownerOnly: true }), [['Block', 0b110100], ['Allow', 0b001000]])
-  assert.deepEqual(clauses({ readOnly: true, ownerOnly: true, action: 'Allow' }), [['Allow', 0b001000]])
+  const [read, write] = [0x0f0, 0xf00]
+  const owner = 0xaaa
+  const terminal = 0xccc
+  assert.deepEqual(clauses({}), [['Block', read | write]])
+  assert.deepEqual(clauses({ section: 'process' }), [['Block', 0xf]])
+  assert.deepEqual(clauses({ section: 'process', readOnly: true }), [['Block', 0xf]])
+  assert.deepEqual(clauses({ section: 'process', ownerOnly: true }), [['Block', 0x5], ['Allow', 0xa]])
+  assert.deepEqual(clauses({ readOnly: true }), [['Block', write], ['Allow', read]])
+  assert.deepEqual(clauses({ readOnly: true, ownerOnly: true }), [['Block', write | (read & ~owner)], ['Allow', read & owner]])
+  assert.deepEqual(clauses({ readOnly: true, ownerOnly: true, action: 'Allow' }), [['Allow', read & owner]])
+  assert.deepEqual(clauses({ section: 'process', pts: false }), [['Block', 0xf & terminal], ['Allow', 0xf & ~terminal]])
+  assert.deepEqual(clauses({ section: 'process', pts: true }), [['Block', 0xf & ~terminal], ['Allow', 0xf & terminal]])
+  assert.deepEqual(clauses({ section: 'network', match: { kind: 'protocol', protocol: 'tcp' }, pts: true, action: 'Audit' }), [['Audit', 1 << 12], ['Allow', 1 << 13]])
 })
 
 test('aliases of a path stay in one clause, those of a directory become clauses of their own with one origin', () => {

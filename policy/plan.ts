@@ -1,191 +1,199 @@
 // SPDX-License-Identifier: Apache-2.0
 // From policies to the plan of one workload: rules become clauses, in the one order of precedence that docs/semantics.md gives.
-import { expand, expandSources } from './alias.ts'
+import { expandDirectories, expandSources } from './alias.ts'
+import { describe, describeReserved } from './describe.ts'
+import { matchesOf } from './matches.ts'
+import { CASES } from './planes.ts'
+import { rankOf } from './rank.ts'
 import { selects, type SelectOptions } from './select.ts'
 import {
-  OPERATIONS,
+  SECTIONS,
+  type Action,
   type Clause,
   type ClauseOrigin,
-  type PathMatch,
-  type Operation,
+  type Condition,
   type Plan,
   type Policy,
+  type Posture,
   type Postures,
+  type Reserved,
   type Rule,
-  type PathSection,
+  type Section,
   type Verdict,
   type Workload,
 } from './types.ts'
 
-export type PlanOptions = SelectOptions & Postures
-
-export const SECTIONS: readonly PathSection[] = ['process', 'file']
+export interface PlanOptions extends SelectOptions, Postures {
+  /** Suffixes that a resolver of the workload appends to names. Absent: those of Kubernetes for a container, none for a host. */
+  readonly searchDomains?: readonly string[]
+}
 
 /** The plan of one container or host. The order of `policies`, and of the rules in them, makes no difference to any verdict. */
 export function makePlan(policies: readonly Policy[], workload: Workload, options: PlanOptions): Plan {
-  const candidates = policies
-    .filter((policy) => selects(policy, workload, options))
-    .flatMap((policy) => policy.rules.filter(isPathRule).flatMap((rule, index) => clausesOf(policy, rule).map((clause) => ({ clause, key: keyOf(clause, index) }))))
-  candidates.sort((a, b) => compareKeys(a.key, b.key) || compareDuplicates(a.clause, b.clause))
-  const clauses = candidates.map(({ clause }) => clause)
-
-  const defaults: { [section in PathSection]?: Reserved } = {}
-  for (const section of SECTIONS) {
-    const allowList = clauses.some((clause) => clause.section === section && clause.origin.action === 'Allow')
-    if (allowList) defaults[section] = reserved('DefaultPosture', section, options.filePosture === 'block' ? 'Block' : 'Audit')
-  }
-  return {
-    clauses,
-    defaults,
-    undecidable: {
-      process: reserved('Undecidable', 'process', undecidableVerdict(clauses, 'process', defaults)),
-      file: reserved('Undecidable', 'file', undecidableVerdict(clauses, 'file', defaults)),
-    },
-  }
+  const chosen = policies.filter((policy) => selects(policy, workload, options))
+  const drafts = chosen.flatMap((policy) => policy.rules.flatMap((rule, index) => draftsOf({ policy, rule, index, workload, options })))
+  const defaults = defaultsOf(chosen, workload, options)
+  if (defaults.network !== undefined) drafts.push(LOCAL_SOCKETS)
+  drafts.sort((a, b) => compareKeys(a.key, b.key) || compareDuplicates(a, b))
+  const conditions = numberConditions(drafts)
+  const clauses = drafts.map(({ clause, condition, holds }) => {
+    const index = condition === undefined ? undefined : conditions.numbers.get(condition.key)
+    return index === undefined ? clause : { ...clause, condition: { index, holds } }
+  })
+  const undecidable = Object.fromEntries(SECTIONS.map((section) => [section, reserved('Undecidable', section, undecidableVerdict(clauses, section, defaults))]))
+  return { clauses, conditions: conditions.list, defaults, undecidable: undecidable as Record<Section, Reserved> }
 }
 
 /* ---- From a rule to its clauses ---- */
 
-type PathRule = Rule & { readonly section: PathSection; readonly match: PathMatch }
-
-/** The reader refuses what tables do not hold yet. */
-function isPathRule(rule: Rule): rule is PathRule {
-  return rule.section === 'process' || rule.section === 'file'
+/** A clause whose condition has no number yet. */
+interface Draft {
+  readonly clause: Clause
+  readonly condition: { readonly key: string; readonly value: Condition } | undefined
+  readonly holds: boolean
+  readonly key: readonly (string | number)[]
 }
 
-/** At most one clause for what satisfies the rule's flags and one for the rest, times the aliases where their length matters. */
-function clausesOf(policy: Policy, rule: PathRule): readonly Clause[] {
-  const all = planesOf(rule.section, () => true)
-  const readOnly = rule.readOnly && rule.section === 'file'
-  const satisfied = planesOf(rule.section, (operation, owner) => (!readOnly || operation === 'read') && (!rule.ownerOnly || owner))
-  const flagged = satisfied !== all
-  const parts: readonly { readonly planes: number; readonly verdict: Verdict }[] =
-    rule.action === 'Allow'
-      ? [{ planes: satisfied, verdict: 'Allow' }]
-      : flagged
-        ? [
-            { planes: satisfied, verdict: 'Allow' },
-            { planes: all & ~satisfied, verdict: rule.action },
-          ]
-        : [{ planes: all, verdict: rule.action }]
+interface Drafting {
+  readonly policy: Policy
+  readonly rule: Rule
+  /** Objects from an API have no positions: then it is the place among the policy's rules that orders them. */
+  readonly index: number
+  readonly workload: Workload
+  readonly options: PlanOptions
+}
 
+/** What a rule says of some planes. `holds` is of its condition; absent: whether that holds makes no difference. */
+interface Part {
+  readonly planes: number
+  readonly verdict: Verdict
+  readonly holds?: boolean
+}
+
+/** At most one clause for what satisfies the rule and two for the rest, times the aliases where their length matters. */
+function draftsOf({ policy, rule, index, workload, options }: Drafting): readonly Draft[] {
   const origin = originOf(policy, rule)
-  const sources = expandSources(rule.sources)
-  return parts.flatMap(({ planes, verdict }) =>
-    split(expand(rule.match)).map((matches) => ({ section: rule.section, match: rule.match, matches, sources, planes, verdict, origin })),
+  const condition = conditionOf(rule, origin)
+  const sources = expandSources(rule.sources, workload.links)
+  const sourceDirectories = expandDirectories(rule.sourceDirectories ?? [], workload.links)
+  const audited = policy.mode === 'Audit' || workload.policy === 'audited'
+  const split = matchesOf(rule, { links: workload.links, searchDomains: options.searchDomains ?? searchDomainsOf(workload) })
+  return partsOf(rule, condition !== undefined).flatMap(({ planes, verdict, holds }) =>
+    split.map((matches): Draft => {
+      const said = verdict === 'Block' && audited ? 'Audit' : verdict
+      const clause: Clause = { section: rule.section, match: rule.match, matches, sources, sourceDirectories, planes, verdict: said, origin }
+      return { clause, condition: holds === undefined ? undefined : condition, holds: holds === true, key: [...rankOf(clause), origin.position.line === 0 ? index : 0] }
+    }),
   )
 }
 
-/** Of two directories the longer one decides, so a clause holds directories of one length. */
-function split(matches: readonly PathMatch[]): readonly (readonly PathMatch[])[] {
-  return matches[0]?.kind === 'dir' ? matches.map((match) => [match]) : [matches]
+/** The table of docs/semantics.md, "What a rule says". */
+function partsOf(rule: Rule, conditional: boolean): readonly Part[] {
+  const all = planesOf(rule, false)
+  const satisfied = planesOf(rule, true)
+  const action = actionOf(rule)
+  const permitted: Part = { planes: satisfied, verdict: 'Allow', ...(conditional ? { holds: true } : {}) }
+  if (action === 'Allow') return [permitted]
+  if (satisfied === all && !conditional) return [{ planes: all, verdict: action }]
+  return [
+    permitted,
+    ...(satisfied === all ? [] : [{ planes: all & ~satisfied, verdict: action }]),
+    ...(conditional ? [{ planes: satisfied, verdict: action, holds: false }] : []),
+  ]
 }
 
-/** Bit `operation * 2 + owner` for every operation of the section and either owner for which `holds`. */
-function planesOf(section: PathSection, holds: (operation: Operation, owner: boolean) => boolean): number {
+/** The planes of a rule's section; `satisfied`: those that its flags permit. */
+function planesOf(rule: Rule, satisfied: boolean): number {
+  const flagged = satisfied && (rule.section === 'process' || rule.section === 'file' || rule.section === 'network')
   let planes = 0
-  for (const [index, operation] of OPERATIONS.entries()) {
-    if ((operation === 'exec') !== (section === 'process')) continue
-    if (holds(operation, false)) planes |= 1 << (index * 2)
-    if (holds(operation, true)) planes |= 1 << (index * 2 + 1)
-  }
+  for (const each of CASES) if (each.section === rule.section && (!flagged || permits(rule, each))) planes |= 1 << each.plane
   return planes
 }
 
+/** Sockets have no owner. */
+function permits(rule: Rule, { section, operation, owner, tty }: (typeof CASES)[number]): boolean {
+  return (!rule.readOnly || operation !== 'write') && (!rule.ownerOnly || owner || section === 'network') && (rule.pts === undefined || rule.pts === tty)
+}
+
+/** System calls are only ever reported; a preset blocks unless it says Audit. */
+export function actionOf({ section, action }: Rule): Action {
+  if (section === 'syscalls') return 'Audit'
+  return section === 'preset' && action === 'Allow' ? 'Block' : action
+}
+
+function conditionOf(rule: Rule, origin: ClauseOrigin): Draft['condition'] {
+  const allowed = rule.section === 'process' ? [...new Set(rule.allowedArgs)].sort() : []
+  if (allowed.length > 0) return { key: JSON.stringify(allowed), value: { kind: 'arguments', allowed } }
+  if (rule.quota === undefined || (rule.section !== 'ingress' && rule.section !== 'egress')) return undefined
+  return { key: JSON.stringify([rule.quota, origin]), value: { kind: 'quota', quota: rule.quota } }
+}
+
+/** Argument sets first, each in the order in which clauses ask for them. */
+function numberConditions(drafts: readonly Draft[]): { readonly list: readonly Condition[]; readonly numbers: ReadonlyMap<string, number> } {
+  const values = new Map<string, Condition>()
+  for (const { condition } of drafts) if (condition !== undefined) values.set(condition.key, condition.value)
+  const entries = [...values].filter(([, { kind }]) => kind === 'arguments').concat([...values].filter(([, { kind }]) => kind === 'quota'))
+  return { list: entries.map(([, value]) => value), numbers: new Map(entries.map(([key], index) => [key, index])) }
+}
+
 function originOf(policy: Policy, rule: Rule): ClauseOrigin {
-  return {
-    policy: policy.name,
-    kind: policy.kind,
-    namespace: policy.namespace,
-    action: rule.action,
-    severity: rule.severity,
-    tags: rule.tags,
-    message: rule.message,
-    text: describe(rule),
-    position: rule.position,
-  }
+  const { severity, tags, message, position } = rule
+  return { policy: policy.name, kind: policy.kind, namespace: policy.namespace, action: actionOf(rule), severity, tags, message, text: describe(rule), position }
 }
 
-/** `file directory /etc/ recursive readOnly from /bin/cat, /bin/sh`. */
-export function describe(rule: Pick<Rule, 'section' | 'match' | 'readOnly' | 'ownerOnly' | 'sources'>): string {
-  const flags = `${rule.readOnly ? ' readOnly' : ''}${rule.ownerOnly ? ' ownerOnly' : ''}`
-  const from = rule.sources.length === 0 ? '' : ` from ${rule.sources.join(', ')}`
-  return `${rule.section} ${describeMatch(rule.match as PathMatch)}${flags}${from}`
-}
-
-function describeMatch(match: PathMatch): string {
-  switch (match.kind) {
-    case 'path':
-      return `path ${match.path}`
-    case 'name':
-      return `execname ${match.name}`
-    case 'pattern':
-      return `pattern ${match.pattern}`
-    case 'dir':
-      return `directory ${match.dir}${match.recursive ? ' recursive' : ''}`
-  }
+function searchDomainsOf(workload: Workload): readonly string[] {
+  return workload.host ? [] : [`${workload.namespace}.svc.cluster.local`, 'svc.cluster.local', 'cluster.local']
 }
 
 /* ---- What no rule decides ---- */
 
-interface Reserved {
-  readonly verdict: Verdict
-  readonly origin: ClauseOrigin
+/** Sockets that never leave the machine are no business of a network's allow-list, unless a rule says so. */
+const LOCAL_SOCKETS: Draft = draftOfLocalSockets()
+
+function draftOfLocalSockets(): Draft {
+  const { origin } = reserved('DefaultPosture', 'network', 'Allow')
+  const match = { kind: 'protocol', protocol: 'local' } as const
+  const planes = CASES.filter(({ section }) => section === 'network').reduce((bits, { plane }) => bits | (1 << plane), 0)
+  const clause: Clause = { section: 'network', match, matches: [match], sources: [], sourceDirectories: [], planes, verdict: 'Allow', origin: { ...origin, text: 'network local sockets' } }
+  return { clause, condition: undefined, holds: false, key: [...rankOf(clause), 0] }
 }
 
-function reserved(name: string, section: PathSection, verdict: Verdict): Reserved {
-  return {
-    verdict,
-    origin: {
-      policy: name,
-      kind: '',
-      namespace: '',
-      action: verdict,
-      severity: 0,
-      tags: [],
-      message: '',
-      text: name === 'DefaultPosture' ? `${section} default posture` : `${section} undecidable`,
-      position: { file: '', line: 0, column: 0 },
-    },
+/** Sections in allow-list mode. A policy that only audits cannot make a posture block. */
+function defaultsOf(policies: readonly Policy[], workload: Workload, options: PlanOptions): Plan['defaults'] {
+  const defaults: { [section in Section]?: Reserved } = {}
+  for (const section of SECTIONS) {
+    const allowing = policies.filter(({ rules }) => rules.some((rule) => rule.section === section && actionOf(rule) === 'Allow'))
+    if (allowing.length === 0) continue
+    const enforced = workload.policy !== 'audited' && allowing.some(({ mode }) => mode !== 'Audit')
+    defaults[section] = reserved('DefaultPosture', section, enforced && postureOf(section, options) === 'block' ? 'Block' : 'Audit')
   }
+  return defaults
 }
 
-function undecidableVerdict(clauses: readonly Clause[], section: PathSection, defaults: Plan['defaults']): Verdict {
+const POSTURES: Readonly<Partial<Record<Section, keyof Postures>>> = {
+  process: 'filePosture', file: 'filePosture', capabilities: 'capabilitiesPosture', device: 'devicePosture',
+  network: 'networkPosture', dns: 'networkPosture', ingress: 'networkPosture', egress: 'networkPosture',
+}
+
+function postureOf(section: Section, options: Postures): Posture {
+  const name = POSTURES[section]
+  return (name === undefined ? undefined : options[name]) ?? 'audit'
+}
+
+function reserved(policy: 'DefaultPosture' | 'Undecidable', section: Section, verdict: Verdict): Reserved {
+  const position = { file: '', line: 0, column: 0 }
+  return { verdict, origin: { policy, kind: '', namespace: '', action: verdict, severity: 0, tags: [], message: '', text: describeReserved(policy, section), position } }
+}
+
+function undecidableVerdict(clauses: readonly Clause[], section: Section, defaults: Plan['defaults']): Verdict {
   const own = clauses.filter((clause) => clause.section === section)
   if (defaults[section]?.verdict === 'Block' || own.some((clause) => clause.verdict === 'Block')) return 'Block'
   return own.length > 0 ? 'Audit' : 'Allow'
 }
 
-/* ---- Precedence ---- */
+/* ---- Order ---- */
 
-type Key = readonly (string | number)[]
-
-const UTF8 = new TextEncoder()
-const SHAPES = ['path', 'name', 'pattern', 'dir']
-const STRICTNESS = ['Block', 'Audit', 'Allow']
-const KINDS = ['KubeArmorPolicy', 'KubeArmorClusterPolicy', 'KubeArmorHostPolicy', '']
-
-/** Numbers that order clauses by "Which rule decides": the clause with the smaller key decides. Keys of one section never tie unless the clauses are equal. */
-function keyOf(clause: Clause, index: number): Key {
-  const { origin } = clause
-  const [match] = clause.matches
-  return [
-    clause.sources.length > 0 ? 0 : 1,
-    SHAPES.indexOf(clause.match.kind),
-    match?.kind === 'dir' ? -UTF8.encode(match.dir).length : 0,
-    STRICTNESS.indexOf(clause.verdict),
-    KINDS.indexOf(origin.kind),
-    origin.namespace,
-    origin.policy,
-    origin.position.file,
-    origin.position.line,
-    origin.position.column,
-    // Objects from an API have no positions: then it is the place among the policy's rules.
-    origin.position.line === 0 ? index : 0,
-  ]
-}
-
-function compareKeys(a: Key, b: Key): number {
+function compareKeys(a: readonly (string | number)[], b: readonly (string | number)[]): number {
   for (let i = 0; i < a.length; i++) {
     const [left, right] = [a[i]!, b[i]!]
     if (left !== right) return left < right ? -1 : 1
@@ -193,8 +201,17 @@ function compareKeys(a: Key, b: Key): number {
   return 0
 }
 
-/** Only duplicates get here; a total order still makes the table's bytes independent of the order of input. */
-function compareDuplicates(a: Clause, b: Clause): number {
-  const [left, right] = [a, b].map(({ section, matches, sources, planes, origin }) => JSON.stringify([section, matches, sources, planes, origin]))
+/** Only duplicates, and clauses of one rule, get here; a total order still makes the table's bytes independent of the order of input. */
+function compareDuplicates(a: Draft, b: Draft): number {
+  const [left, right] = [a, b].map(({ clause, condition, holds }) => JSON.stringify([clause.section, clause.matches, clause.sources, clause.sourceDirectories, clause.planes, condition, holds, clause.origin]))
   return left === right ? 0 : left! < right! ? -1 : 1
+}
+
+/** What the table of a plan depends on: a change of message, severity or line leaves it alone. */
+export function decisiveContent({ clauses, conditions, defaults, undecidable }: Plan): string {
+  return JSON.stringify([
+    clauses.map(({ section, match, matches, sources, sourceDirectories, planes, condition, verdict }) => [section, match, matches, sources, sourceDirectories, planes, condition, verdict]),
+    conditions,
+    SECTIONS.map((section) => [defaults[section]?.verdict, undecidable[section].verdict]),
+  ])
 }

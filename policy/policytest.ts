@@ -2,10 +2,12 @@
 // Tests of policies, written beside them: for a workload and an operation, the verdict and who gives it. Run by the evaluator.
 import { parseDocuments, type Node, type Source } from './document.ts'
 import { explain, type Explanation } from './explain.ts'
+import { posturesOf } from './postures.ts'
 import type { NamespaceFacts } from './read.ts'
+import { readResource } from './resource.ts'
 import type { Schema } from './schema.ts'
-import { VERDICTS, type Finding, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
-import { field, stringMap, text } from './tree.ts'
+import { VERDICTS, type Finding, type Operation, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
+import { field, stringMap, strings, text } from './tree.ts'
 import { validate } from './validate.ts'
 
 export interface PolicyTest {
@@ -37,6 +39,9 @@ export interface Outcome {
   readonly explanation: Explanation
 }
 
+/** What a test may be about, one of them: `open` is read, or write with `write: true`. */
+const WORDS = ['exec', 'open', 'network', 'dns', 'capability', 'syscall', 'device', 'preset', 'ingress', 'egress'] as const
+
 const STRING: Schema = { type: 'string' }
 const FLAG: Schema = { type: 'boolean' }
 const PATH: Schema = { type: 'string', format: { pattern: /^\//, words: 'an absolute path', suggestion: 'begin it with a slash' } }
@@ -49,7 +54,8 @@ const WORKLOAD: Schema = {
 const TEST: Schema = {
   type: 'object',
   fields: {
-    name: STRING, workload: WORKLOAD, posture: POSTURE, exec: PATH, open: PATH, write: FLAG, source: PATH, parent: PATH, notOwner: FLAG,
+    name: STRING, workload: WORKLOAD, posture: POSTURE, ...Object.fromEntries(WORDS.map((word) => [word, word === 'exec' || word === 'open' ? PATH : STRING])),
+    write: FLAG, source: PATH, parent: PATH, notOwner: FLAG, terminal: FLAG, invoked: STRING, args: { type: 'list', items: STRING }, overQuota: FLAG,
     expect: { type: 'string', oneOf: VERDICTS }, policy: STRING, rule: STRING,
   },
   required: ['expect'],
@@ -79,32 +85,48 @@ type Read = { readonly ok: true; readonly test: PolicyTest } | { readonly ok: fa
 
 function readTest(test: Node, root: Node, source: Source): Read {
   const { position, text: written } = source.place(test.span)
-  if ((field(test, 'exec') === undefined) === (field(test, 'open') === undefined)) {
-    const message = 'a test has either exec or open'
-    return { ok: false, finding: { code: 'MERLON_POLICY_REQUIRED', severity: 'error', message, position, text: written.split('\n', 1)[0] ?? '', hint: 'write exec: PATH or open: PATH' } }
-  }
-  const question = questionOf(test)
-  const [posture, policy, rule] = [text(test, 'posture') ?? text(root, 'posture'), text(test, 'policy'), text(test, 'rule')]
+  const wrong = (message: string, hint: string): Read => ({ ok: false, finding: { code: 'MERLON_POLICY_REQUIRED', severity: 'error', message, position, text: written.split('\n', 1)[0] ?? '', hint } })
+  const words = WORDS.filter((word) => field(test, word) !== undefined)
+  const [word] = words
+  if (word === undefined || words.length > 1) return wrong(`a test is about one operation, and this is about ${words.length === 0 ? 'none' : words.join(' and ')}`, `write one of ${WORDS.join(', ')}, such as exec: PATH or open: PATH`)
+  const operation = word === 'open' ? (isTrue(test, 'write') ? 'write' : 'read') : word
+  const resource = readResource(operation, text(test, word) ?? '')
+  if (!resource.ok) return wrong(resource.problem, 'docs/cli.md has all forms')
+  const question = questionOf(test, operation, resource.path)
   return {
     ok: true,
     test: {
-      name: text(test, 'name') ?? `${question.operation} ${new TextDecoder().decode(question.path)}`,
+      name: text(test, 'name') ?? `${operation} ${text(test, word) ?? ''}`,
       workload: workloadOf(field(test, 'workload') ?? field(root, 'workload')),
-      ...(posture === 'audit' || posture === 'block' ? { posture } : {}),
       question,
-      expect: VERDICTS.find((verdict) => verdict === text(test, 'expect')) ?? 'Allow',
-      ...(policy === undefined ? {} : { policy }),
-      ...(rule === undefined ? {} : { rule }),
+      ...expectationOf(test, root),
       position,
     },
   }
 }
 
-function questionOf(test: Node): Question {
-  const exec = text(test, 'exec')
+/** What is to come out, and under which default posture. */
+function expectationOf(test: Node, root: Node): Pick<PolicyTest, 'posture' | 'expect' | 'policy' | 'rule'> {
+  const [posture, policy, rule] = [text(test, 'posture') ?? text(root, 'posture'), text(test, 'policy'), text(test, 'rule')]
+  return {
+    ...(posture === 'audit' || posture === 'block' ? { posture } : {}),
+    expect: VERDICTS.find((verdict) => verdict === text(test, 'expect')) ?? 'Allow',
+    ...(policy === undefined ? {} : { policy }),
+    ...(rule === undefined ? {} : { rule }),
+  }
+}
+
+/** `args` are those after the program's own name. */
+function questionOf(test: Node, operation: Operation, path: Uint8Array): Question {
   const sources = [text(test, 'source'), text(test, 'parent')].filter((each) => each !== undefined)
-  const operation = exec !== undefined ? 'exec' : isTrue(test, 'write') ? 'write' : 'read'
-  return { operation, owner: !isTrue(test, 'notOwner'), path: encode(exec ?? text(test, 'open') ?? ''), sources: sources.map(encode) }
+  const [invoked, args] = [text(test, 'invoked'), field(test, 'args')]
+  return {
+    operation, owner: !isTrue(test, 'notOwner'), path, sources: sources.map(encode),
+    ...(isTrue(test, 'terminal') ? { tty: true } : {}),
+    ...(isTrue(test, 'overQuota') ? { overQuota: true } : {}),
+    ...(invoked === undefined ? {} : { invoked: encode(invoked) }),
+    ...(args === undefined ? {} : { args: ['', ...strings(args)].map(encode) }),
+  }
 }
 
 function workloadOf(node: Node | undefined): Workload {
@@ -125,8 +147,7 @@ function encode(path: string): Uint8Array {
 
 /** Puts the test's question to the policies. */
 export function runPolicyTest(test: PolicyTest, policies: readonly Policy[], namespaces: readonly NamespaceFacts[]): Outcome {
-  const annotated = namespaces.find(({ name }) => name === test.workload.namespace)?.filePosture
-  const explanation = explain({ policies, workload: test.workload, options: { filePosture: test.posture ?? annotated ?? 'audit' } }, test.question)
+  const explanation = explain({ policies, workload: test.workload, options: posturesOf(test.workload, namespaces, test.posture) }, test.question)
   const problem = problemOf(test, explanation)
   return { ok: problem === '', problem, explanation }
 }

@@ -2,6 +2,7 @@
 // Two automata run side by side, as one: how patterns of different groups come to share an automaton.
 import { Numbers, type Automaton } from './automaton.ts'
 import { merge } from './merge.ts'
+import type { Meter } from './meter.ts'
 import { minimise } from './minimise.ts'
 
 /** A minimal automaton of patterns. `sets[accept]`: the clauses that match in a state, ascending; `sets[0]` is empty. */
@@ -10,6 +11,9 @@ export interface Globs {
   readonly sets: readonly (readonly number[])[]
 }
 
+/** What making and later minimising a state costs beside a step of the subset construction. */
+export const STEPS_OF_A_PAIR = 32
+
 /** What accepts nothing. */
 export function emptyGlobs(classes: number): Globs {
   const zero = Int32Array.of(0)
@@ -17,10 +21,10 @@ export function emptyGlobs(classes: number): Globs {
   return { automaton, sets: [[]] }
 }
 
-/** Both at once, minimal, or undefined where that has more than `limit` states before minimising. */
-export function product(a: Globs, b: Globs, limit: number): Globs | undefined {
+/** Both at once, minimal, or undefined where that has more than `limit` states before minimising, or takes more work than `meter` allows. */
+export function product(a: Globs, b: Globs, limit: number, meter?: Meter): Globs | undefined {
   const pairs = new Pairs(a.automaton, b.automaton)
-  return pairs.explore(limit) ? pairs.globs(a, b) : undefined
+  return pairs.explore(limit, meter) ? pairs.globs(a, b) : undefined
 }
 
 class Pairs {
@@ -40,9 +44,9 @@ class Pairs {
     this.stateOf(a.start, b.start)
   }
 
-  explore(limit: number): boolean {
+  explore(limit: number, meter?: Meter): boolean {
     for (let state = 0; state < this.left.length; state++) {
-      if (this.left.length > limit) return false
+      if (this.left.length > limit || meter?.spend(STEPS_OF_A_PAIR) === false) return false
       this.visit(this.left.values[state]!, this.right.values[state]!)
     }
     return true

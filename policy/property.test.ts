@@ -9,7 +9,7 @@ import { parseGlob } from './glob.ts'
 import { makePlan } from './plan.ts'
 import { readManifests } from './read.ts'
 import { ask, policy, rule, WORKLOAD } from './testing.ts'
-import type { Answer, ClauseOrigin, Match, Plan, Policy, Posture, Question, Rule } from './types.ts'
+import { SECTIONS, type Answer, type ClauseOrigin, type Match, type Plan, type Policy, type Posture, type Question, type Rule } from './types.ts'
 
 const component = fc.constantFrom('bin', 'usr', 'a', 'b', 'é', 'ls')
 const path = fc.array(component, { minLength: 1, maxLength: 3 }).map((parts) => `/${parts.join('/')}`)
@@ -78,7 +78,7 @@ test('the plan is in the order that the evaluator finds by comparing: of the cla
 
 /** Who decided, in words that survive renumbering. */
 function credit(plan: Plan, { clause }: Answer): ClauseOrigin | undefined {
-  return [...plan.clauses, plan.defaults.process, plan.defaults.file, plan.undecidable.process, plan.undecidable.file][clause - 1]?.origin
+  return [...plan.clauses, ...SECTIONS.map((section) => plan.defaults[section]), ...SECTIONS.map((section) => plan.undecidable[section])][clause - 1]?.origin
 }
 
 test('deleting the rule that decided changes the verdict or who decides', () => {

@@ -71,9 +71,9 @@ const DEFECTS: readonly (readonly [what: string, table: () => Uint8Array, shorte
   ['lets a question mark match nothing', () => withPattern('/run/[ab]?/{x,yy}', '/run/[ab]{?,}/{x,yy}'), '/run/a/x'],
   ['forgets sources', () => spoil('path', () => ({ sources: [] })), '/bin/cat'],
   ['swaps sources', () => spoil('path', ({ sources }) => ({ sources: sources.length > 0 ? ['/bin/ls'] : [] })), '/bin/ls'],
-  ['forgets the owner', () => spoil('path', ({ planes, section }) => ({ planes: section === 'file' ? 0b111100 : planes })), '/etc/key'],
+  ['forgets the owner', () => spoil('path', ({ planes, section }) => ({ planes: section === 'file' ? 0xff0 : planes })), '/etc/key'],
   ['swaps verdicts', () => spoil('dir', ({ verdict }) => ({ verdict: verdict === 'Audit' ? 'Block' : verdict })), '/srv'],
-  ['swaps sections', () => spoil('name', () => ({ section: 'file', planes: 0b111100 })), '/nc'],
+  ['swaps sections', () => spoil('name', () => ({ section: 'file', planes: 0xff0 })), '/nc'],
 ]
 
 for (const [what, table, shortest] of DEFECTS) {
@@ -121,7 +121,7 @@ test('prove() says of spoilt tables what questions say', () => {
     }),
     { numRuns: 400, seed: 6, endOnFailure: true },
   )
-  assert.ok(refuted > 20 && held > 0 && unknown * 5 < refuted, `${refuted} refuted, ${held} held, ${unknown} unknown`)
+  assert.ok(refuted > 20 && held > 0 && unknown * 3 < refuted, `${refuted} refuted, ${held} held, ${unknown} unknown`)
 })
 
 test('prove() gives up at its limit', () => {

@@ -181,29 +181,6 @@ describe('the schema, as a strict API server applies it', () => {
   })
 })
 
-test('what is not supported yet is refused aloud, at its place, with the whole policy; other policies go on', () => {
-  const cases: readonly (readonly [spec: string, code: string, kind?: string])[] = [
-    ['network: {matchProtocols: [{protocol: "tcp,udp"}]}', 'NETWORK'],
-    ['network: {matchDNSQueries: [{domain: a.b}]}', 'DNS'],
-    ['capabilities: {matchCapabilities: [{capability: net_raw}]}', 'CAPABILITIES'],
-    ['syscalls: {matchSyscalls: [{syscall: [unlink]}]}', 'SYSCALLS'],
-    ['syscalls: {matchPaths: [{path: /home/, recursive: true, syscall: [unlink]}]}', 'SYSCALLS'],
-    ['presets: [{name: filelessExec, action: Block}]', 'PRESETS'],
-    ['apparmor: "deny network raw,"', 'NETWORK'],
-    ['nodeSelector: {matchLabels: {a: b}}\ningress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]', 'FLOWS', 'KubeArmorNetworkPolicy'],
-    ['nodeSelector: {matchLabels: {a: b}}\ndevice: {matchDevice: [{class: ALL}]}', 'DEVICE', 'KubeArmorHostPolicy'],
-    ['file: {matchPaths: [{path: /y, pts: false}]}', 'PTS'],
-    ['process: {matchPaths: [{path: /y, allowedArgs: [a]}]}', 'ARGUMENTS'],
-  ]
-  for (const [spec, code, kind] of cases) {
-    const other = policyWith('file: {matchPaths: [{path: /x}]}').replace('name: p', 'name: other')
-    const { policies, refused, findings } = read(`${policyWith(spec, kind)}---\n${other}`)
-    assert.deepEqual([policies.map(({ name }) => name), refused.map(({ name }) => name)], [['other'], ['p']], spec)
-    assert.deepEqual(findings.map((found) => found.code), [`MERLON_POLICY_UNSUPPORTED_${code}`], spec)
-    assert.ok((findings[0]?.position.line ?? 0) >= 6)
-  }
-})
-
 describe('rules in normal form', () => {
   const pathOf = (written: string): unknown => {
     const { policies, findings } = read(policyWith(`file: {matchPaths: [{path: ${JSON.stringify(written)}}]}`))

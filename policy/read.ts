@@ -6,10 +6,11 @@ import { parseDocuments, type Node, type Source } from './document.ts'
 import {
   configMapSettings, configSettings, isSettingsMap, namespaceFacts, nodeFacts, podFacts, type NamespaceFacts, type NodeFacts, type PodFacts, type SettingsFacts,
 } from './facts.ts'
-import { normalise, type Identity, type Unenforced } from './normalise.ts'
+import { normalise, type Identity } from './normalise.ts'
 import { Notes } from './notes.ts'
 import { treeOf } from './object-tree.ts'
 import { METADATA_SCHEMA } from './schema.ts'
+import { podTemplate } from './templates.ts'
 import { field, text } from './tree.ts'
 import type { Finding, Kind, Policy, Position } from './types.ts'
 import { validate } from './validate.ts'
@@ -27,6 +28,8 @@ export interface Manifests {
   readonly refused: readonly Refusal[]
   readonly namespaces: readonly NamespaceFacts[]
   readonly pods: readonly PodFacts[]
+  /** Pods as Deployments and their like make them. */
+  readonly templates: readonly PodFacts[]
   readonly nodes: readonly NodeFacts[]
   /** Of a cluster; more than one is for the reader to settle. */
   readonly settings: readonly SettingsFacts[]
@@ -34,8 +37,6 @@ export interface Manifests {
 }
 
 export interface ReadOptions {
-  /** Defaults to `refuse`. */
-  readonly unenforced?: Unenforced
   /** For policies that come from no API server (KubeArmor's own gRPC service): `action: block` of a spec is taken for Block, as KubeArmor does there, and nowhere else. */
   readonly lowerCaseActions?: boolean
 }
@@ -52,9 +53,9 @@ export function readManifests(content: string, file: string, options: ReadOption
  * Reads one object of an API, whose place findings name by `name` and the path of its fields. Never throws. What its status says is nobody's
  * business here: a newer operator may have written it.
  */
-export function readObject(value: unknown, name: string, options: ReadOptions = {}): Manifests {
+export function readObject(value: unknown, name: string): Manifests {
   const { root, source } = treeOf(withoutStatus(value), name)
-  const reader = new Reader(source, [], options)
+  const reader = new Reader(source, [], {})
   reader.read(root)
   return reader
 }
@@ -69,6 +70,7 @@ class Reader implements Manifests {
   readonly refused: Refusal[] = []
   readonly namespaces: NamespaceFacts[] = []
   readonly pods: PodFacts[] = []
+  readonly templates: PodFacts[] = []
   readonly nodes: NodeFacts[] = []
   readonly settings: SettingsFacts[] = []
   /** A property of its own and no accessor: what is read gets copied by spreading. */
@@ -99,6 +101,8 @@ class Reader implements Manifests {
     if (kind === 'List' || (kind.endsWith('List') && isCustomKind(kind.replace(/List$/, ''), version))) return this.list(root)
     if (isCustomKind(kind, version)) return kind === 'KubeArmorConfig' ? this.config(root, version) : this.policy(root, kind, version)
     if (version === 'v1' && (CORE_KINDS.includes(kind) || (kind === 'ConfigMap' && isSettingsMap(root)))) return this.core(root, kind)
+    const template = podTemplate(root, kind, version, this.notes)
+    if (template !== undefined) this.templates.push(template)
     this.notes.say('MERLON_POLICY_UNKNOWN_KIND', field(root, 'kind') ?? root, { kind: `${version} ${kind}` })
   }
 
@@ -120,7 +124,7 @@ class Reader implements Manifests {
     const first = this.findings.length
     admit(root, kind, version, this.notes)
     if (!this.notes.anyError(first)) {
-      const { policy, findings } = normalise(root, identity, this.source, this.options.unenforced ?? 'refuse')
+      const { policy, findings } = normalise(root, identity, this.source)
       this.findings.push(...findings)
       if (!this.notes.anyError(first)) this.policies.push(policy)
     }

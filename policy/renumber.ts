@@ -9,13 +9,15 @@ import type { Accept } from './layers.ts'
 export interface Numbered {
   readonly automaton: Automaton
   readonly starts: readonly number[]
+  /** The dead state where there is no automaton of keys. */
+  readonly keyStart: number
   readonly accepts: readonly Accept[]
   readonly objects: readonly number[]
 }
 
 export function renumber(dfa: Dfa): Numbered {
   const { automaton } = dfa
-  const order = breadthFirst(automaton, dfa.starts)
+  const order = breadthFirst(automaton, dfa.keyStart === undefined ? dfa.starts : [...dfa.starts, dfa.keyStart])
   const number = new Int32Array(automaton.states)
   // Where the automaton has no dead state, -1 stands for a new one: docs/table.md wants cell 0 to be dead.
   for (let i = 0; i < order.length; i++) if (order[i]! >= 0) number[order[i]!] = i
@@ -35,7 +37,7 @@ export function renumber(dfa: Dfa): Numbered {
     }
     accept[i] = acceptNumber[old]!
   }
-  return { automaton: rewrite(automaton, order, number, accept), starts: dfa.starts.map(start => number[start]!), accepts, objects }
+  return { automaton: rewrite(automaton, order, number, accept), starts: dfa.starts.map(start => number[start]!), keyStart: dfa.keyStart === undefined ? 0 : number[dfa.keyStart]!, accepts, objects }
 }
 
 function rewrite(automaton: Automaton, order: Int32Array, number: Int32Array, accept: Int32Array): Automaton {

@@ -6,9 +6,9 @@ import { readManifests, type Manifests } from './read.ts'
 import type { Policy, Rule } from './types.ts'
 
 const read = (spec: string, kind = 'KubeArmorPolicy', metadata = 'name: p'): Manifests =>
-  readManifests(`apiVersion: security.kubearmor.com/v1\nkind: ${kind}\nmetadata: {${metadata}}\nspec:\n${spec.replaceAll(/^/gm, '  ')}\n`, 'f.yaml', { unenforced: 'warn' })
-/** Codes, without those that say what is not enforced yet, with their lines. */
-const said = ({ findings }: Manifests): readonly unknown[] => findings.filter(({ code }) => code !== 'MERLON_POLICY_NOT_ENFORCED').map(({ code, position }) => [code.replace('MERLON_POLICY_', ''), position.line])
+  readManifests(`apiVersion: security.kubearmor.com/v1\nkind: ${kind}\nmetadata: {${metadata}}\nspec:\n${spec.replaceAll(/^/gm, '  ')}\n`, 'f.yaml')
+/** Codes with their lines. */
+const said = ({ findings }: Manifests): readonly unknown[] => findings.map(({ code, position }) => [code.replace('MERLON_POLICY_', ''), position.line])
 const policyOf = (manifests: Manifests): Policy => {
   assert.deepEqual(said(manifests), [])
   const [policy] = manifests.policies
@@ -265,12 +265,4 @@ test('lower-case actions, from where KubeArmor takes them: of the spec only', ()
   const [inSpec, inRule] = [policy('action: audit, file: {matchPaths: [{path: /x}]}'), policy('file: {matchPaths: [{path: /x, action: audit}]}')]
   assert.equal(readManifests(inSpec, 'f', { lowerCaseActions: true }).policies[0]?.rules[0]?.action, 'Audit')
   for (const found of [readManifests(inSpec, 'f'), readManifests(inRule, 'f', { lowerCaseActions: true })]) assert.deepEqual(found.findings.map(({ code }) => code), ['MERLON_POLICY_NOT_ALLOWED'])
-})
-
-test('rules that nothing enforces yet: a warning for those who ask, a refusal for those who enforce', () => {
-  const text = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p}\nspec: {network: {matchProtocols: [{protocol: tcp}, {protocol: udp}]}}\n'
-  const [asked, enforced] = [readManifests(text, 'f', { unenforced: 'warn' }), readManifests(text, 'f', { unenforced: 'refuse' })]
-  assert.deepEqual(asked.findings.map(({ code, severity }) => [code, severity]), [['MERLON_POLICY_NOT_ENFORCED', 'warning']])
-  assert.deepEqual(enforced.findings.map(({ code }) => code), ['MERLON_POLICY_UNSUPPORTED_NETWORK', 'MERLON_POLICY_UNSUPPORTED_NETWORK'])
-  assert.deepEqual([asked.policies.length, enforced.policies.length, enforced.refused.length], [1, 0, 1])
 })

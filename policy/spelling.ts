@@ -11,18 +11,24 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   return ranked[0]?.candidate
 }
 
-/** Insertions, deletions and replacements from one to the other. Long names are not worth the time. */
+/** Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other. Long words are not worth the time. */
 export function editDistance(from: string, to: string): number {
   if (Math.abs(from.length - to.length) > 8 || from.length > 64) return Infinity
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  let beforeLast: number[] = []
+  let last = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (let i = 1; i <= from.length; i += 1) {
-    const next = [i]
+    const row = [i]
     for (let j = 1; j <= to.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+      const replaced = at(last, j - 1) + (from[i - 1] === to[j - 1] ? 0 : 1)
+      let best = Math.min(replaced, at(last, j) + 1, at(row, j - 1) + 1)
+      if (from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) best = Math.min(best, at(beforeLast, j - 2) + 1)
+      row.push(best)
     }
-    row = next
+    ;[beforeLast, last] = [last, row]
   }
-  return row[to.length] ?? 0
+  return at(last, to.length)
 }
 
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Infinity
+}

@@ -4,7 +4,7 @@ import test from 'node:test'
 import { planOf } from '../test/support/generate.ts'
 import { compile, LIMITS } from './compile.ts'
 import { evaluate } from './evaluate.ts'
-import { shapesOf } from './expression.ts'
+import { pathShapes } from './expression.ts'
 import { openTable } from './lookup.ts'
 import { kindOf } from './split.ts'
 import { costOf } from './testing.ts'
@@ -20,7 +20,7 @@ function patterns(...list: readonly string[]): Match[] {
 }
 
 function kindOfPattern(pattern: string): string {
-  const [shape] = shapesOf({ kind: 'pattern', pattern })
+  const [shape] = pathShapes({ kind: 'pattern', pattern })
   return shape?.kind === 'expression' ? kindOf(shape.expression) : 'none'
 }
 

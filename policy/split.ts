@@ -4,8 +4,9 @@
 import { hasByte, SLASH, type Alphabet } from './alphabet.ts'
 import type { Expression, Item } from './expression.ts'
 import { Background } from './layers.ts'
+import { Meter } from './meter.ts'
 import { minimise } from './minimise.ts'
-import { emptyGlobs, product, type Globs } from './product.ts'
+import { emptyGlobs, product, STEPS_OF_A_PAIR, type Globs } from './product.ts'
 import { subsetConstruction, type Pattern, type SubsetLimits } from './subset.ts'
 import { MAX_AUTOMATA } from './table.ts'
 import type { Trie } from './trie.ts'
@@ -15,22 +16,21 @@ export interface SplitLimits extends SubsetLimits {
   readonly apart?: boolean
 }
 
-/** `background` of the group that has the literals; `others`: groups of patterns alone. `culprits`: clauses, those that multiply most first. */
+/** `background` of the group that has the literals; `others`: groups of patterns alone; `work`: steps that it took. `culprits`: clauses, those that multiply most first. */
 export type Split =
-  | { readonly ok: true; readonly background: Background; readonly others: readonly Globs[] }
+  | { readonly ok: true; readonly background: Background; readonly others: readonly Globs[]; readonly work: number }
   | { readonly ok: false; readonly culprits: readonly number[] }
 
 /** One run over a path in place of two is worth so many states, and so many times the states of both. */
 const TOGETHER = 1024
 const GROWTH = 2
 
-/** Of the work that is allowed, so many steps are what it costs to look at one state of two groups together. */
-const STEPS_A_STATE = 32
-
 /** Patterns of one shape that exceed this are halved. */
 const SHAPE_LIMITS: SubsetLimits = { states: 1 << 13, work: 1 << 21 }
 /** Those that begin with a literal part hardly meet each other: that they have a few states for each of their items is no sign that they multiply. */
 const STATES_PER_ITEM = 4
+/** Many patterns may take more work than few. */
+const WORK_PER_ITEM = 1 << 9
 
 const SHAPES = ['prefixed', 'shallow', 'calm', 'component', 'across'] as const
 type Kind = (typeof SHAPES)[number]
@@ -71,13 +71,16 @@ export function split(patterns: readonly Pattern[], trie: Trie, alphabet: Alphab
   const shapes = new Map<Kind, Pattern[]>(SHAPES.map(kind => [kind, []]))
   for (const pattern of patterns) shapes.get(kindOf(pattern.expression))!.push(pattern)
   const groups: Globs[] = []
+  const items = patterns.reduce((sum, { expression }) => sum + expression.length, 0)
+  const meter = new Meter(limits.work + items * WORK_PER_ITEM)
+  const builder = new Builder(alphabet, limits, meter)
   for (const [kind, list] of shapes) {
     if (list.length === 0) continue
-    const made = build(list, alphabet, shapeLimits(kind, list, limits), limits)
+    const made = builder.build(list, shapeLimits(kind, list, limits))
     if (!made.ok) return made
     groups.push(...made.groups)
   }
-  return new Joining(groups, trie, alphabet, limits).run()
+  return new Joining(groups, trie, { alphabet, limits, meter }).run()
 }
 
 type Built = { readonly ok: true; readonly groups: readonly Globs[] } | { readonly ok: false; readonly culprits: readonly number[] }
@@ -88,16 +91,29 @@ function shapeLimits(kind: Kind, patterns: readonly Pattern[], limits: SubsetLim
   return { states: Math.min(limits.states, states), work: Math.min(limits.work, SHAPE_LIMITS.work * (states / SHAPE_LIMITS.states)) }
 }
 
-/** One group of patterns of one shape, or halves of it where they multiply beyond `own`. */
-function build(patterns: readonly Pattern[], alphabet: Alphabet, own: SubsetLimits, limits: SubsetLimits): Built {
-  const single = patterns.every(pattern => pattern.expression === patterns[0]!.expression)
-  const subset = subsetConstruction(patterns, alphabet, single ? limits : own)
-  if (subset.ok) return { ok: true, groups: [{ automaton: minimise(subset.automaton).automaton, sets: subset.sets }] }
-  if (single) return subset
-  const half = patterns.length >> 1
-  const [a, b] = [build(patterns.slice(0, half), alphabet, own, limits), build(patterns.slice(half), alphabet, own, limits)]
-  if (!a.ok) return a
-  return b.ok ? { ok: true, groups: [...a.groups, ...b.groups] } : b
+class Builder {
+  private readonly alphabet: Alphabet
+  private readonly limits: SubsetLimits
+  private readonly meter: Meter
+
+  constructor(alphabet: Alphabet, limits: SubsetLimits, meter: Meter) {
+    this.alphabet = alphabet
+    this.limits = limits
+    this.meter = meter
+  }
+
+  /** One group of patterns of one shape, or halves of it where they multiply beyond `own`. */
+  build(patterns: readonly Pattern[], own: SubsetLimits): Built {
+    const single = patterns.every(pattern => pattern.expression === patterns[0]!.expression)
+    const subset = subsetConstruction(patterns, this.alphabet, single ? this.limits : own, this.meter)
+    if (subset.ok) return { ok: true, groups: [{ automaton: minimise(subset.automaton).automaton, sets: subset.sets }] }
+    if (single || this.meter.exhausted) return subset
+    const half = patterns.length >> 1
+    const a = this.build(patterns.slice(0, half), own)
+    if (!a.ok) return a
+    const b = this.build(patterns.slice(half), own)
+    return b.ok ? { ok: true, groups: [...a.groups, ...b.groups] } : b
+  }
 }
 
 interface Group {
@@ -119,14 +135,14 @@ class Joining {
   private readonly trie: Trie
   private readonly slash: number
   private readonly limits: SplitLimits
+  private readonly meter: Meter
   private readonly tried = new Map<Group, Map<Group, { readonly limit: number; readonly group: Group | undefined }>>()
-  /** Attempts that fail cost what they were allowed, and the pairs of many groups are many: without a bound to all of them that is minutes. */
-  private work = 0
 
-  constructor(globs: readonly Globs[], trie: Trie, alphabet: Alphabet, limits: SplitLimits) {
+  constructor(globs: readonly Globs[], trie: Trie, { alphabet, limits, meter }: { readonly alphabet: Alphabet; readonly limits: SplitLimits; readonly meter: Meter }) {
     this.trie = trie
     this.slash = alphabet.classOf[SLASH]!
     this.limits = limits
+    this.meter = meter
     const literals = this.onTree(emptyGlobs(alphabet.count), Infinity)!
     this.groups = [literals, ...globs.map(each => ({ globs: each, background: undefined, states: each.automaton.states }))]
   }
@@ -138,28 +154,24 @@ class Joining {
     }
     const [first, ...others] = this.groups
     if (this.groups.length > MAX_AUTOMATA || first!.states > this.limits.states) return { ok: false, culprits: this.culprits() }
-    return { ok: true, background: first!.background!, others: others.map(group => group.globs) }
+    return { ok: true, background: first!.background!, others: others.map(group => group.globs), work: this.meter.spent }
   }
 
   private next(): Join | undefined {
     const modest = this.limits.apart === true ? undefined : this.cheapest(sum => Math.max(TOGETHER, GROWTH * sum))
     if (modest !== undefined || this.groups.length <= MAX_AUTOMATA) return modest
     // Where groups have to be joined, the search goes from cheap to dear: a failed attempt costs what it was allowed.
-    for (let most = TOGETHER; most < this.limits.states * 2 && this.isPatient(); most *= 2) {
+    for (let most = TOGETHER; most < this.limits.states * 2 && !this.meter.exhausted; most *= 2) {
       const best = this.cheapest(() => most)
       if (best !== undefined) return best
     }
     return undefined
   }
 
-  private isPatient(): boolean {
-    return this.work * STEPS_A_STATE < this.limits.work
-  }
-
   private cheapest(limitFor: (sum: number) => number): Join | undefined {
     let best: (Join & { readonly growth: number }) | undefined
     for (let i = 0; i < this.groups.length; i++) {
-      for (let j = i + 1; j < this.groups.length && this.isPatient(); j++) {
+      for (let j = i + 1; j < this.groups.length && !this.meter.exhausted; j++) {
         const sum = this.groups[i]!.states + this.groups[j]!.states
         const group = this.join(this.groups[i]!, this.groups[j]!, Math.min(this.limits.states, limitFor(sum)))
         const growth = group === undefined ? Infinity : group.states - sum
@@ -175,18 +187,19 @@ class Joining {
     if (known === undefined) this.tried.set(a, (known = new Map()))
     let result = known.get(b)
     if (result === undefined || (result.group === undefined && result.limit < limit)) {
-      const globs = product(a.globs, b.globs, limit)
+      const globs = product(a.globs, b.globs, limit, this.meter)
       const group = globs === undefined ? undefined : a.background === undefined ? { globs, background: undefined, states: globs.automaton.states } : this.onTree(globs, limit)
       result = { limit, group }
       known.set(b, result)
-      this.work += group?.states ?? limit
     }
     return result.group !== undefined && result.group.states <= limit ? result.group : undefined
   }
 
   private onTree(globs: Globs, limit: number): Group | undefined {
     const background = new Background(globs, this.trie, this.slash)
-    return background.explore(limit) ? { globs, background, states: background.states } : undefined
+    const complete = background.explore(limit)
+    this.meter.spend(background.states * STEPS_OF_A_PAIR)
+    return complete ? { globs, background, states: background.states } : undefined
   }
 
   private culprits(): readonly number[] {

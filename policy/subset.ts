@@ -3,6 +3,7 @@
 import { classesOf, type Alphabet } from './alphabet.ts'
 import { Numbers, type Automaton } from './automaton.ts'
 import type { Expression, Item } from './expression.ts'
+import { Meter } from './meter.ts'
 
 export interface Pattern {
   readonly expression: Expression
@@ -12,7 +13,7 @@ export interface Pattern {
 
 export interface SubsetLimits {
   readonly states: number
-  /** Elementary steps: transitions looked at and positions collected. */
+  /** Elementary steps: transitions looked at, positions collected, edges made. */
   readonly work: number
 }
 
@@ -95,12 +96,12 @@ class PositionTree {
   }
 }
 
-/** Refuses, rather than goes on for long, where patterns multiply. */
-export function subsetConstruction(patterns: readonly Pattern[], alphabet: Alphabet, limits: SubsetLimits): SubsetResult {
+/** Refuses, rather than goes on for long, where patterns multiply: beyond its own limits, or those of all the work that `meter` counts. */
+export function subsetConstruction(patterns: readonly Pattern[], alphabet: Alphabet, limits: SubsetLimits, meter = new Meter(limits.work)): SubsetResult {
   const tree = new PositionTree(alphabet)
   for (const pattern of patterns) tree.insert(pattern)
   const construction = new Construction(tree, alphabet.count)
-  const complete = construction.run(limits)
+  const complete = construction.run(limits, meter)
   if (!complete) return { ok: false, culprits: construction.culprits() }
   return { ok: true, automaton: construction.automaton(), sets: construction.acceptSets }
 }
@@ -118,7 +119,7 @@ const FEW = 8
 
 class Construction {
   readonly acceptSets: (readonly number[])[] = [[]]
-  work = 0
+  private work = 0
   private readonly acceptIds = new Map<string, number>([['', 0]])
   private readonly tree: PositionTree
   private readonly classes: number
@@ -142,11 +143,12 @@ class Construction {
     this.groupOf = new Int32Array(classes)
   }
 
-  run(limits: SubsetLimits): boolean {
+  run(limits: SubsetLimits, meter: Meter): boolean {
     this.stateOf([0])
     for (let state = 0; state < this.subsets.length; state++) {
-      if (this.subsets.length > limits.states || this.work > limits.work) return false
+      const before = this.work
       this.expand(this.subsets[state]!)
+      if (!meter.spend(this.work - before + this.classes) || this.subsets.length > limits.states || this.work > limits.work) return false
     }
     this.first.push(this.edgeClass.length)
     return true

@@ -7,7 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { CELL, DECISION, FLAGS, HEADER, MAGIC, MAX_AUTOMATA, PAGE, PAIRS_PER_PAGE, PLANES, VERSION, WORDS_PER_PAGE } from './table.ts'
+import { KEY } from './keys.ts'
+import { CASES, PLANES } from './planes.ts'
+import { CELL, CHOICES_PER_PAGE, DECISION, FLAGS, HEADER, MAGIC, MAX_AUTOMATA, MAX_SET_WORDS, PAGE, PAIRS_PER_PAGE, STAMP_BYTES, VERSION, WORDS_PER_PAGE } from './table.ts'
+import { SECTIONS } from './types.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -41,14 +44,25 @@ const FIELDS: Partial<Record<keyof typeof HEADER, string>> = {
   objects: 'objects',
   subjects: 'subjects',
   clauses: 'clauses',
-  undecidableExec: 'undecidable',
+  columns: 'columns',
   automata: 'automata',
   starts: 'starts',
+  keyStart: 'key_start',
+  rowsPage: 'rows_page',
+  rows: 'rows',
+  choicesPage: 'choices_page',
+  choices: 'choices',
+  conditionsPage: 'conditions_page',
+  conditions: 'conditions',
+  sets: 'sets',
+  quotas: 'quotas',
   reserved: 'reserved',
   hash: 'hash',
   stamp: 'stamp',
+  undecidable: 'undecidable',
   padding: 'pad',
   classOf: 'class_of',
+  columnOf: 'column_of',
 }
 
 test('HEADER has the offsets of struct merlon_table', () => {
@@ -62,7 +76,7 @@ test('constants have the values of table.h', () => {
     ['MERLON_TABLE_MAGIC', MAGIC],
     ['MERLON_TABLE_VERSION', VERSION],
     ['MERLON_PAGE', PAGE],
-    ['MERLON_ACCEPTS_PER_PAGE', PAIRS_PER_PAGE],
+    ['MERLON_PAIRS_PER_PAGE', PAIRS_PER_PAGE],
     ['MERLON_WORDS_PER_PAGE', WORDS_PER_PAGE],
     ['MERLON_AUTOMATA', MAX_AUTOMATA],
     ['MERLON_PLANES', PLANES],
@@ -77,12 +91,23 @@ test('constants have the values of table.h', () => {
     ['MERLON_CELL_ACCEPTING', CELL.accepting],
     ['MERLON_CELL_ABSORBING', CELL.absorbing],
     ['MERLON_CELL_FALLBACK', CELL.fallback],
-    ['MERLON_TABLE_FILE_SUBJECTS', FLAGS.fileSubjects],
-    ['MERLON_TABLE_EXEC_SUBJECTS', FLAGS.execSubjects],
-    ['MERLON_TABLE_FILE_RULES', FLAGS.fileRules],
-    ['MERLON_TABLE_EXEC_RULES', FLAGS.execRules],
+    ['MERLON_DECISION_CHOICE', DECISION.choice],
+    ['MERLON_CHOICES_PER_PAGE', CHOICES_PER_PAGE],
+    ['MERLON_SET_WORDS', MAX_SET_WORDS],
+    ['MERLON_TABLE_TERMINAL', FLAGS.terminal],
+    ['MERLON_TABLE_ARGUMENTS', FLAGS.arguments],
+    ['MERLON_TABLE_INVOKED', FLAGS.invoked],
+    ...SECTIONS.flatMap((section, number): (readonly [string, number])[] => [
+      [`MERLON_SECTION_${section.toUpperCase()}`, number],
+      [`MERLON_TABLE_RULES(MERLON_SECTION_${section.toUpperCase()})`, FLAGS.rules << number],
+      [`MERLON_TABLE_SUBJECTS(MERLON_SECTION_${section.toUpperCase()})`, FLAGS.subjects << number],
+    ]),
+    ...CASES.filter(({ owner, tty }) => !owner && !tty).map(({ operation, plane }): readonly [string, number] => [`MERLON_PLANE_${operation.toUpperCase()}`, plane]),
+    ...Object.entries(KEY).map(([name, value]): readonly [string, number] => [`MERLON_KEY_${name.toUpperCase()}`, value]),
+    ['sizeof(struct merlon_choice)', PAGE / CHOICES_PER_PAGE],
+    ['sizeof(struct merlon_row_cell)', PAGE / PAIRS_PER_PAGE],
     ['sizeof(struct merlon_table)', HEADER.end],
-    ['sizeof(struct merlon_stamp)', HEADER.padding - HEADER.stamp],
+    ['sizeof(struct merlon_stamp)', STAMP_BYTES],
     ['sizeof(struct merlon_accept)', PAGE / PAIRS_PER_PAGE],
   ]
   assert.deepEqual(valuesInC(pairs.map(([expression]) => expression)), pairs.map(([, value]) => value))

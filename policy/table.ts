@@ -5,16 +5,21 @@ export const MAGIC = 0x4e4c524d
 export const VERSION = 2
 export const PAGE = 4096
 export const WORDS_PER_PAGE = PAGE / 4
-/** Accepts are two words each. */
+/** Accepts and the cells of rows are two words each. */
 export const PAIRS_PER_PAGE = PAGE / 8
+/** Choices are four words each. */
+export const CHOICES_PER_PAGE = PAGE / 16
 export const MIN_PAGES = 2
 export const MAX_PAGES = 4096
-export const PLANES = 6
 export const MAX_AUTOMATA = 4
 /** A class has to fit into the upper byte of a cell, where 0 stands for none. */
 export const MAX_CLASSES = 255
 export const MAX_CELLS = 1 << 22
 export const MAX_INDEX = 1 << 24
+/** MAX_PAGES of them, and a little less: so many steps end the walk through them. */
+export const MAX_CHOICES = (1 << 20) - 1
+/** Of words of bits for the argument sets that one table may have: 512 sets. */
+export const MAX_SET_WORDS = 16
 
 /** Byte offsets in page 0. */
 export const HEADER = {
@@ -33,23 +38,38 @@ export const HEADER = {
   objects: 48,
   subjects: 52,
   clauses: 56,
-  undecidableExec: 60,
-  undecidableFile: 64,
-  automata: 68,
+  columns: 60,
+  automata: 64,
   /** Of automata 1, 2, 3. */
-  starts: 72,
-  reserved: 84,
+  starts: 68,
+  keyStart: 80,
+  rowsPage: 84,
+  rows: 88,
+  choicesPage: 92,
+  choices: 96,
+  conditionsPage: 100,
+  conditions: 104,
+  sets: 108,
+  quotas: 112,
+  reserved: 116,
   hash: 128,
   stamp: 160,
-  padding: 192,
+  /** One word for each section, in the order of SECTIONS. */
+  undecidable: 192,
+  padding: 232,
   classOf: 256,
-  end: 512,
+  /** One byte for each plane. */
+  columnOf: 512,
+  end: 544,
 } as const
 
 export const HASH_BYTES = 32
 export const STAMP_BYTES = 32
+export const COLUMN_BYTES = 32
+export const QUOTA_WORDS = 4
 
-export const FLAGS = { fileSubjects: 1, execSubjects: 2, fileRules: 4, execRules: 8, all: 15 } as const
+/** `rules << section`: some decision of the section is other than allow without clause; `subjects << section`: some depends on the subject. */
+export const FLAGS = { rules: 1, subjects: 1 << 10, terminal: 1 << 20, arguments: 1 << 21, invoked: 1 << 22, all: (1 << 23) - 1 } as const
 
 /** Bits of a decision word. `bySubject` is a sign bit in JavaScript: compare with `>>> 0`. */
 export const DECISION = {
@@ -58,6 +78,8 @@ export const DECISION = {
   verdictMask: 3,
   default: 1 << 26,
   all: 0x07ffffff,
+  /** The rest is the number of a choice. */
+  choice: 0x40000000,
   bySubject: 0x80000000,
 } as const
 
@@ -69,4 +91,9 @@ export const CELL = { classShift: 24, target: 0x00ffffff, kindShift: 22, state: 
 
 export function pagesFor(items: number, perPage: number): number {
   return Math.ceil(items / perPage)
+}
+
+/** Words of bits that say which sets an argument is in. */
+export function setWords(sets: number): number {
+  return Math.ceil(sets / 32)
 }

@@ -30,9 +30,6 @@ export type Section = 'process' | 'file' | 'network' | 'dns' | 'capabilities' | 
 /** In the order of the reserved clauses (Answer). */
 export const SECTIONS: readonly Section[] = ['process', 'file', 'network', 'dns', 'capabilities', 'syscalls', 'device', 'preset', 'ingress', 'egress']
 
-/** The sections that tables have today. */
-export type PathSection = 'process' | 'file'
-
 export interface Directory {
   /** Ends in a slash. */
   readonly dir: string
@@ -73,6 +70,10 @@ export type Match =
   | { readonly kind: 'preset'; readonly preset: string }
   /** Sections ingress and egress. An empty list restricts nothing. `cidrs` are of either family, in any valid spelling. */
   | { readonly kind: 'flow'; readonly cidrs: readonly string[]; readonly ports: readonly PortRange[]; readonly interfaces: readonly string[] }
+
+export function isPathMatch(match: Match): match is PathMatch {
+  return match.kind === 'path' || match.kind === 'name' || match.kind === 'pattern' || match.kind === 'dir'
+}
 
 /** What may pass: `limit` bytes in each `seconds`, counted for a pod or for a whole policy. */
 export interface Quota {
@@ -180,23 +181,32 @@ export interface Postures {
 export type Verdict = 'Allow' | 'Audit' | 'Block'
 export const VERDICTS: readonly Verdict[] = ['Allow', 'Audit', 'Block']
 
-/** Operations in the order of enum merlon_op. */
-export type Operation = 'exec' | 'read' | 'write'
-export const OPERATIONS: readonly Operation[] = ['exec', 'read', 'write']
+/** What is asked of a table, in the order of its planes (table.ts) and of enum merlon_op. All that a task does to a path is exec, read or write. */
+export type Operation = 'exec' | 'read' | 'write' | 'network' | 'dns' | 'capability' | 'syscall' | 'device' | 'preset' | 'ingress' | 'egress'
+export const OPERATIONS: readonly Operation[] = ['exec', 'read', 'write', 'network', 'dns', 'capability', 'syscall', 'device', 'preset', 'ingress', 'egress']
+
+/** What a clause asks beyond object, source, owner and terminal: arguments that are all among `allowed`, or a quota that is not used up. */
+export type Condition =
+  | { readonly kind: 'arguments'; readonly allowed: readonly string[] }
+  /** Each rule has its own count. */
+  | { readonly kind: 'quota'; readonly quota: Quota }
 
 /**
- * One clause of a plan: a condition and the verdict that it gives. A rule with readOnly or ownerOnly becomes up to two: what
- * satisfies its flags, and what does not (docs/semantics.md).
+ * One clause of a plan: what it applies to, and the verdict that it gives. A rule with readOnly, ownerOnly, pts, allowedArgs or a quota becomes
+ * several: for what remains permitted, and for what does not (docs/semantics.md).
  */
 export interface Clause {
-  readonly section: PathSection
-  readonly match: PathMatch
-  /** Aliases applied: every path, directory or pattern by which the kernel may see the object. At least one. */
-  readonly matches: readonly PathMatch[]
-  /** Exact executable paths, aliases applied; empty: any source. */
+  readonly section: Section
+  readonly match: Match
+  /** Aliases applied: every way in which the kernel may see the object. At least one. */
+  readonly matches: readonly Match[]
+  /** Keys of executables (paths, or as keys.ts writes invoked names), aliases applied. Without these and directories: any source. */
   readonly sources: readonly string[]
-  /** Bit `operation * 2 + owner` of each plane that the clause applies to (docs/table.md, "Decisions"). */
+  readonly sourceDirectories: readonly Directory[]
+  /** Bit `planeOf(operation, owner, tty)` of each plane that the clause applies to (planes.ts). */
   readonly planes: number
+  /** An index into the plan's conditions, and whether it must hold or must not. */
+  readonly condition?: { readonly index: number; readonly holds: boolean }
   readonly verdict: Verdict
   readonly origin: ClauseOrigin
 }
@@ -217,25 +227,43 @@ export interface ClauseOrigin {
   readonly position: Position
 }
 
+/** A verdict that no rule gives. */
+export interface Reserved {
+  readonly verdict: Verdict
+  readonly origin: ClauseOrigin
+}
+
 /** Rules of one workload, normalised and in order of precedence: the first clause that applies decides. */
 export interface Plan {
   readonly clauses: readonly Clause[]
+  /** Argument sets first, then quotas. */
+  readonly conditions: readonly Condition[]
   /** Default clauses for sections in allow-list mode; absent: unmatched operations are allowed and not counted. */
-  readonly defaults: Readonly<Partial<Record<PathSection, { readonly verdict: Verdict; readonly origin: ClauseOrigin }>>>
+  readonly defaults: Readonly<Partial<Record<Section, Reserved>>>
   /** Verdicts for what cannot be decided. */
-  readonly undecidable: Readonly<Record<PathSection, { readonly verdict: Verdict; readonly origin: ClauseOrigin }>>
+  readonly undecidable: Readonly<Record<Section, Reserved>>
 }
 
-/** One operation put to an evaluator or a table. Paths are bytes without NUL. */
+/** One operation put to an evaluator or a table. */
 export interface Question {
   readonly operation: Operation
+  /** The object belongs to the process's user. Absent counts as false, as do the others. */
   readonly owner: boolean
+  /** The process has a controlling terminal. */
+  readonly tty?: boolean
+  /** What it is about: for exec, read and write the path of the object, else its key (keys.ts). Bytes without NUL. */
   readonly path: Uint8Array
-  /** Executables that count as the source: one for file operations; for an exec the caller's and its parent's. */
+  /** For an exec: the last component of the name that was given to execve. */
+  readonly invoked?: Uint8Array
+  /** For an exec: its arguments, argv[0] first. Absent: not known, and no set of arguments holds. */
+  readonly args?: readonly Uint8Array[]
+  /** For ingress and egress: every quota that applies is used up. */
+  readonly overQuota?: boolean
+  /** Keys of the executables that count as the source: those of the process; for an exec the caller's and its parent's. */
   readonly sources: readonly Uint8Array[]
 }
 
-/** `clause` is 1-based in the order clauses, process default, file default, undecidable exec, undecidable file; 0: none. */
+/** `clause` is 1-based: the plan's clauses, then the default of each section, then the undecidable verdict of each, in the order of SECTIONS; 0: none. */
 export interface Answer {
   readonly verdict: Verdict
   readonly clause: number

@@ -7,12 +7,14 @@ import { mutateTable, rehash } from '../test/support/corrupt.ts'
 import { arbitraryCase, planOf } from '../test/support/generate.ts'
 import { compile } from './compile.ts'
 import { openTable } from './lookup.ts'
-import { CELL, HEADER, PAGE, PLANES, VERSION } from './table.ts'
+import { CELL, DECISION, HEADER, PAGE, VERSION } from './table.ts'
 import type { Match, Plan } from './types.ts'
 import { verifyTable } from './verify.ts'
 
-function rule(match: Match, sources: readonly string[] = []): Parameters<typeof planOf>[0][number] {
-  return { section: 'file', match, action: 'Block', readOnly: false, ownerOnly: false, sources, severity: 1, tags: [], message: '' }
+type RuleParts = Parameters<typeof planOf>[0][number]
+
+function rule(match: Match, sources: readonly string[] = [], parts: Partial<RuleParts> = {}): RuleParts {
+  return { section: 'file', match, action: 'Block', readOnly: false, ownerOnly: false, sources, severity: 1, tags: [], message: '', ...parts }
 }
 
 function tableOf(plan: Plan): Uint8Array {
@@ -28,6 +30,9 @@ const TABLE = tableOf(
       rule({ kind: 'path', path: '/etc/x' }, ['/bin/a', '/bin/b']),
       rule({ kind: 'dir', dir: '/etc/', recursive: true }, ['/bin/b']),
       rule({ kind: 'pattern', pattern: '/**/*.sh' }),
+      rule({ kind: 'path', path: '/bin/c' }, [], { section: 'process', allowedArgs: ['-a', '-b'] }),
+      rule({ kind: 'path', path: '/bin/c' }, [], { section: 'process', allowedArgs: ['-a'], pts: true }),
+      rule({ kind: 'flow', cidrs: ['10.0.0.0/8'], ports: [], interfaces: [] }, [], { section: 'egress', quota: { limit: 5, seconds: 60, level: 'pod' } }),
     ],
     'audit',
   ),
@@ -53,7 +58,9 @@ function problemOf(table: Uint8Array): string {
 const CELLS = PAGE
 const ACCEPTS = read(HEADER.acceptsPage) * PAGE
 const DECISIONS = read(HEADER.decisionsPage) * PAGE
-const INDEX = PLANES * read(HEADER.objects)
+const ROWS = read(HEADER.rowsPage) * PAGE
+const CHOICES = read(HEADER.choicesPage) * PAGE
+const CONDITIONS = read(HEADER.conditionsPage) * PAGE
 
 /** The first cell for which `holds`. */
 function cellWhere(holds: (word: number, cell: number) => boolean): number {
@@ -67,7 +74,16 @@ const ACCEPTING = cellWhere(word => isState(word) && word >= CELL.accepting && w
 const EDGE = cellWhere(word => word >= 1 << CELL.classShift)
 const EMPTY = cellWhere((word, cell) => word === 0 && !isState(read(CELLS + cell * 4 - 4)))
 
+/** A row's cell that is not its first. */
+const FOREIGN = Array.from({ length: read(HEADER.rows) }, (_, cell) => cell).find(cell => ![0, cell + 1].includes(read(ROWS + cell * 8 + 4))) ?? 0
+/** A row's cell that is nobody's. */
+const GAP = Array.from({ length: read(HEADER.rows) }, (_, cell) => cell).find(cell => read(ROWS + cell * 8 + 4) === 0) ?? -1
+/** An index word that says which sets an argument is in. */
+const MEMBER = Array.from({ length: read(HEADER.objects) }, (_, object) => (TABLE[HEADER.columnOf + 21] ?? 0) * read(HEADER.objects) + object).find(at => read(DECISIONS + at * 4) > 0) ?? 0
+
 test('verifyTable() accepts what compile() makes', () => {
+  assert.ok(GAP >= 0 && FOREIGN > 0 && MEMBER > 0 && read(HEADER.choices) > 1 && read(HEADER.sets) === 2 && read(HEADER.quotas) === 1)
+
   assert.deepEqual(verifyTable(TABLE), { ok: true })
   assert.deepEqual(verifyTable(withWords()), { ok: true })
 })
@@ -99,7 +115,7 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['a page less', () => TABLE.slice(0, -PAGE), /^Header says \d+ pages/],
   ['a page more', () => rehash(new Uint8Array([...TABLE, ...new Uint8Array(PAGE)])), /^Header says/],
   ['another version', () => withWords([HEADER.version, VERSION + 1]), /^Version is 3/],
-  ['an unknown flag', () => withWords([HEADER.flags, 16]), /flags is 16/],
+  ['an unknown flag', () => withWords([HEADER.flags, 1 << 23]), /flags is 8388608/],
   ['flags that are not so', () => withWords([HEADER.flags, read(HEADER.flags) ^ 2]), /^Flags are/],
   ['no classes', () => withWords([HEADER.classes, 0]), /classes is 0/],
   ['too many classes', () => withWords([HEADER.classes, 256]), /classes is 256/],
@@ -108,17 +124,25 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['too many objects', () => withWords([HEADER.objects, 0x40000000]), /objects is/],
   ['no subjects', () => withWords([HEADER.subjects, 0]), /subjects is 0/],
   ['fewer clauses than it uses', () => withWords([HEADER.clauses, 1]), /has clause \d+, and 1 is the highest/],
-  ['cells elsewhere', () => withWords([HEADER.cellsPage, 2]), /^Cells begin/],
-  ['accepts elsewhere', () => withWords([HEADER.acceptsPage, read(HEADER.acceptsPage) + 1]), /^Accepts begin/],
-  ['decisions elsewhere', () => withWords([HEADER.decisionsPage, 0]), /^Decisions begin/],
-  ['decisions beyond the end', () => withWords([HEADER.decisions, 2000]), /^Sections end/],
-  ['an index beyond the decisions', () => withWords([HEADER.objects, read(HEADER.decisions)]), /^Index of/],
+  ['cells elsewhere', () => withWords([HEADER.cellsPage, 2]), /^Section cells begins/],
+  ['accepts elsewhere', () => withWords([HEADER.acceptsPage, read(HEADER.acceptsPage) + 1]), /^Section accepts begins/],
+  ['decisions elsewhere', () => withWords([HEADER.decisionsPage, 0]), /^Section decisions begins/],
+  ['decisions beyond the end', () => withWords([HEADER.decisions, 0x1000000]), /decisions is 16777216/],
+  ['an index of another size', () => withWords([HEADER.objects, read(HEADER.objects) + 1]), /^Index has/],
+  ['rows elsewhere', () => withWords([HEADER.rowsPage, read(HEADER.rowsPage) + 1]), /^Section rows begins/],
+  ['conditions of half a quota', () => withWords([HEADER.conditions, read(HEADER.conditions) - 1], [CONDITIONS + (read(HEADER.conditions) - 1) * 4, 0], [HEADER.quotas, 2]), /^Conditions of/],
+  ['a column that is not there', () => withWords([HEADER.columnOf, 0xff]), /^Plane 0 has column 255/],
+  ['a column of no plane', () => withWords([HEADER.columnOf + 28, 1]), /^Plane 28 has column 1/],
+  ['a key start that is no state', () => withWords([HEADER.keyStart, EDGE]), /of the keys is no state/],
   ['a reserved word', () => withWords([HEADER.hash - 4, 1]), /in the reserved header words/],
-  ['a stamp', () => withWords([HEADER.stamp, 0], [HEADER.padding, 1]), /in the padding after the stamp/],
+  ['a stamp', () => withWords([HEADER.stamp, 0], [HEADER.padding, 1]), /in the padding before the classes/],
   ['something after class_of', () => withWords([HEADER.end, 1]), /in the rest of page 0/],
   ['something after the cells', () => withWords([ACCEPTS - 4, 1]), /in the rest of the cells/],
   ['something after the accepts', () => withWords([DECISIONS - 4, 1]), /in the rest of the accepts/],
-  ['something after the decisions', () => withWords([TABLE.length - 4, 1]), /in the rest of the decisions/],
+  ['something after the decisions', () => withWords([ROWS - 4, 1]), /in the rest of the decisions/],
+  ['something after the rows', () => withWords([CHOICES - 4, 1]), /in the rest of the rows/],
+  ['something after the choices', () => withWords([CONDITIONS - 4, 1]), /in the rest of the choices/],
+  ['something after the conditions', () => withWords([TABLE.length - 4, 1]), /in the rest of the conditions/],
   ['a class that is not there', () => withWords([HEADER.classOf + 4, 0xff]), /^Byte 4 has class 255/],
   ['a start that is no state', () => withWords([HEADER.start, EDGE]), /^Start \d+ of automaton 0 is no state/],
   ['a start outside', () => withWords([HEADER.start, 0xfffffff0]), /^Start 4294967280 of automaton 0 is no state/],
@@ -141,12 +165,22 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['accept 0 with an object', () => withWords([ACCEPTS, 1]), /^Accept 0 is not/],
   ['an object that is not there', () => withWords([ACCEPTS + 8, read(HEADER.objects)]), /^Accept 1 is object/],
   ['a subject that is not there', () => withWords([ACCEPTS + 12, read(HEADER.subjects)]), /^Accept 1 is object/],
-  ['a row in the index', () => withWords([DECISIONS, 0x80000000 + INDEX - 1]), /names a row/],
-  ['a row beyond the end', () => withWords([DECISIONS, 0x80000000 + read(HEADER.decisions) - read(HEADER.subjects) + 1]), /names a row/],
-  ['a row within a row', () => withWords([DECISIONS + INDEX * 4, 0x80000000 + INDEX]), /has unknown bits/],
-  ['a verdict that is none', () => withWords([DECISIONS + INDEX * 4, 0x03000001]), /has verdict 3/],
-  ['a verdict of no clause', () => withWords([DECISIONS + INDEX * 4, 0x01000000]), /has a verdict and no clause/],
-  ['a bad undecidable word', () => withWords([HEADER.undecidableFile, 0x08000001]), /^Undecidable word at 64/],
+  ['a row that is not there', () => withWords([DECISIONS, 0x80000000 + read(HEADER.rows)]), /names a row/],
+  ['a row that is a cell of another', () => withWords([DECISIONS, 0x80000000 + FOREIGN]), /names a row/],
+  ['a row within a row', () => withWords([ROWS, 0x80000000]), /has a row where none can be/],
+  ['a row cell of a row that is not there', () => withWords([ROWS + FOREIGN * 8 + 4, FOREIGN]), /^Row cell \d+ is a subject of row/],
+  ['an empty row cell that says something', () => withWords([ROWS + GAP * 8, 1]), /belongs to nobody and is not zero/],
+  ['a verdict that is none', () => withWords([ROWS, 0x03000001]), /has verdict 3/],
+  ['a verdict of no clause', () => withWords([ROWS, 0x01000000]), /has a verdict and no clause/],
+  ['a choice that is not there', () => withWords([ROWS, DECISION.choice + read(HEADER.choices)]), /has choice \d+, and \d+ come before it/],
+  ['a choice that leads to itself', () => withWords([CHOICES + 4, DECISION.choice]), /^Choice 0 has choice 0, and 0 come before it/],
+  ['a choice of a condition that is not there', () => withWords([CHOICES, 99]), /^Choice 0 asks for condition 99/],
+  ['a choice that forgets what it does not know', () => withWords([CHOICES + 12, read(CHOICES + 12) ^ (3 << 24)]), /^Choice 0 gives/],
+  ['a set beyond the last', () => withWords([CONDITIONS, read(CONDITIONS) | (1 << 2)]), /bits of sets that do not exist/],
+  ['a quota of an unknown level', () => withWords([CONDITIONS + (read(HEADER.conditions) - 1) * 4, 2]), /^Quota 0 is counted/],
+  ['an argument in sets that are not there', () => withWords([DECISIONS + MEMBER * 4, 99]), /names the sets 99 of an argument/],
+  ['a decision in the column of arguments', () => withWords([HEADER.columnOf, (TABLE[HEADER.columnOf + 21] ?? 0) * 0x01010101]), /^Plane 0 has the column of arguments/],
+  ['a bad undecidable word', () => withWords([HEADER.undecidable + 4, 0x08000001]), /^Undecidable word of file/],
 ]
 
 for (const [what, table, problem] of REFUSED) {

@@ -2,8 +2,10 @@
 // Complete verification of a table (docs/table.md, "Verification"): after it a reader needs no check but its page mask.
 // Linear in the table's size, and nothing that it reads is trusted before it is checked.
 import { sha256 } from '@noble/hashes/sha2.js'
-import { DECISION, FLAGS, HASH_BYTES, HEADER, MAGIC, MAX_AUTOMATA, MAX_CELLS, MAX_CLASSES, MAX_INDEX, MAX_PAGES, MIN_PAGES, PAGE, PAIRS_PER_PAGE, PLANES, STAMP_BYTES, VERSION, WORDS_PER_PAGE, pagesFor } from './table.ts'
+import { PLANES } from './planes.ts'
+import { CHOICES_PER_PAGE, COLUMN_BYTES, FLAGS, HASH_BYTES, HEADER, MAGIC, MAX_AUTOMATA, MAX_CELLS, MAX_CHOICES, MAX_CLASSES, MAX_INDEX, MAX_PAGES, MAX_SET_WORDS, MIN_PAGES, PAGE, PAIRS_PER_PAGE, QUOTA_WORDS, STAMP_BYTES, VERSION, WORDS_PER_PAGE, pagesFor, setWords } from './table.ts'
 import { cellsProblem, isState } from './verify-cells.ts'
+import { DecisionChecker } from './verify-decisions.ts'
 
 export type Verification = { readonly ok: true } | { readonly ok: false; readonly problem: string }
 
@@ -58,7 +60,7 @@ class Checker {
       this.classes() ??
       this.cells() ??
       this.accepts() ??
-      this.decisions()
+      new DecisionChecker(this.bytes, this.words).problem()
     )
   }
 
@@ -82,8 +84,14 @@ class Checker {
       ['objects', 1, MAX_INDEX],
       ['subjects', 1, MAX_INDEX],
       ['clauses', 0, MAX_INDEX - 1],
-      ['decisions', PLANES, this.words.length],
+      ['columns', 1, PLANES],
+      ['decisions', 1, this.words.length],
       ['automata', 1, MAX_AUTOMATA],
+      ['rows', 0, this.words.length / 2],
+      ['choices', 0, Math.min(this.words.length / 4, MAX_CHOICES)],
+      ['conditions', 0, this.words.length],
+      ['sets', 0, MAX_SET_WORDS * 32],
+      ['quotas', 0, this.words.length / QUOTA_WORDS],
     ]
     for (const [name, low, high] of limits) {
       const value = this.header(HEADER[name])
@@ -93,30 +101,47 @@ class Checker {
   }
 
   private layout(): Problem {
-    const acceptsPage = 1 + pagesFor(this.header(HEADER.cells), WORDS_PER_PAGE)
-    const decisionsPage = acceptsPage + pagesFor(this.header(HEADER.accepts), PAIRS_PER_PAGE)
-    const end = decisionsPage + pagesFor(this.header(HEADER.decisions), WORDS_PER_PAGE)
-    if (this.header(HEADER.cellsPage) !== 1) return `Cells begin at page ${this.header(HEADER.cellsPage)}, not 1`
-    if (this.header(HEADER.acceptsPage) !== acceptsPage) return `Accepts begin at page ${this.header(HEADER.acceptsPage)}, not ${acceptsPage}`
-    if (this.header(HEADER.decisionsPage) !== decisionsPage) return `Decisions begin at page ${this.header(HEADER.decisionsPage)}, not ${decisionsPage}`
-    if (this.header(HEADER.pages) !== end) return `Sections end at page ${end}, and there are ${this.header(HEADER.pages)}`
-    const index = PLANES * this.header(HEADER.objects)
-    if (index > this.header(HEADER.decisions)) return `Index of ${index} words does not fit into ${this.header(HEADER.decisions)} decision words`
+    let page = 1
+    for (const [name, pages] of this.sections()) {
+      if (this.header(HEADER[`${name}Page`]) !== page) return `Section ${name} begins at page ${this.header(HEADER[`${name}Page`])}, not ${page}`
+      page += pages
+    }
+    if (this.header(HEADER.pages) !== page) return `Sections end at page ${page}, and there are ${this.header(HEADER.pages)}`
+    const index = this.header(HEADER.columns) * this.header(HEADER.objects)
+    if (index !== this.header(HEADER.decisions)) return `Index has ${index} words, and ${this.header(HEADER.decisions)} are said`
+    const [width, quotas] = [setWords(this.header(HEADER.sets)), this.header(HEADER.quotas) * QUOTA_WORDS]
+    const members = this.header(HEADER.conditions) - quotas
+    if (members < 0 || (width === 0 ? members !== 0 : members % width !== 0)) return `Conditions of ${this.header(HEADER.conditions)} words do not hold whole sets and ${this.header(HEADER.quotas)} quotas`
     return undefined
+  }
+
+  /** In their order, with the pages that each has. */
+  private sections(): readonly (readonly [name: 'cells' | 'accepts' | 'decisions' | 'rows' | 'choices' | 'conditions', pages: number])[] {
+    return [
+      ['cells', pagesFor(this.header(HEADER.cells), WORDS_PER_PAGE)],
+      ['accepts', pagesFor(this.header(HEADER.accepts), PAIRS_PER_PAGE)],
+      ['decisions', pagesFor(this.header(HEADER.decisions), WORDS_PER_PAGE)],
+      ['rows', pagesFor(this.header(HEADER.rows), PAIRS_PER_PAGE)],
+      ['choices', pagesFor(this.header(HEADER.choices), CHOICES_PER_PAGE)],
+      ['conditions', pagesFor(this.header(HEADER.conditions), WORDS_PER_PAGE)],
+    ]
   }
 
   private zeros(): Problem {
     const { words } = this
     const page = WORDS_PER_PAGE
     const ranges: readonly (readonly [name: string, from: number, to: number])[] = [
-      ['starts of further automata', HEADER.starts / 4 + this.header(HEADER.automata) - 1, HEADER.reserved / 4],
+      ['starts of further automata', HEADER.starts / 4 + this.header(HEADER.automata) - 1, HEADER.keyStart / 4],
       ['reserved header words', HEADER.reserved / 4, HEADER.hash / 4],
-      ['stamp', HEADER.stamp / 4, HEADER.padding / 4],
-      ['padding after the stamp', HEADER.padding / 4, HEADER.classOf / 4],
+      ['stamp', HEADER.stamp / 4, HEADER.undecidable / 4],
+      ['padding before the classes', HEADER.padding / 4, HEADER.classOf / 4],
       ['rest of page 0', HEADER.end / 4, page],
       ['rest of the cells', page + this.header(HEADER.cells), this.header(HEADER.acceptsPage) * page],
       ['rest of the accepts', this.header(HEADER.acceptsPage) * page + this.header(HEADER.accepts) * 2, this.header(HEADER.decisionsPage) * page],
-      ['rest of the decisions', this.header(HEADER.decisionsPage) * page + this.header(HEADER.decisions), words.length],
+      ['rest of the decisions', this.header(HEADER.decisionsPage) * page + this.header(HEADER.decisions), this.header(HEADER.rowsPage) * page],
+      ['rest of the rows', this.header(HEADER.rowsPage) * page + this.header(HEADER.rows) * 2, this.header(HEADER.choicesPage) * page],
+      ['rest of the choices', this.header(HEADER.choicesPage) * page + this.header(HEADER.choices) * 4, this.header(HEADER.conditionsPage) * page],
+      ['rest of the conditions', this.header(HEADER.conditionsPage) * page + this.header(HEADER.conditions), words.length],
     ]
     for (const [name, from, to] of ranges) {
       for (let i = from; i < to; i++) if (words[i] !== 0) return `Word ${i} in the ${name} is not zero`
@@ -138,6 +163,10 @@ class Checker {
       const c = this.bytes[HEADER.classOf + byte]!
       if (c < 1 || c > count) return `Byte ${byte} has class ${c}, which is not 1 to ${count}`
     }
+    for (let plane = 0; plane < COLUMN_BYTES; plane++) {
+      const column = this.bytes[HEADER.columnOf + plane]!
+      if (column >= (plane < PLANES ? this.header(HEADER.columns) : 1)) return `Plane ${plane} has column ${column}, and there are ${this.header(HEADER.columns)}`
+    }
     return undefined
   }
 
@@ -149,7 +178,8 @@ class Checker {
       const start = this.header(i === 0 ? HEADER.start : HEADER.starts + (i - 1) * 4)
       if (!isState(cells, start)) return `Start ${start} of automaton ${i} is no state`
     }
-    return undefined
+    const start = this.header(HEADER.keyStart)
+    return isState(cells, start) ? undefined : `Start ${start} of the keys is no state`
   }
 
   private accepts(): Problem {
@@ -164,52 +194,4 @@ class Checker {
     }
     return undefined
   }
-
-  private decisions(): Problem {
-    const { words } = this
-    const base = this.header(HEADER.decisionsPage) * WORDS_PER_PAGE
-    const objects = this.header(HEADER.objects)
-    const index = PLANES * objects
-    const lastRow = this.header(HEADER.decisions) - this.header(HEADER.subjects)
-    let flags = 0
-    for (let i = 0; i < index; i++) {
-      const word = words[base + i]!
-      flags |= i < 2 * objects ? flagsOf(word, FLAGS.execRules, FLAGS.execSubjects) : flagsOf(word, FLAGS.fileRules, FLAGS.fileSubjects)
-      const row = word - DECISION.bySubject
-      if (row >= 0 && (row < index || row > lastRow)) return `Index word ${i} names a row at ${row}, which is not within the rows`
-    }
-    if (flags !== this.header(HEADER.flags)) return `Flags are ${this.header(HEADER.flags)}, and the decisions say ${flags}`
-    return this.directWords(base, index)
-  }
-
-  /** Every decision, and the two words for what cannot be decided. */
-  private directWords(base: number, index: number): Problem {
-    const { words } = this
-    for (let i = 0; i < this.header(HEADER.decisions); i++) {
-      const word = words[base + i]!
-      if (i < index && word >= DECISION.bySubject) continue
-      const problem = this.direct(word)
-      if (problem !== undefined) return `Decision word ${i} ${problem}`
-    }
-    for (const offset of [HEADER.undecidableExec, HEADER.undecidableFile]) {
-      const problem = this.direct(this.header(offset))
-      if (problem !== undefined) return `Undecidable word at ${offset} ${problem}`
-    }
-    return undefined
-  }
-
-  private direct(word: number): Problem {
-    if (word > DECISION.all) return 'has unknown bits'
-    const clause = word & DECISION.clause
-    const verdict = (word >>> DECISION.verdictShift) & DECISION.verdictMask
-    if (verdict > 2) return `has verdict ${verdict}`
-    if (clause > this.header(HEADER.clauses)) return `has clause ${clause}, and ${this.header(HEADER.clauses)} is the highest`
-    if (clause === 0 && word !== 0) return 'has a verdict and no clause'
-    return undefined
-  }
-}
-
-/** What an index word says of its half of the table. */
-function flagsOf(word: number, rules: number, subjects: number): number {
-  return (word === 0 ? 0 : rules) | (word < DECISION.bySubject ? 0 : subjects)
 }

@@ -51,7 +51,8 @@ export async function openMetrics(): Promise<Metrics> {
   // CommonJS: in a bundle there is nothing but the default export.
   const { Counter: PromCounter, Gauge: PromGauge, Histogram: PromHistogram, Registry, collectDefaultMetrics } = (await import('prom-client')).default
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  // The event loop's delay is sampled by a timer: every 10 ms, its default, would be most of what an idle process does.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 })
   const looks: (() => void)[] = []
   const base = ({ name, help, labels = [] }: MetricOptions): { name: string; help: string; labelNames: string[]; registers: typeof registry[] } => ({ name, help, labelNames: [...labels], registers: [registry] })
   return {

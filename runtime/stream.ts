@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // gRPC streams without events: sending waits for room, receiving is a loop, and how a stream ended is a value.
-import { status, type ClientDuplexStream, type ClientReadableStream, type ServerDuplexStream, type ServerWritableStream } from '@grpc/grpc-js'
+import { status, type ClientDuplexStream, type ClientReadableStream, type ServerDuplexStream } from '@grpc/grpc-js'
 import type { Readable, Writable } from 'node:stream'
 
 /** `code` is a gRPC status. */
@@ -53,11 +53,6 @@ export function clientReader<In>(call: ClientReadableStream<In>): Receiver<In> &
 export function serverDuplex<Out, In>(call: ServerDuplexStream<In, Out>): ServerDuplex<Out, In> {
   const end = watchServerEnd(call)
   return { ...sender<Out>(call, end), messages: () => receive<In>(call, end), ...closers(call), get isOpen() { return end.open } }
-}
-
-export function serverWriter<Out>(call: ServerWritableStream<unknown, Out>): Sender<Out> & { finish(): void; fail(code: number, message: string): void } {
-  const end = watchServerEnd(call)
-  return { ...sender<Out>(call, end), ...closers(call), get isOpen() { return end.open } }
 }
 
 interface End {

@@ -109,8 +109,12 @@ function ready({ policy }: PolicyObject, { nodes, ready: able, failures }: Tally
 
 const losersOf = new WeakMap<object, readonly Finding[]>()
 
-/** Once for each version of a policy. */
-function shadowedIn({ policy }: PolicyObject): readonly Finding[] {
+/** Whether its status costs nothing any more: which rules of a policy never decide is milliseconds of work, once for each version of it. */
+export function isExamined({ policy }: PolicyObject): boolean {
+  return policy === undefined || losersOf.has(policy)
+}
+
+export function shadowedIn({ policy }: PolicyObject): readonly Finding[] {
   if (!policy) return []
   const known = losersOf.get(policy) ?? shadowed(policy)
   losersOf.set(policy, known)
@@ -149,9 +153,14 @@ export function withTimes(status: PolicyObjectStatus, before: Readonly<Record<st
 }
 
 /** The text of what matters: two statuses of one text need no write. */
-export function essence(status: unknown): string {
-  return JSON.stringify(sorted(status), (key, value: unknown) => (key === 'lastTransitionTime' || key === 'time' ? undefined : value))
+export function essence(status: object): string {
+  const known = essences.get(status) ?? JSON.stringify(sorted(status), (key, value: unknown) => (key === 'lastTransitionTime' || key === 'time' ? undefined : value))
+  essences.set(status, known)
+  return known
 }
+
+/** A status is asked for again with each count, and changes seldom. */
+const essences = new WeakMap<object, string>()
 
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted)

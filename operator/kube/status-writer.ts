@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The leader's pen: what has become of policies and of KubeArmorConfigs goes into their status by server-side apply, transitions become Events.
 // All of it goes through one queue that does at most nine writes a second: what changes faster is written as it is when its turn comes.
-import type { Clock, Timer } from '../../runtime/clock.ts'
+import { sleep, type Clock, type Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { WorkQueue, type Outcome } from '../../runtime/workqueue.ts'
 import type { DotIOperator } from '../dot-i.ts'
 import { APPLY, KubeError, type KubeApi } from './api.ts'
-import { essence, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
+import { essence, isExamined, shadowedIn, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
 import { eventOf, type Transition } from './events.ts'
 import { GROUP, PLURALS, VERSION, type PolicyObject } from './policies.ts'
 import { honoured, type ConfigObject } from './settings.ts'
@@ -31,8 +31,12 @@ export interface StatusWriterOptions {
 export const FIELD_MANAGER = 'merlon-operator'
 /** With the Lease's renewals that stays below ten writes a second. */
 const WRITE_INTERVAL_MS = 112
+/** Of looking into policies in a row, before the process looks at its sockets again. */
+const SLICE_MS = 10
 /** How long changes are gathered before they are counted. */
 const GATHER_MS = 250
+/** Between two counts is so many times what one takes: a storm of changes costs a twentieth of the time at most. */
+const REST = 19
 /** By then the API has shown us what we have written: if it shows something else, somebody else has written. */
 const ECHO_MS = 10_000
 const EVENT = 'event '
@@ -53,6 +57,10 @@ export class StatusWriter {
   readonly #events = new Map<string, Transition>()
   #timer: Timer | undefined
   #isClosed = false
+  #examining: Promise<void> | undefined
+  /** How long the last count took. */
+  #countMs = 0
+  readonly #made = new Map<string, { readonly object: PolicyObject; readonly of: string; readonly status: PolicyObjectStatus }>()
 
   constructor(options: StatusWriterOptions) {
     this.#options = options
@@ -75,10 +83,24 @@ export class StatusWriter {
   /** What is known may be another: counts soon, if it is this replica's business. */
   changed(): void {
     if (this.#isClosed || !this.#options.leads()) return
-    this.#timer ??= this.#options.clock.after(GATHER_MS, () => {
+    this.#timer ??= this.#options.clock.after(Math.max(GATHER_MS, this.#countMs * REST), () => {
       this.#timer = undefined
-      this.count()
+      this.#examining ??= this.#examine().finally(() => { this.#examining = undefined })
+      void this.#examining.then(() => this.count())
     })
+  }
+
+  /** A few at a time: agents are answered meanwhile. */
+  async #examine(): Promise<void> {
+    const { policies, clock } = this.#options
+    let until = clock.monotonic() + SLICE_MS
+    for (const object of policies.values()) {
+      if (isExamined(object)) continue
+      shadowedIn(object)
+      if (clock.monotonic() < until) continue
+      await sleep(clock, SLICE_MS * 4)
+      until = clock.monotonic() + SLICE_MS
+    }
   }
 
   /** It may write from now on, or has to stop at once. */
@@ -101,12 +123,14 @@ export class StatusWriter {
   }
 
   count(): void {
+    if (this.#isClosed) return
     const { policies, tallies, configs, clock } = this.#options
     this.done.counts += 1
+    const start = clock.monotonic()
     const counted = tallies()
     for (const name of this.#wanted.keys()) if (!policies.has(name)) this.#forget(name)
     for (const [name, object] of policies) {
-      const status = statusOf(object, counted.get(name))
+      const status = this.#statusOf(name, object, counted.get(name))
       this.#wanted.set(name, status)
       const text = essence(status)
       const written = this.#written.get(name)
@@ -114,10 +138,22 @@ export class StatusWriter {
       if (text !== (isEchoed ? essence(object.status) : written.text)) this.#queue.add(name)
     }
     for (const config of configs()) if (phaseOf(config, configs()).phase !== config.phase) this.#queue.add(`${CONFIG}${config.namespace}/${config.name}`)
+    this.#countMs = clock.monotonic() - start
+  }
+
+  /** The one of the last count, where it was made of the same. */
+  #statusOf(name: string, object: PolicyObject, tally: Tally | undefined): PolicyObjectStatus {
+    const of = JSON.stringify(tally) ?? ''
+    const known = this.#made.get(name)
+    if (known?.object === object && known.of === of) return known.status
+    const status = statusOf(object, tally)
+    this.#made.set(name, { object, of, status })
+    return status
   }
 
   #forget(name: string): void {
     this.#wanted.delete(name)
+    this.#made.delete(name)
     this.#written.delete(name)
   }
 

@@ -3,6 +3,7 @@
 // only when something there has changed.
 import type { FailureSample } from '../status.ts'
 import { nameOf } from '../files.ts'
+import { NOT_ENFORCED, notHonoured } from '../honour.ts'
 import type { DesiredBinding, NodeState, Reconciler } from '../reconcile.ts'
 import type { Session } from '../session.ts'
 
@@ -108,7 +109,10 @@ function countNode(state: NodeState, session: Session | undefined): ReadonlyMap<
     // What is being decided anew is not what the node holds, even if it holds what was decided before.
     const isDecided = !state.pending.has(binding.workload) && !state.compiling.has(binding.workload)
     const isProgrammed = isDecided && binding.failure.length === 0 && session?.view?.isProgrammed(binding) === true
-    for (const policy of policies) note(nameOf(policy), `${identity.namespace}/${identity.pod}`, problems, isProgrammed)
+    for (const policy of policies) {
+      const lacking = notHonoured(policy, session, { node, workload: binding.workload })
+      note(nameOf(policy), `${identity.namespace}/${identity.pod}`, [...problems, ...lacking], isProgrammed && lacking.length === 0)
+    }
   }
   for (const [workload, { policies, failure }] of state.failed) {
     const problems = failure.map(({ code, message }) => ({ node, workload, code, message }))
@@ -141,6 +145,6 @@ function troubles(node: string, session: Session | undefined, programmed: boolea
 }
 
 function problemsOf({ failure, workload }: DesiredBinding, node: string, session: Session | undefined): readonly FailureSample[] {
-  const said = (session?.view?.lastAck?.errors ?? []).filter((error) => error.workload === '' || error.workload === workload)
+  const said = (session?.view?.lastAck?.errors ?? []).filter((error) => error.code !== NOT_ENFORCED && (error.workload === '' || error.workload === workload))
   return [...failure, ...said].map(({ code, message }) => ({ node, workload, code, message }))
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An agent for tests: it speaks NodeSync over a real connection, keeps what it is sent as a node would, and acknowledges.
+import { SECTIONS } from '../../policy/types.ts'
 import type { Ack } from '../../proto/gen/merlon/v1/Ack.ts'
 import type { AgentMessage } from '../../proto/gen/merlon/v1/AgentMessage.ts'
 import type { Hello } from '../../proto/gen/merlon/v1/Hello.ts'
@@ -73,10 +74,10 @@ export class TestAgent {
     return this.ended
   }
 
-  /** The policies of the clauses that a workload's profile has, the four reserved ones left out; undefined: not bound. */
+  /** The policies of the clauses that a workload's profile has, the reserved ones left out; undefined: not bound. */
   policiesOf(workload: string): readonly string[] | undefined {
     const profile = this.profiles.get(this.bindings.get(workload) ?? '')
-    return profile?.clauses.slice(0, -4).map((clause) => clause.policy ?? '')
+    return profile?.clauses.slice(0, -2 * SECTIONS.length).map((clause) => clause.policy ?? '')
   }
 
   close(): void {

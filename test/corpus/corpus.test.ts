@@ -34,7 +34,7 @@ interface Outcome {
 }
 
 function outcomeOf(file: string, text: string): Outcome {
-  const manifests = readManifests(text, file, { unenforced: 'refuse' })
+  const manifests = readManifests(text, file)
   const written = writtenRules(text) ?? []
   const plans = manifests.policies.map(planAlone)
   const tables = plans.map((plan) => compile(plan))
@@ -42,7 +42,7 @@ function outcomeOf(file: string, text: string): Outcome {
   const isAt = (lines: readonly number[], first: number, last: number): boolean => lines.some((each) => each >= first && each <= last)
   const compiled = written.filter(({ line, lastLine }) => isAt(places, line, lastLine))
   // A finding at the rule, or a refusal of all of its document, which says why.
-  const findings = manifests.findings.filter(({ code }) => code !== 'MERLON_POLICY_NOT_ENFORCED')
+  const { findings } = manifests
   const own = findings.map(({ position }) => position.line)
   const whole = [...manifests.refused, ...findings.filter(({ code }) => code === 'MERLON_POLICY_YAML_SYNTAX')].map(({ position }) => position.line)
   const named = written.filter((rule) => !compiled.includes(rule) && (isAt(own, rule.line, rule.lastLine) || isAt(whole, ...rule.document)))

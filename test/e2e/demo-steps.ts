@@ -150,7 +150,7 @@ async function breakFile(stage: Stage): Promise<string> {
   const broken = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata:\n  name: broken\n  namespace: demo\nspec:\n  selector: {matchLabels: {app: web}}\n  process:\n    matchPath:\n      - path: /usr/bin/find\n  action: Block\n'
   const seen = stage.up?.count ?? 0
   await writeFile(join(stage.policies, 'broken.yaml'), broken)
-  await stage.up?.until((text) => text.includes('broken.yaml') && text.includes('problem'), SECONDS.change, seen)
+  await stage.up?.until((text) => text.includes('broken.yaml:9:'), SECONDS.change, seen)
   const { status, output } = await merlon('status', '--state-dir', stage.stateDir)
   const finding = /broken\.yaml"?:9:\d+: error: .*\n(.*\n)?(.*\n)?/.exec(output)?.[0]
   if (finding === undefined) throw new Error(`merlon status does not show it:\n${output}`)

@@ -22,7 +22,7 @@ function listenTo(name: string): Promise<Heard> {
 
 /** What has to be refused or complained of; all else has to be taken as it is. */
 const COMPLAINTS: Readonly<Record<string, string>> = {
-  'ten thousand braces that open': 'MERLON_POLICY_INVALID_PATTERN',
+  'ten thousand braces that open': 'MERLON_POLICY_TOO_LONG',
   'four thousand braces that open': 'MERLON_POLICY_INVALID_PATTERN',
   'ten thousand braces in YAML': 'MERLON_POLICY_YAML_SYNTAX',
   'lists within lists': 'MERLON_POLICY_YAML_SYNTAX',

@@ -14,6 +14,7 @@ import { makePlan } from '../../policy/plan.ts'
 import { readManifests, type Manifests } from '../../policy/read.ts'
 import { renderJson, renderText } from '../../policy/render.ts'
 import { ask } from '../../policy/testing.ts'
+import { isPathMatch } from '../../policy/types.ts'
 import { makeSource } from '../../policy/source.ts'
 import type { Finding, PathMatch, Policy, Workload } from '../../policy/types.ts'
 import { verifyTable } from '../../policy/verify.ts'
@@ -52,7 +53,7 @@ function checkTables({ policies }: Manifests): void {
     }
     assert.deepEqual(verifyTable(result.table), { ok: true })
     const table = openTable(result.table)
-    const questions = plan.clauses.slice(0, 5).flatMap(({ matches: [match] }) => (['exec', 'read', 'write'] as const).map((operation) => ask(operation, near(match))))
+    const questions = plan.clauses.slice(0, 5).flatMap(({ matches }) => (['exec', 'read', 'write'] as const).map((operation) => ask(operation, near(matches.find(isPathMatch)))))
     for (const question of questions) assert.deepEqual(table.decide(question), evaluate(plan, question))
   }
 }

@@ -13,7 +13,8 @@ import { systemClock } from '../../runtime/clock.ts'
 import { silentLogger } from '../../runtime/log.ts'
 import { until } from './wait.ts'
 
-const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
+/** As it is shipped. */
+const MAIN = fileURLToPath(new URL('../../build/bundle/agent/main.mjs', import.meta.url))
 const DIRECTORY = '/run/merlon-agent'
 export const PINS = '/sys/fs/bpf/merlon-agent'
 const OPERATOR = `unix:${DIRECTORY}/operator.sock`

@@ -49,7 +49,9 @@ async function opened(path: string): Promise<string> {
 
 for (const runtime of RUNTIMES) {
   test(`${runtime}: the first program of a container that the agent has never seen is decided; one that no policy selects runs`, async () => {
-    agent ??= await AgentProcess.start('--unbound', 'audit')
+    // block: how long an answer takes in an emulated guest decides nothing.
+    agent ??= await AgentProcess.start('--unbound', 'block')
+    await operator.inForce('host', false)
     const { status, output } = await once(runtime).run()
     assert.notEqual(status, 0)
     assert.match(output, /permission denied/i)
@@ -72,7 +74,7 @@ test('a container is bound before its first instruction, and an edit is in force
 })
 
 test('kill -9: the next agent takes over what it finds, and a violator is denied all the while', async () => {
-  const stop = await place.trial.violate('r', DENIED, 'r', FREE)
+  const stop = await place.trial.violateEvery(20_000, 'r', DENIED, 'r', FREE)
   assert.deepEqual(await agent?.end('SIGKILL'), [null, 'SIGKILL'])
   agent = await AgentProcess.start('--unbound', 'audit')
   assert.equal((await agent.said('Started'))['kernelSide'], 'adopted')
@@ -83,7 +85,7 @@ test('kill -9: the next agent takes over what it finds, and a violator is denied
   assert.ok(denied.denied > 0 && free.succeeded > 0)
 })
 
-test('while the operator is away the agent goes on, lets new containers run without a profile, and binds them when it is back', async () => {
+test('while the operator is away the agent goes on, lets new containers run without a profile under --unbound audit, and connects again', async () => {
   await operator.stop()
   await agent?.said('Lost the operator')
   assert.deepEqual(await once('crun').run(), { status: 0, output: 'ran' })
@@ -91,9 +93,7 @@ test('while the operator is away the agent goes on, lets new containers run with
   assert.equal(await opened(DENIED), 'EACCES')
   await operator.start()
   await operator.inForce(place.container.id)
-  const { status, output } = await once('crun').run()
-  assert.notEqual(status, 0)
-  assert.match(output, /permission denied/i)
+  assert.equal(await opened(DENIED), 'EACCES')
 })
 
 test('SIGTERM ends it cleanly, and enforcement goes on', async () => {
@@ -103,16 +103,14 @@ test('SIGTERM ends it cleanly, and enforcement goes on', async () => {
   assert.equal(await opened(FREE), 'ok')
 })
 
-/** Runs a container that an agent under --unbound block holds without an operator; kills the agent once the container stands still. */
-async function abandoned(): Promise<() => Promise<Ended>> {
+/** Starts a container, under an agent that holds it, and returns once it stands still. */
+async function held(): Promise<{ readonly container: Container; readonly ended: Promise<Ended> }> {
   const container = once('crun')
-  agent = await AgentProcess.start('--unbound', 'block')
-  const running = container.run()
-  await until('stopped process', () => (isStopped(container) ? true : undefined))
-  await agent.end('SIGKILL')
-  agent = undefined
-  assert.ok(isStopped(container))
-  return () => running
+  const ended = container.run()
+  const tooSoon = ended.then(({ output }) => { throw new Error(`The container was not held: ${output}`) })
+  tooSoon.catch(() => {})
+  await Promise.race([tooSoon, until('stopped process', () => (isStopped(container) ? true : undefined))])
+  return { container, ended }
 }
 
 function isStopped({ cgroup }: Container): boolean {
@@ -124,19 +122,19 @@ function isStopped({ cgroup }: Container): boolean {
   }
 }
 
-test('what an agent held when it was killed is let go by the next one, by --release, and by the end of enforcement', async () => {
+test('what an agent held when it was killed is taken up by the next one, and let go by the end of enforcement', async () => {
   await operator.stop()
-  for (const release of [
-    async () => { agent = await AgentProcess.start('--unbound', 'allow') },
-    async () => { assert.match(await runAgent('--release'), /Released containers/) },
-    async () => { assert.match(await runAgent('--detach'), /Detached.*Released containers/s) },
-  ]) {
-    const ended = await abandoned()
-    await release()
-    assert.deepEqual(await ended(), { status: 0, output: 'ran' })
-    await agent?.end('SIGKILL')
-    agent = undefined
-  }
+  agent = await AgentProcess.start('--unbound', 'block')
+  const first = await held()
+  await agent.end('SIGKILL')
+  assert.ok(isStopped(first.container))
+  agent = await AgentProcess.start('--unbound', 'block')
+  await agent.said(`Container ${first.container.id} waits before its first instruction`)
+  const second = await held()
+  await agent.end('SIGKILL')
+  assert.match(await runAgent('--detach'), /Detached.*Released containers.*"count":2/s)
+  for (const { ended } of [first, second]) assert.deepEqual(await ended, { status: 0, output: 'ran' })
   assert.deepEqual(readdirSync('/sys/fs/bpf').filter((name) => PINS.endsWith(`/${name}`)), [])
-  assert.equal(await opened(DENIED), 'ok')
+  // The kernel frees a link some time after its last pin went (bpf_link_put).
+  await until('end of enforcement', async () => ((await opened(DENIED)) === 'ok' ? true : undefined))
 })

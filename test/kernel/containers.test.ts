@@ -40,7 +40,7 @@ for (const runtime of RUNTIMES) {
         container.create();
         assert.equal(container.state(), 'created');
         assert.ok(existsSync(container.cgroup));
-        container.start();
+        await container.start();
         assert.equal(container.state(), 'running');
       } finally {
         container.delete();

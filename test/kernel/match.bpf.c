@@ -7,8 +7,8 @@
 #define BAD 0xffffffffU
 
 struct question {
-	__u32 operation;
-	__u32 owner;
+	__u32 plane;
+	__u32 key; /* 1: about a key, not a path */
 	__u32 sources;
 	__u32 at[TEXTS]; /* text i is bytes at[i]..MERLON_PATH_MAX */
 	__u32 answer;    /* decision word, or BAD */
@@ -57,9 +57,9 @@ __noinline int ask_automaton(struct question *question, __u32 automaton)
 	head = open_table(&map);
 	if (!head)
 		return -1;
-	if (automaton >= head->automata)
+	if (automaton >= head->automata && automaton != MERLON_KEYS)
 		return 0;
-	return merlon_match_automaton(map, head, automaton, question->operation * 2 + (question->owner & 1), question->text[0],
+	return merlon_match_automaton(map, head, automaton, (struct merlon_asked){ .plane = question->plane }, question->text[0],
 				      question->at[0], MERLON_PATH_MAX, &question->matched);
 }
 
@@ -75,11 +75,11 @@ __noinline int ask_subject(struct question *question, __u32 which)
 	if (!head)
 		return -1;
 	if (which == 0) {
-		if (merlon_match_subject(map, head, question->text[1], question->at[1], MERLON_PATH_MAX, &subject))
+		if (merlon_match_subject(map, head, 0, question->text[1], question->at[1], MERLON_PATH_MAX, &subject))
 			return -1;
 		question->subjects[0] = question->subjects[1] = subject;
 	} else {
-		if (merlon_match_subject(map, head, question->text[2], question->at[2], MERLON_PATH_MAX, &subject))
+		if (merlon_match_subject(map, head, 0, question->text[2], question->at[2], MERLON_PATH_MAX, &subject))
 			return -1;
 		question->subjects[1] = subject;
 	}
@@ -101,7 +101,7 @@ __noinline int ask_rows(struct question *question)
 	for (i = 0; i < MERLON_AUTOMATA; i++) {
 		if (i >= question->matched.row_count)
 			break;
-		if (merlon_match_row(map, head, question->matched.rows[i], question->subjects[0], question->subjects[1], &word))
+		if (merlon_match_row(map, head, question->matched.rows[i], question->subjects[0], question->subjects[1], 0, &word))
 			return -1;
 	}
 	question->matched.word = word;
@@ -112,8 +112,8 @@ static __always_inline __u32 answer_to(struct question *question)
 {
 	__u32 i;
 
-	for (i = 0; i < MERLON_AUTOMATA; i++)
-		if (ask_automaton(question, i))
+	for (i = 0; i <= MERLON_KEYS; i++)
+		if ((i == MERLON_KEYS) == question->key && ask_automaton(question, i))
 			return BAD;
 	if (question->matched.row_count) {
 		if (question->sources > 0 && ask_subject(question, 0))

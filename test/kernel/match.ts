@@ -5,14 +5,15 @@ import { BPF_F_INNER_MAP, BPF_MAP_TYPE_ARRAY, PAGE, u32, u64 } from '../../agent
 import { loadBinding } from '../../native/index.ts'
 import type { BpfMap, BpfObject } from '../../native/types.ts'
 import { DECISION } from '../../policy/table.ts'
-import { OPERATIONS, VERDICTS, type Answer, type Question } from '../../policy/types.ts'
+import { planeOf } from '../../policy/planes.ts'
+import { VERDICTS, type Answer, type Question } from '../../policy/types.ts'
 
 /** QUESTIONS of match.bpf.c. */
 export const BATCH = 50
 const PATH_MAX = 4096
 const TEXT_SIZE = PATH_MAX + 256
 /** Offsets in struct question. */
-const AT = { operation: 0, owner: 4, sources: 8, at: 12, answer: 24, text: 60 } as const
+const AT = { plane: 0, key: 4, sources: 8, at: 12, answer: 24, text: 60 } as const
 
 const native = loadBinding()
 
@@ -53,10 +54,11 @@ export class KernelMatcher {
     this.#object.close()
   }
 
-  #encode({ operation, owner, path, sources }: Question): Uint8Array {
+  #encode(question: Question): Uint8Array {
+    const { operation, path, sources } = question
     const bytes = Buffer.alloc(this.#size)
-    bytes.writeUInt32LE(OPERATIONS.indexOf(operation), AT.operation)
-    bytes.writeUInt32LE(owner ? 1 : 0, AT.owner)
+    bytes.writeUInt32LE(planeOf(question), AT.plane)
+    bytes.writeUInt32LE(operation === 'exec' || operation === 'read' || operation === 'write' ? 0 : 1, AT.key)
     bytes.writeUInt32LE(sources.length, AT.sources)
     for (const [i, text] of [path, ...sources].entries()) {
       bytes.writeUInt32LE(PATH_MAX - text.length, AT.at + 4 * i)

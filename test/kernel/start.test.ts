@@ -106,7 +106,7 @@ for (const runtime of RUNTIMES) {
     assert.equal(container.state(), 'created')
     id = node.bind(container.cgroup, denyEntry.slot.slot)
     try {
-      container.start()
+      await container.start()
     } catch (error) {
       assert.match(String(error), /permission denied/i)
     }
@@ -143,7 +143,7 @@ for (const runtime of RUNTIMES) {
     fresh(runtime, 'debian')
     container.create()
     beat()
-    container.start()
+    await container.start()
     const held = await stopped()
     assert.equal(held.hostPid, container.pid())
     id = node.bind(container.cgroup, denyEntry.slot.slot)

@@ -4,7 +4,8 @@
  *
  * Input, all little-endian:
  *   'T' u32 length, bytes                          the table that the questions after it are put to
- *   'Q' u8 operation, u8 owner, u8 sources, u16 length, path, and for each source u16 length, path
+ *   'Q' u8 operation, u8 flags, u8 sources, u8 arguments, then texts: the path or key, the key of the invoked name where
+ *       there is one, the sources, the keys of the arguments. A text is u16 length, bytes.
  * Output: u32 for each question, the direct decision word; BAD where the table led out of itself.
  */
 #include <stdint.h>
@@ -83,62 +84,154 @@ static __u32 place(const struct text *path, __u8 *text)
 	return at;
 }
 
-static int match(struct host_table *table, const struct text *path, __u32 plane, struct merlon_matched *matched)
+enum { OWNER = 1, TTY = 2, OVER_QUOTA = 4, INVOKED = 8, ARGUMENTS = 16, FLAGS = 31 };
+
+#define SOURCES 2
+#define ARGUMENTS_MAX 16
+
+struct question {
+	__u8 operation, flags, sources, arguments;
+	struct text path, invoked, source[SOURCES], argument[ARGUMENTS_MAX];
+};
+
+static __u32 section_of(__u32 op)
+{
+	static const __u32 sections[MERLON_OPS] = {
+		[MERLON_OP_EXEC] = MERLON_SECTION_PROCESS, [MERLON_OP_READ] = MERLON_SECTION_FILE,
+		[MERLON_OP_WRITE] = MERLON_SECTION_FILE, [MERLON_OP_NETWORK] = MERLON_SECTION_NETWORK,
+		[MERLON_OP_DNS] = MERLON_SECTION_DNS, [MERLON_OP_CAPABILITY] = MERLON_SECTION_CAPABILITIES,
+		[MERLON_OP_SYSCALL] = MERLON_SECTION_SYSCALLS, [MERLON_OP_DEVICE] = MERLON_SECTION_DEVICE,
+		[MERLON_OP_PRESET] = MERLON_SECTION_PRESET, [MERLON_OP_INGRESS] = MERLON_SECTION_INGRESS,
+		[MERLON_OP_EGRESS] = MERLON_SECTION_EGRESS,
+	};
+
+	return sections[op];
+}
+
+static __u32 plane_of(__u32 op, __u32 flags)
+{
+	if (op <= MERLON_OP_WRITE)
+		return op * 4 + (flags & OWNER ? 1 : 0) + (flags & TTY ? 2 : 0);
+	if (op == MERLON_OP_NETWORK)
+		return MERLON_PLANE_NETWORK + (flags & TTY ? 1 : 0);
+	return MERLON_PLANE_DNS + op - MERLON_OP_DNS;
+}
+
+static int match(struct host_table *table, const struct text *path, __u32 automaton, struct merlon_asked asked,
+		 struct merlon_matched *matched)
 {
 	const struct merlon_table *head = (struct merlon_table *)table->bytes;
 	__u8 *text = malloc(MERLON_TEXT_SIZE);
-	__u32 at = place(path, text), automaton;
-	int status = 0;
+	__u32 at = place(path, text);
+	int status = merlon_match_automaton(table, head, automaton, asked, text, at, MERLON_PATH_MAX, matched);
 
-	for (automaton = 0; !status && automaton < head->automata && automaton < MERLON_AUTOMATA; automaton++)
-		status = merlon_match_automaton(table, head, automaton, plane, text, at, MERLON_PATH_MAX, matched);
 	free(text);
 	return status;
 }
 
 static int subject_of(struct host_table *table, const struct text *path, __u32 *subject)
 {
+	__u32 automaton = path->length && path->bytes[0] == MERLON_KEY_INVOKED ? MERLON_KEYS : 0;
 	__u8 *text = malloc(MERLON_TEXT_SIZE);
 	__u32 at = place(path, text);
-	int status = merlon_match_subject(table, (struct merlon_table *)table->bytes, text, at, MERLON_PATH_MAX, subject);
+	int status = merlon_match_subject(table, (struct merlon_table *)table->bytes, automaton, text, at, MERLON_PATH_MAX, subject);
 
 	free(text);
 	return status;
 }
 
-static uint32_t decide(struct host_table *table, const __u8 *question, const struct text *path, const struct text *sources)
+/* What the question knows of conditions. The keys of the arguments come without that of argv[0]. */
+static int learn(struct host_table *table, const struct question *question, struct merlon_holds *holds)
 {
 	const struct merlon_table *head = (struct merlon_table *)table->bytes;
-	__u8 operation = question[0], owner = question[1], count = question[2];
+	__u8 *text = malloc(MERLON_TEXT_SIZE);
+	int status = 0, i;
+
+	memset(holds, 0, sizeof(*holds));
+	holds->quotas = !(question->flags & OVER_QUOTA);
+	if (question->flags & ARGUMENTS)
+		memset(holds->sets, 0xff, sizeof(holds->sets));
+	for (i = 0; !status && i < question->arguments; i++) {
+		const struct text *argument = &question->argument[i];
+
+		if (argument->length >= MERLON_PATH_MAX)
+			memset(holds->sets, 0, sizeof(holds->sets));
+		else
+			status = merlon_match_argument(table, head, text, place(argument, text), MERLON_PATH_MAX, holds);
+	}
+	free(text);
+	return status;
+}
+
+static int run_automata(struct host_table *table, const struct question *question, struct merlon_asked asked,
+			struct merlon_matched *matched)
+{
+	const struct merlon_table *head = (struct merlon_table *)table->bytes;
+	__u32 automaton;
+
+	if (question->operation > MERLON_OP_WRITE)
+		return match(table, &question->path, MERLON_KEYS, asked, matched);
+	for (automaton = 0; automaton < head->automata && automaton < MERLON_AUTOMATA; automaton++)
+		if (match(table, &question->path, automaton, asked, matched))
+			return -1;
+	/* What is longer is not looked at. */
+	if ((question->flags & INVOKED) && question->invoked.length < MERLON_PATH_MAX)
+		return match(table, &question->invoked, MERLON_KEYS, asked, matched);
+	return 0;
+}
+
+static uint32_t decide(struct host_table *table, const struct question *question)
+{
+	const struct merlon_table *head = (struct merlon_table *)table->bytes;
 	struct merlon_matched matched = { 0 };
-	__u32 subjects[2] = { 0, 0 }, i;
+	__u32 subjects[SOURCES] = { 0, 0 }, i;
+	struct merlon_holds holds;
+	struct merlon_asked asked = { .plane = plane_of(question->operation, question->flags), .holds = &holds };
 
 	/* Sources are executables that ran, so they had a path. */
-	if (path->length >= MERLON_PATH_MAX)
-		return head->undecidable[operation == MERLON_OP_EXEC ? 0 : 1];
-	if (match(table, path, operation * 2 + owner, &matched))
+	if (question->path.length >= MERLON_PATH_MAX)
+		return head->undecidable[section_of(question->operation)];
+	if (learn(table, question, &holds) || run_automata(table, question, asked, &matched))
 		return BAD;
 	if (!matched.row_count)
 		return matched.word;
-	for (i = 0; i < count; i++)
-		if (subject_of(table, &sources[i], &subjects[i]))
+	for (i = 0; i < question->sources; i++)
+		if (subject_of(table, &question->source[i], &subjects[i]))
 			return BAD;
-	if (count == 1)
+	if (question->sources == 1)
 		subjects[1] = subjects[0];
 	for (i = 0; i < matched.row_count; i++)
-		if (merlon_match_row(table, head, matched.rows[i], subjects[0], subjects[1], &matched.word))
+		if (merlon_match_row(table, head, matched.rows[i], subjects[0], subjects[1], &holds, &matched.word))
 			return BAD;
 	return matched.word;
 }
 
+static int is_question(int kind, const struct question *question)
+{
+	return kind == 'Q' && question->operation < MERLON_OPS && question->flags <= FLAGS && question->sources <= SOURCES &&
+	       question->arguments <= ARGUMENTS_MAX;
+}
+
+static void take_question(struct question *question)
+{
+	int i;
+
+	take_text(&question->path);
+	if (question->flags & INVOKED)
+		take_text(&question->invoked);
+	for (i = 0; i < question->sources; i++)
+		take_text(&question->source[i]);
+	for (i = 0; i < question->arguments; i++)
+		take_text(&question->argument[i]);
+}
+
 int main(void)
 {
-	static struct text path, sources[2];
 	struct host_table table = { 0, NULL };
+	static struct question question;
 	int kind;
 
 	while ((kind = getchar()) != EOF) {
-		__u8 question[3];
 		uint32_t word;
 		int i;
 
@@ -146,20 +239,19 @@ int main(void)
 			take_table(&table);
 			continue;
 		}
-		take(question, sizeof(question));
-		if (kind != 'Q' || question[0] >= MERLON_OPS || question[1] > 1 || question[2] > 2 || !table.bytes) {
+		take(&question, 4);
+		if (!is_question(kind, &question) || !table.bytes) {
 			fprintf(stderr, "Standard input holds something other than tables and questions\n");
 			return 1;
 		}
-		take_text(&path);
-		for (i = 0; i < question[2]; i++) {
-			take_text(&sources[i]);
-			if (sources[i].length >= MERLON_PATH_MAX) {
+		take_question(&question);
+		for (i = 0; i < question.sources; i++) {
+			if (question.source[i].length >= MERLON_PATH_MAX) {
 				fprintf(stderr, "A source is longer than a path can be\n");
 				return 1;
 			}
 		}
-		word = decide(&table, question, &path, sources);
+		word = decide(&table, &question);
 		fwrite(&word, sizeof(word), 1, stdout);
 	}
 	free(table.bytes);

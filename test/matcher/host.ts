@@ -2,6 +2,7 @@
 // bpf/match.h on the host (host.c), as a function: tables and questions in, answers out.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { argumentKey, invokedKey } from '../../policy/keys.ts'
 import { DECISION } from '../../policy/table.ts'
 import { OPERATIONS, VERDICTS, type Answer, type Question } from '../../policy/types.ts'
 
@@ -39,9 +40,17 @@ function frame(table: Uint8Array): Uint8Array {
   return head
 }
 
-function encodeQuestion(question: Question): Uint8Array {
-  const texts = [question.path, ...question.sources].flatMap(text => [Uint8Array.of(text.length & 0xff, text.length >> 8), text])
-  return Buffer.concat([Uint8Array.of(0x51, OPERATIONS.indexOf(question.operation), question.owner ? 1 : 0, question.sources.length), ...texts])
+/** Flags of host.c. */
+const FLAG = { owner: 1, tty: 2, overQuota: 4, invoked: 8, arguments: 16 } as const
+
+function encodeQuestion({ operation, owner, tty, overQuota, invoked, args, path, sources }: Question): Uint8Array {
+  const name = operation === 'exec' && invoked !== undefined ? [invokedKey(invoked, path)] : []
+  const given = operation === 'exec' ? args : undefined
+  const keys = (given ?? []).slice(1).map(argumentKey)
+  const flags =
+    (owner ? FLAG.owner : 0) | (tty === true ? FLAG.tty : 0) | (overQuota === true ? FLAG.overQuota : 0) | (name.length > 0 ? FLAG.invoked : 0) | (given === undefined ? 0 : FLAG.arguments)
+  const texts = [path, ...name, ...sources, ...keys].flatMap(text => [Uint8Array.of(text.length & 0xff, text.length >> 8), text])
+  return Buffer.concat([Uint8Array.of(0x51, OPERATIONS.indexOf(operation), flags, sources.length, keys.length), ...texts])
 }
 
 function answerOf(word: number): HostAnswer {

@@ -99,8 +99,10 @@ export class Container {
     this.#now(['create', '--bundle', this.bundle, this.id], 'inherit');
   }
 
-  start(): void {
-    this.#now(['start', this.id]);
+  /** Not at once: whoever holds containers must be able to say meanwhile that it lives. */
+  async start(): Promise<void> {
+    const { status, output } = await ended(this.#spawn(['start', this.id]));
+    if (status !== 0) throw new Error(`${this.#runtime} start ended with ${status}: ${output}`);
   }
 
   exec(args: readonly string[], options: { uid?: number; cwd?: string } = {}): Promise<Ended> {

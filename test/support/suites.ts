@@ -73,7 +73,7 @@ export async function runKernelSuite(kernels: readonly KernelName[] = KERNEL_NAM
   for (const each of kernels) await provideKernel(each);
   await command('make', ['-s', '-C', join(TREE, 'test/kernel')]);
   await provideImage();
-  const env = await provideCompiled([IN_GUEST, 'agent/main.ts', 'agent/run.ts', ...files]);
+  const env = await provideCompiled([IN_GUEST, 'build/bundle/agent/main.mjs', ...globSync('build/bundle/chunks/{run,check}-*.mjs', { cwd: TREE }), ...files]);
   const waiting = PARTS.flatMap(({ cpus, holds }) => kernels.map((kernel): GuestJob => ({ kernel, files: files.filter(holds), cpus }))).filter((job) => job.files.length > 0);
   const totals = none();
   const lane = async (): Promise<void> => {

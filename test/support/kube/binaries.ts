@@ -54,7 +54,7 @@ export async function provideKube(): Promise<string> {
 }
 
 /** Debian 12's own Go is too old to build it, and too old to fetch a newer one. */
-function findGo(): string {
+export function findGo(): string {
   const directories = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/go/bin', '/usr/lib/go-1.26/bin'];
   const go = directories.map((directory) => join(directory, 'go')).find((path) => existsSync(path));
   if (go === undefined) throw new Error('MERLON_TEST_NO_GO: Cannot build Kubernetes: Go 1.26 is not installed; install it, or set KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver and kubectl');

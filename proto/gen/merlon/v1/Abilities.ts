@@ -6,6 +6,7 @@ export interface Abilities {
   'btf'?: (boolean);
   'cgroup_v2'?: (boolean);
   'reasons'?: (string)[];
+  'enforced'?: (string)[];
 }
 
 export interface Abilities__Output {
@@ -13,4 +14,5 @@ export interface Abilities__Output {
   'btf': (boolean);
   'cgroup_v2': (boolean);
   'reasons': (string)[];
+  'enforced': (string)[];
 }
