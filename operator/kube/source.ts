@@ -7,6 +7,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { NamespaceManifest, NodeManifest, PodManifest, PolicyLibrary } from '../library.ts'
 import type { Change, Settings } from '../world.ts'
 import type { KubeApi, KubeObject } from './api.ts'
+import type { DotIOperator, ResourceEvent } from '../dot-i.ts'
 import { Informer, type InformerOptions } from './informer.ts'
 import { GROUP, PLURALS, readPolicy, VERSION, type PolicyObject } from './policies.ts'
 import { honoured, readConfig, settingsOf, type ConfigObject } from './settings.ts'
@@ -14,6 +15,8 @@ import { trimNamespace, trimNode, trimPod } from './trim.ts'
 
 export interface KubernetesSourceOptions {
   readonly api: KubeApi
+  /** Watches the policies. */
+  readonly operator: DotIOperator
   /** Where the ConfigMap kubearmor-config is: the operator's own. */
   readonly namespace: string
   readonly library: Pick<PolicyLibrary, 'readObject'>
@@ -72,7 +75,6 @@ export class KubernetesSource {
     this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: trimNamespace, onKeys: note(namespaces) })
     this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, options.library), onKeys: settings })
     this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', trim: (object) => readConfig({ ...object, apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig' }, options.library), onKeys: settings })
-    for (const [kind, plural] of Object.entries(PLURALS)) this.#addPolicies(kind, plural)
   }
 
   get informers(): readonly Informer<unknown>[] {
@@ -86,6 +88,7 @@ export class KubernetesSource {
   /** Resolves when everything has been listed once, and passed on. */
   async start(): Promise<void> {
     for (const informer of this.#informers) informer.start()
+    for (const [kind, plural] of Object.entries(PLURALS)) this.#addPolicies(kind, plural)
     await Promise.all(this.#informers.map((informer) => informer.synced))
     this.#changed.settings = true
     while (await this.#flush());
@@ -102,16 +105,17 @@ export class KubernetesSource {
     return informer
   }
 
-  /** They are kept as they are: reading takes too long to be done for each of a hundred updates. */
+  /** Through dot-i's adapter. Objects are kept as they are: reading takes too long to be done for each of a hundred updates. */
   #addPolicies(kind: string, plural: string): void {
-    const informer: Informer<KubeObject> = this.#add<KubeObject>({
-      path: `/apis/${GROUP}/${VERSION}/${plural}`,
-      trim: ({ metadata, spec, status }) => ({ metadata: { ...metadata, managedFields: [] }, spec, status }),
-      onKeys: (keys) => {
-        for (const key of keys) this.#unread.set(`${kind}/${key.includes('/') ? '' : '/'}${key}`, { kind, key, informer })
-        this.#schedule()
-      },
-    })
+    const { operator } = this.#options
+    const note = async ({ meta: { namespace = '', name, id } }: ResourceEvent): Promise<void> => {
+      const informer = operator.informers.get(id)
+      if (informer) this.#unread.set(`${kind}/${namespace}/${name}`, { kind, key: namespace === '' ? name : `${namespace}/${name}`, informer })
+      this.#schedule()
+    }
+    void operator.watchResource(GROUP, VERSION, plural, note)
+    const informer = operator.informers.get(`${plural}.${GROUP}/${VERSION}`)
+    if (informer) this.#informers.push(informer)
   }
 
   /** One flush for all that comes in one turn. */

@@ -6,6 +6,7 @@ import type { Finding } from '../../policy/types.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { PolicyLibrary } from '../library.ts'
+import { DotIOperator } from '../dot-i.ts'
 import type { Reconciler } from '../reconcile.ts'
 import type { Session } from '../session.ts'
 import type { Settings } from '../world.ts'
@@ -50,8 +51,9 @@ export class Kubernetes {
     const { settings, reconciler, sessions, clock, logger, random } = parts
     const api = parts.api ?? new ClientNodeApi(loadConfig(settings.credentials))
     this.identity = `${hostname()}_${Math.floor(random() * 2 ** 32).toString(16)}`
+    const operator = new DotIOperator({ api, clock, logger, random })
     this.source = new KubernetesSource({
-      api, namespace: settings.namespace, library: parts.library, defaults: parts.defaults, clock, logger, random,
+      api, operator, namespace: settings.namespace, library: parts.library, defaults: parts.defaults, clock, logger, random,
       onChange: (change) => reconciler.change(change), onPolicies: () => this.changed(), onConfigs: () => this.changed(),
       ...(parts.onFinding ? { onFinding: parts.onFinding } : {}),
     })
@@ -63,7 +65,7 @@ export class Kubernetes {
       served: () => new Set([...sessions].flatMap(([node, session]) => (session.isOpen ? [node] : []))), leads: () => this.election.leads, generationOf: (name) => this.source.policies.get(name)?.generation ?? -1, onReport: () => this.status.changed(),
     })
     this.status = new StatusWriter({
-      api, policies: this.source.policies, configs: () => [...this.source.configs.entries()].map(([, config]) => config), tallies: () => this.replicas.total(),
+      api, operator, policies: this.source.policies, configs: () => [...this.source.configs.entries()].map(([, config]) => config), tallies: () => this.replicas.total(),
       leads: () => this.election.leads, identity: this.identity, clock, logger, random,
     })
   }

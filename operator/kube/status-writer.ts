@@ -4,7 +4,8 @@
 import { sleep, type Clock, type Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { WorkQueue, type Outcome } from '../../runtime/workqueue.ts'
-import { APPLY, KubeError, type KubeApi, type KubeObject } from './api.ts'
+import type { DotIOperator } from '../dot-i.ts'
+import { APPLY, KubeError, type KubeApi } from './api.ts'
 import { essence, isExamined, shadowedIn, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
 import { eventOf, type Transition } from './events.ts'
 import { GROUP, PLURALS, VERSION, type PolicyObject } from './policies.ts'
@@ -13,6 +14,8 @@ import type { Tally } from './tally.ts'
 
 export interface StatusWriterOptions {
   readonly api: KubeApi
+  /** Writes what policies become. */
+  readonly operator: Pick<DotIOperator, 'patchResourceStatus'>
   readonly policies: ReadonlyMap<string, PolicyObject>
   readonly configs: () => Iterable<ConfigObject>
   readonly tallies: () => ReadonlyMap<string, Tally>
@@ -28,9 +31,9 @@ export interface StatusWriterOptions {
 export const FIELD_MANAGER = 'merlon-operator'
 /** With the Lease's renewals that stays below ten writes a second. */
 const WRITE_INTERVAL_MS = 112
-/** How long changes are gathered before they are counted. */
 /** Of looking into policies in a row, before the process looks at its sockets again. */
 const SLICE_MS = 10
+/** How long changes are gathered before they are counted. */
 const GATHER_MS = 250
 /** Between two counts is so many times what one takes: a storm of changes costs a twentieth of the time at most. */
 const REST = 19
@@ -163,13 +166,14 @@ export class StatusWriter {
   }
 
   async #writePolicy(name: string): Promise<Outcome> {
-    const { policies, clock } = this.#options
+    const { policies, clock, operator } = this.#options
     const [object, wanted] = [policies.get(name), this.#wanted.get(name)]
     if (!object || !wanted) return 'nothing'
     const status = withTimes(wanted, object.status, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'))
     const { kind, namespace, name: own } = object
-    const path = `/apis/${GROUP}/${VERSION}/${namespace === '' ? '' : `namespaces/${namespace}/`}${PLURALS[kind]}/${own}`
-    if (!(await this.#apply(path, { apiVersion: `${GROUP}/${VERSION}`, kind, metadata: metadataOf(object), status }))) return 'done'
+    const apiVersion = `${GROUP}/${VERSION}`
+    const meta = { id: `${PLURALS[kind]}.${apiVersion}`, apiVersion, kind, name: own, resourceVersion: '', uid: object.uid, ...(namespace === '' ? {} : { namespace }) }
+    if (!(await this.#apply(operator.patchResourceStatus(meta, status)))) return 'done'
     this.#written.set(name, { text: essence(wanted), at: clock.monotonic() })
     this.#note(object, wanted)
     return 'done'
@@ -180,15 +184,16 @@ export class StatusWriter {
     if (!config) return 'nothing'
     const status = phaseOf(config, this.#options.configs())
     const path = `/apis/operator.kubearmor.com/v1/namespaces/${config.namespace}/kubearmorconfigs/${config.name}`
-    await this.#apply(path, { apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig', metadata: metadataOf(config), status })
+    const body = { apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig', metadata: metadataOf(config), status }
+    await this.#apply(this.#options.api.call({ method: 'PATCH', path: `${path}/status?fieldManager=${FIELD_MANAGER}&force=true`, body, contentType: APPLY }))
     return 'done'
   }
 
   /** False: the object is gone, or is another of the same name. */
-  async #apply(path: string, object: KubeObject): Promise<boolean> {
+  async #apply(write: Promise<unknown>): Promise<boolean> {
     this.done.writes += 1
     try {
-      await this.#options.api.call({ method: 'PATCH', path: `${path}/status?fieldManager=${FIELD_MANAGER}&force=true`, body: object, contentType: APPLY })
+      await write
       return true
     } catch (error) {
       if (error instanceof KubeError && (error.code === 404 || error.code === 409)) return false
