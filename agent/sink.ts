@@ -77,6 +77,7 @@ export class Sink {
     // Sequence numbers start again with the stream.
     this.#pending = this.#pending.map((batch, index) => ({ ...batch, sequence: index + 1 }))
     const acknowledging = this.#readAcks(stream, established)
+    void stream.ended.then(() => this.#notify())
     await this.#send(stream)
     await acknowledging
   }
@@ -97,7 +98,7 @@ export class Sink {
       const changed = this.#changed.promise
       const hasWork = this.waiting > 0 || this.#losses.size > 0
       if (!hasWork || this.#pending.length >= UNACKNOWLEDGED) {
-        await Promise.race([changed, stream.ended])
+        await changed
         continue
       }
       if (this.waiting < BATCH_EVENTS) await sleep(this.#options.clock, BATCH_MS)

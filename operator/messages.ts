@@ -63,21 +63,24 @@ export class Messages {
 
   async #live(stream: ClientDuplex<EventBatch, BatchAck>, established: () => void): Promise<void> {
     const over = new AbortController()
-    void stream.ended.then(() => over.abort())
+    let answered = (_isTaken: boolean): void => {}
+    void stream.ended.then(() => {
+      over.abort()
+      answered(false)
+    })
     // One at a time: findings are few, and none is given up before the relay has acknowledged it.
     this.#sequence = 0
-    let acknowledged = (): void => {}
     const acks = (async () => {
       for await (const _ of stream.messages()) {
         established()
-        acknowledged()
+        answered(true)
       }
     })()
     while (this.#current || (await this.#queue.ready(over.signal))) {
       this.#current ??= this.#queue.shift()
-      const done = new Promise<boolean>((resolve) => { acknowledged = () => resolve(true) })
-      await stream.send({ ...this.#current, sequence: ++this.#sequence, losses: this.#losses() })
-      if (!(await Promise.race([done, stream.ended.then(() => false)]))) break
+      const done = new Promise<boolean>((resolve) => { answered = resolve })
+      if (!(await stream.send({ ...this.#current, sequence: ++this.#sequence, losses: this.#losses() }))) break
+      if (!(await done)) break
       this.#current = undefined
     }
     stream.cancel()

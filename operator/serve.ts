@@ -3,11 +3,11 @@
 import { status, type ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import type { AgentMessage__Output } from '../proto/gen/merlon/v1/AgentMessage.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
-import { NodeSync } from '../proto/load.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { serve, type RunningServer, type Service } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { serverDuplex } from '../runtime/stream.ts'
+import { nodeSyncService } from './encoding.ts'
 import type { Reconciler } from './reconcile.ts'
 import { Session, type AgentPeer } from './session.ts'
 
@@ -54,7 +54,7 @@ export class NodeSyncServer {
   async start(): Promise<void> {
     const { address, security, services = [] } = this.#options
     const Sync = (call: AgentCall): void => void this.#open(call)
-    this.#server = await serve({ address, services: [{ definition: NodeSync.service, implementation: { Sync } }, ...services], ...(security ? { credentials: security.credentials } : {}) })
+    this.#server = await serve({ address, services: [{ definition: nodeSyncService, implementation: { Sync } }, ...services], ...(security ? { credentials: security.credentials } : {}) })
   }
 
   /** For the reconciler's onNodes. */

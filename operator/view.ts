@@ -2,6 +2,7 @@
 // What one agent has been sent and what it has acknowledged, and so which message it needs next. No I/O.
 import type { Ack__Output } from '../proto/gen/merlon/v1/Ack.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
+import type { DesiredProfile } from './decide.ts'
 import { NOT_ENFORCED } from './honour.ts'
 import type { DesiredBinding } from './reconcile.ts'
 
@@ -116,9 +117,8 @@ export class AgentView {
     const tables = new Map<string, NonNullable<OperatorMessage['tables']>[number]>()
     const profiles = new Map<string, NonNullable<OperatorMessage['profiles']>[number]>()
     for (const { profile } of bindings) {
-      const hash = Buffer.from(profile.tableHash, 'hex')
-      if (profile.tableHash !== '' && !this.#tables.has(profile.tableHash)) tables.set(profile.tableHash, { hash, content: profile.table })
-      if (!this.#profiles.has(profile.id)) profiles.set(profile.id, { id: profile.id, table: hash, clauses: [...profile.clauses] })
+      if (profile.tableHash !== '' && !this.#tables.has(profile.tableHash)) tables.set(profile.tableHash, partsOf(profile).table)
+      if (!this.#profiles.has(profile.id)) profiles.set(profile.id, partsOf(profile).profile)
     }
     this.#record(bindings, unbound, generation)
     return {
@@ -143,6 +143,21 @@ export class AgentView {
     this.#tables = new Set([...this.#sent.values()].map((sent) => sent.table))
     this.#profiles = new Set([...this.#sent.values()].map((sent) => sent.profile))
   }
+}
+
+interface Parts {
+  readonly table: NonNullable<OperatorMessage['tables']>[number]
+  readonly profile: NonNullable<OperatorMessage['profiles']>[number]
+}
+
+const parts = new WeakMap<DesiredProfile, Parts>()
+
+/** The same objects for every agent: encoding.ts goes by that. */
+function partsOf(profile: DesiredProfile): Parts {
+  const hash = Buffer.from(profile.tableHash, 'hex')
+  const known = parts.get(profile) ?? { table: { hash, content: profile.table }, profile: { id: profile.id, table: hash, clauses: [...profile.clauses] } }
+  parts.set(profile, known)
+  return known
 }
 
 function bindingKey({ profile, identity }: DesiredBinding): string {

@@ -4,6 +4,8 @@ import { status, type ServerDuplexStream } from '@grpc/grpc-js'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { makeGenericClientConstructor, type ClientDuplexStream } from '@grpc/grpc-js'
 import { Backoff } from './backoff.ts'
@@ -131,6 +133,32 @@ describe('serve() and openClient()', () => {
     stream.cancel()
     assert.equal(await finished, false)
     for await (const _ of stream.messages());
+  })
+
+  it('keep nothing of what has been sent', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const { promise: done, resolve } = Promise.withResolvers<void>()
+    let hold: ServerDuplex<Buffer, Buffer> | undefined
+    talk = async (stream) => {
+      hold = stream
+      for (let count = 0; count < 100; count++) await stream.sendThrough(Buffer.alloc(1 << 20))
+      for (let count = 0; count < 100; count++) await stream.send(Buffer.alloc(1 << 20))
+      resolve()
+    }
+    const stream = open(client)
+    let received = 0
+    for await (const message of stream.messages()) {
+      received += message.length
+      if (received === 200 << 20) break
+    }
+    await done
+    for (let turn = 0; turn < 5; turn++) await new Promise((next) => { setImmediate(next) })
+    collect()
+    assert.equal(hold?.isOpen, true)
+    const left = process.memoryUsage().arrayBuffers / (1 << 20)
+    assert.ok(left < 50, `${left.toFixed(0)} MiB of 200 are still there`)
+    stream.cancel()
   })
 
   it('see a server that dies as a lost stream', async () => {

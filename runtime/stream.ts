@@ -98,20 +98,40 @@ function closers(call: Writable): { finish(): void; fail(code: number, message: 
 }
 
 function sender<Out>(call: Writable, end: End): { ended: Promise<StreamEnd>; send(message: Out): Promise<boolean>; sendThrough(message: Out): Promise<boolean> } {
-  let drained: Promise<unknown> | undefined
+  let drained: Promise<void> | undefined
+  // Not Promise.race() with the end: a stream lives for weeks, and every promise that waits for its end, with what that holds, would live as long.
+  const waiting = new Set<() => void>()
+  void end.promise.then(() => {
+    for (const settle of waiting) settle()
+  })
   return {
     ended: end.promise,
     async send(message) {
       if (!end.open || call.writableEnded) return false
       if (call.write(message)) return true
-      drained ??= Promise.race([new Promise((resolve) => call.once('drain', resolve)), end.promise]).then(() => { drained = undefined })
+      drained ??= new Promise<void>((resolve) => {
+        const settle = (): void => {
+          waiting.delete(settle)
+          call.off('drain', settle)
+          drained = undefined
+          resolve()
+        }
+        waiting.add(settle)
+        call.once('drain', settle)
+      })
       await drained
       return end.open
     },
     async sendThrough(message) {
       if (!end.open || call.writableEnded) return false
-      const written = new Promise<boolean>((resolve) => call.write(message, (error) => resolve(error === null || error === undefined)))
-      return Promise.race([written, end.promise.then(() => false)])
+      return new Promise<boolean>((resolve) => {
+        const settle = (): void => {
+          waiting.delete(settle)
+          resolve(end.open)
+        }
+        waiting.add(settle)
+        call.write(message, settle)
+      })
     },
   }
 }
