@@ -3,10 +3,9 @@
 import { sleep, systemClock } from '../runtime/clock.ts'
 import { connect } from 'node:net'
 import { parseAddress } from '../runtime/address.ts'
-import { isHealthy } from './health.ts'
 import { isCurrent, readStatus, type Status } from './status-file.ts'
 
-const POLL_MS = 100
+const POLL_MS = 150
 /** Under software emulation a process takes many seconds to start, and the verifier as many to load the programs. */
 const START_MS = 150_000
 
@@ -18,7 +17,12 @@ export async function operatorReady(address: string, statusFile: string, signal:
 
 /** It answers a HealthCheck as KubeArmor's clients send it. */
 export async function relayReady(address: string, signal: AbortSignal): Promise<boolean> {
-  return poll(START_MS, signal, () => isHealthy(address))
+  return poll(START_MS, signal, async () => {
+    if (!(await answers(address))) return false
+    // Only now: Node's HTTP/2 takes as long to load as the rest of this process.
+    const { isHealthy } = await import('./health.ts')
+    return isHealthy(address)
+  })
 }
 
 /** The operator has an acknowledgement from it: what is to be in force is in force. */

@@ -52,6 +52,22 @@ describe('runMain()', () => {
     assert.equal((await run(`life.onShutdown('stuck', () => new Promise(() => {})); life.stop()`, () => {}, ', shutdownMs: 20')).code, 3)
   })
 
+  it('goes on when the reader of its output is gone', async () => {
+    const url = new URL('./lifecycle.ts', import.meta.url).href
+    const body = `process.on('message', () => { console.error('to nobody'); setImmediate(() => process.send('alive')) }); life.onShutdown('ipc', () => process.disconnect())`
+    const program = `import { runMain } from ${JSON.stringify(url)}; await runMain(async (life) => { ${body}; process.send('up') }, { name: 'test' })`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    const ended = once(child, 'close')
+    assert.deepEqual(await once(child, 'message'), ['up', undefined])
+    child.stderr?.destroy()
+    child.send('write')
+    assert.deepEqual(await once(child, 'message'), ['alive', undefined])
+    child.send('again')
+    assert.deepEqual(await once(child, 'message'), ['alive', undefined])
+    child.kill('SIGTERM')
+    assert.deepEqual(await ended, [0, null])
+  })
+
   it('exits with 3 on a second signal', async () => {
     const result = await run(`life.onShutdown('stuck', () => { console.log('stopping'); return new Promise(() => {}) }); console.log('up')`, (_line, kill) => kill('SIGTERM'))
     assert.deepEqual(result, { code: 3, lines: ['up', 'stopping'] })

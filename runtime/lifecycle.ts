@@ -50,6 +50,8 @@ export async function runMain(main: (life: Life) => Promise<number | void>, opti
     logger.info('Received signal', { signal: name })
     stop()
   }
+  // Whoever read our lines may have been killed: that is no reason to end with him.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreLostReader)
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   const stopped = new Promise<void>((resolve) => abort.signal.addEventListener('abort', () => resolve(), { once: true }))
@@ -67,6 +69,10 @@ export async function runMain(main: (life: Life) => Promise<number | void>, opti
   clearInterval(keepAlive)
   const inTime = await shutDown(steps.toReversed(), { logger, clock, limitMs: options.shutdownMs ?? 10_000 })
   process.exit(inTime ? code : EXIT_FORCED)
+}
+
+function ignoreLostReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
 }
 
 async function shutDown(steps: readonly Step[], context: { logger: Logger; clock: Clock; limitMs: number }): Promise<boolean> {

@@ -10,7 +10,7 @@ import { run } from './oci.ts'
 import { runInGuest, TREE } from '../support/vm/guest.ts'
 import { isKernelName, type KernelName } from '../support/vm/kernels.ts'
 
-const USAGE = 'Usage: node test/e2e/demo.ts [--here | --guest] [--kernel 6.12]'
+const USAGE = 'Usage: node test/e2e/demo.ts [--here | --guest] [--where] [--kernel 6.12]; --where says where it would run, and ends'
 const GUEST_SECONDS = 420
 
 /** The demo itself as one file (bundle.ts): under emulation, reading its sources would take longer than a step does. */
@@ -38,7 +38,6 @@ async function obstacle(): Promise<string | undefined> {
 }
 
 function onThisMachine(): Promise<number> {
-  console.log('On this machine')
   const [file, ...args] = [...AS_ROOT, process.execPath, join(TREE, HERE)]
   const child = spawn(file, args, { stdio: 'inherit' })
   return new Promise((resolve, reject) => {
@@ -54,15 +53,15 @@ async function inGuest(kernel: KernelName): Promise<number> {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { here: { type: 'boolean', default: false }, guest: { type: 'boolean', default: false }, kernel: { type: 'string', default: '6.12' } } })
+  const { values } = parseArgs({ options: { here: { type: 'boolean', default: false }, guest: { type: 'boolean', default: false }, where: { type: 'boolean', default: false }, kernel: { type: 'string', default: '6.12' } } })
   if (!isKernelName(values.kernel)) {
     console.error(USAGE)
     return 2
   }
   const why = values.here ? undefined : values.guest ? 'as you asked' : await obstacle()
-  if (why === undefined) return onThisMachine()
-  console.log(`Not on this machine: ${why}\nIn a guest with Linux ${values.kernel} instead, under software emulation`)
-  return inGuest(values.kernel)
+  console.log(why === undefined ? 'On this machine' : `Not on this machine: ${why}\nIn a guest with Linux ${values.kernel} instead, under software emulation`)
+  if (values.where) return 0
+  return why === undefined ? onThisMachine() : inGuest(values.kernel)
 }
 
-process.exitCode = await main()
+if (import.meta.main) process.exitCode = await main()

@@ -40,11 +40,12 @@ export class Lines {
   /** The first line from number `from` on that matches. Rejects after `seconds`. */
   async until(matches: (line: string) => boolean, seconds: number, from = 0): Promise<string> {
     const expired = AbortSignal.timeout(seconds * 1000)
-    const end = new Promise<never>((_resolve, reject) => {
-      expired.addEventListener('abort', () => reject(new Error(`not seen within ${seconds} s; the last lines were:\n${this.tail(25)}`)))
-    })
+    const end = new Promise<void>((resolve) => { expired.addEventListener('abort', () => resolve()) })
     for (let at = from; ; at += 1) {
-      while (at >= this.#lines.length) await Promise.race([this.#changed.promise, end])
+      while (at >= this.#lines.length) {
+        if (expired.aborted) throw new Error(`not seen within ${seconds} s: ${String(matches)}; the last lines were:\n${this.tail(25)}`)
+        await Promise.race([this.#changed.promise, end])
+      }
       const line = this.#lines[at] ?? ''
       if (matches(line)) return line
     }
