@@ -50,6 +50,7 @@ export class DotIOperator extends dotI.default {
   }
 
   /** Returns at once. Every key that something has become of is told, at first all of them; deletions during a gap too. */
+  // oxlint-disable-next-line max-params -- as the base has it
   override async watchResource(group: string, version: string, plural: string, onEvent: (event: ResourceEvent) => Promise<void>, namespace?: string): Promise<void> {
     const { api, clock, logger, random } = this.#parts
     const id = `${plural}.${group === '' ? version : `${group}/${version}`}`

@@ -90,9 +90,12 @@ class Finder {
       if (any !== undefined && 'path' in any && any.path !== undefined) covered = { match, path: any.path }
     }
     if (covered === undefined) return 'matches nothing'
-    // Not every executable of a directory, nor every list of arguments that some sets hold and others do not, was asked about.
-    const isComplete = clause.sourceDirectories.length === 0 && (clause.section !== 'process' || setsOf(this.plan).length < 2)
-    return isComplete ? this.winner(covered.path, questions) : 'unsettled'
+    return this.isComplete(clause) ? this.winner(covered.path, questions) : 'unsettled'
+  }
+
+  /** Not every executable of a directory, nor every list of arguments that some sets hold and others do not, is asked about. */
+  private isComplete(clause: Clause): boolean {
+    return clause.sourceDirectories.length === 0 && (clause.section !== 'process' || setsOf(this.plan).length < 2)
   }
 
   private decides(index: number, states: readonly number[], questions: readonly Omit<Question, 'path'>[]): boolean {

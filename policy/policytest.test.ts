@@ -62,7 +62,7 @@ spec:
 `
 
 test('a test may be about any operation', () => {
-  const { policies, findings } = readManifests(EVERYTHING, 'p.yaml', { unenforced: 'warn' })
+  const { policies, findings } = readManifests(EVERYTHING, 'p.yaml')
   assert.deepEqual(findings.filter(({ severity }) => severity === 'error'), [])
   const read = readPolicyTests(`workload: {namespace: shop, labels: {app: web}}
 tests:

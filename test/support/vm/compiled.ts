@@ -3,34 +3,34 @@
 // modules of one test; with Node's compile cache, filled on this machine, one and three. The stripper's WebAssembly is also what made V8
 // abort now and then in guests of two processors ("Check failed: it->second.Size() > offset").
 
-import { spawnSync } from 'node:child_process';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { spawnSync } from 'node:child_process'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 
-const TREE = resolve(import.meta.dirname, '../../..');
-const CACHE = 'build/compiled';
+const TREE = resolve(import.meta.dirname, '../../..')
+const CACHE = 'build/compiled'
 /** Where the tree is in a guest. Entries name modules relative to the cache (portable), so that here and there are the same. */
-const GUEST_TREE = '/src';
+const GUEST_TREE = '/src'
 
 /** Compiles modules of the tree, and all that they import, for guests. Returns the environment that makes a guest's Node use it. */
 export async function provideCompiled(modules: readonly string[]): Promise<Record<string, string>> {
-  await mkdir(join(TREE, CACHE), { recursive: true });
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(TREE, CACHE), NODE_COMPILE_CACHE_PORTABLE: '1' };
-  const { status, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'precompile.ts'), ...modules], { cwd: TREE, env, encoding: 'utf8' });
+  await mkdir(join(TREE, CACHE), { recursive: true })
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(TREE, CACHE), NODE_COMPILE_CACHE_PORTABLE: '1' }
+  const { status, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'precompile.ts'), ...modules], { cwd: TREE, env, encoding: 'utf8' })
   // Without it guests are slower and right all the same, but nobody would know why they are slow.
-  if (status !== 0) throw new Error(`MERLON_TEST_COMPILED: Cannot compile for guests: ${stderr}`);
-  await giveToRoot();
-  return { NODE_COMPILE_CACHE: join(GUEST_TREE, CACHE), NODE_COMPILE_CACHE_PORTABLE: '1' };
+  if (status !== 0) throw new Error(`MERLON_TEST_COMPILED: Cannot compile for guests: ${stderr}`)
+  await giveToRoot()
+  return { NODE_COMPILE_CACHE: join(GUEST_TREE, CACHE), NODE_COMPILE_CACHE_PORTABLE: '1' }
 }
 
 /** Node keeps the caches of users apart by a suffix; in guests everything runs as root. */
 async function giveToRoot(): Promise<void> {
-  const uid = process.getuid?.() ?? 0;
-  if (uid === 0) return;
+  const uid = process.getuid?.() ?? 0
+  if (uid === 0) return
   for (const name of await readdir(join(TREE, CACHE))) {
-    if (!name.endsWith(`-${uid}`)) continue;
-    const target = join(TREE, CACHE, name.replace(/\d+$/, '0'));
-    await rm(target, { recursive: true, force: true });
-    await rename(join(TREE, CACHE, name), target);
+    if (!name.endsWith(`-${uid}`)) continue
+    const target = join(TREE, CACHE, name.replace(/\d+$/, '0'))
+    await rm(target, { recursive: true, force: true })
+    await rename(join(TREE, CACHE, name), target)
   }
 }

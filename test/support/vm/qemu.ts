@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 // QEMU's command line for a guest.
 
-import { realpath } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Kernel } from './kernels.ts';
+import { realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Kernel } from './kernels.ts'
 
 export type Forward = {
   /** TCP port on this machine's 127.0.0.1. */
-  host: number;
-  guest: number;
-};
+  host: number
+  guest: number
+}
 
 export type Machine = {
-  kernel: Kernel;
-  initramfs: string;
-  disk: string;
+  kernel: Kernel
+  initramfs: string
+  disk: string
   /** The working tree, and the directory that says what to run and takes the console's log. */
-  tree: string;
-  job: string;
-  results?: string;
-  interactive: boolean;
-  icount: boolean;
-  cpus: number;
-  memoryMb: number;
-  forwards: readonly Forward[];
+  tree: string
+  job: string
+  results?: string
+  interactive: boolean
+  icount: boolean
+  cpus: number
+  memoryMb: number
+  forwards: readonly Forward[]
   /** Security modules, in order: the kernel's lsm= parameter. */
-  lsm: string;
-};
+  lsm: string
+}
 
 /** File descriptors that QEMU inherits: connected sockets for the job's output and for what the guest tells us. */
-export const OUTPUT_FD = 3;
-export const CONTROL_FD = 4;
+export const OUTPUT_FD = 3
+export const CONTROL_FD = 4
 
 // setpriv: however this process ends, even by SIGKILL, its guests end too.
-export const LAUNCHER = ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64'] as const;
+export const LAUNCHER = ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64'] as const
 
 export async function qemuArguments(machine: Machine): Promise<string[]> {
-  const { kernel, job } = machine;
-  const modules = await realpath(join(machine.tree, 'node_modules'));
+  const { kernel, job } = machine
+  const modules = await realpath(join(machine.tree, 'node_modules'))
   return [
     '-M', 'pc', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-m', String(machine.memoryMb),
     ...processor(machine),
@@ -49,7 +49,7 @@ export async function qemuArguments(machine: Machine): Promise<string[]> {
     ...share('kernel', join(kernel.root, 'lib/modules', kernel.release), true),
     ...(machine.results === undefined ? [] : share('results', machine.results, false)),
     ...network(machine.forwards),
-  ];
+  ]
 }
 
 /**
@@ -57,34 +57,34 @@ export async function qemuArguments(machine: Machine): Promise<string[]> {
  * BPF's local storage cannot do without it and fails with ENOMEM, so it stays there.
  */
 function processor({ kernel, icount, cpus }: Machine): string[] {
-  if (!icount) return ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', String(cpus)];
-  const model = kernel.name === '6.1' || kernel.name === '6.12' ? 'max,-cx16' : 'max';
-  return ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-cpu', model, '-smp', '1'];
+  if (!icount) return ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', String(cpus)]
+  const model = kernel.name === '6.1' || kernel.name === '6.12' ? 'max,-cx16' : 'max'
+  return ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-cpu', model, '-smp', '1']
 }
 
 function commandLine({ interactive, results, lsm }: Machine): string {
-  const words = ['console=ttyS0', 'loglevel=4', 'panic=-1', `lsm=${lsm}`, 'net.ifnames=0', 'no_timer_check'];
-  words.push(`merlon.job=${interactive ? 'shell' : 'script'}`);
-  if (results !== undefined) words.push('merlon.results=1');
-  return words.join(' ');
+  const words = ['console=ttyS0', 'loglevel=4', 'panic=-1', `lsm=${lsm}`, 'net.ifnames=0', 'no_timer_check']
+  words.push(`merlon.job=${interactive ? 'shell' : 'script'}`)
+  if (results !== undefined) words.push('merlon.results=1')
+  return words.join(' ')
 }
 
 function ports(interactive: boolean): string[] {
   const port = (name: string, fd: number): string[] => [
     '-chardev', `socket,id=${name},fd=${fd}`, '-device', `virtserialport,chardev=${name},name=merlon.${name}`,
-  ];
-  const terminal = interactive ? ['-chardev', 'stdio,id=terminal,signal=off', '-device', 'virtconsole,chardev=terminal'] : [];
-  return [...terminal, ...port('output', OUTPUT_FD), ...port('control', CONTROL_FD)];
+  ]
+  const terminal = interactive ? ['-chardev', 'stdio,id=terminal,signal=off', '-device', 'virtconsole,chardev=terminal'] : []
+  return [...terminal, ...port('output', OUTPUT_FD), ...port('control', CONTROL_FD)]
 }
 
 function share(tag: string, path: string, readOnly: boolean): string[] {
   // A comma in a path would end the option; QEMU wants it doubled.
-  const escaped = path.replaceAll(',', ',,');
-  const flags = readOnly ? ',readonly=on' : '';
-  return ['-fsdev', `local,id=${tag},path=${escaped},security_model=none,multidevs=remap${flags}`, '-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`];
+  const escaped = path.replaceAll(',', ',,')
+  const flags = readOnly ? ',readonly=on' : ''
+  return ['-fsdev', `local,id=${tag},path=${escaped},security_model=none,multidevs=remap${flags}`, '-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`]
 }
 
 function network(forwards: readonly Forward[]): string[] {
-  const rules = forwards.map((each) => `,hostfwd=tcp:127.0.0.1:${each.host}-:${each.guest}`).join('');
-  return ['-netdev', `user,id=net${rules}`, '-device', 'virtio-net-pci,netdev=net,romfile='];
+  const rules = forwards.map((each) => `,hostfwd=tcp:127.0.0.1:${each.host}-:${each.guest}`).join('')
+  return ['-netdev', `user,id=net${rules}`, '-device', 'virtio-net-pci,netdev=net,romfile=']
 }
