@@ -2,10 +2,12 @@
 // The agent as a program.
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
+import { EXIT_FAILED, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
 import { createLogger } from '../runtime/log.ts'
 import { HELP, parseOptions } from './options.ts'
 import { detach, letGo } from './detach.ts'
+import { describe } from './errors.ts'
+import { alreadyRuns, claimPins } from './single.ts'
 
 const logger = createLogger('agent')
 
@@ -21,6 +23,11 @@ async function main(life: Life): Promise<number | void> {
   }
   const { pinDirectory } = parsed.value
   if (parsed.value.detach || parsed.value.release) {
+    // Its programs would stay in the kernel for as long as it lives, whatever becomes of the pins.
+    if (parsed.value.detach && (await claimPins(pinDirectory)) === undefined) {
+      process.stderr.write(`${describe(alreadyRuns(pinDirectory))}\n`)
+      return EXIT_FAILED
+    }
     const { found, released, problem } = parsed.value.detach ? detach(pinDirectory) : { found: undefined, ...letGo(pinDirectory) }
     if (found !== undefined) logger.info(found ? 'Detached: nothing is enforced on this machine any more' : 'Found nothing to detach')
     if (released > 0) logger.info('Released containers that an earlier agent held', { count: released })
