@@ -59,7 +59,11 @@ export class NodeSyncServer {
 
   /** For the reconciler's onNodes. */
   notify(nodes: ReadonlySet<string>): void {
-    for (const node of nodes) this.sessions.get(node)?.notify()
+    for (const node of nodes) {
+      if (this.#options.reconciler.nodes.has(node)) this.sessions.get(node)?.notify()
+      // It has left the cluster: nobody asks any more what was last known of it.
+      else this.sessions.delete(node)
+    }
     this.#options.onChange()
   }
 
@@ -81,11 +85,13 @@ export class NodeSyncServer {
       this.sessions.set(session.node, session)
       if (before?.isOpen) before.replace()
     }
+    const session = new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange })
     try {
-      await new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange }).run()
+      await session.run()
     } catch (error) {
       logger.error('Failed a session', { error })
       call.destroy(error as Error)
     }
+    if (this.sessions.get(session.node) === session) reconciler.leave(session.node)
   }
 }
