@@ -34,6 +34,9 @@ export interface Security {
   readonly agentOf: (call: AgentCall) => AgentPeer | undefined
 }
 
+/** What runs on a node, all at once, is the largest message of an agent: a few KiB for each container. */
+const REQUEST_BYTES_MAX = 16 * 1024 * 1024
+
 export type AgentCall = ServerDuplexStream<AgentMessage__Output, OperatorMessage>
 
 export class NodeSyncServer {
@@ -54,7 +57,7 @@ export class NodeSyncServer {
   async start(): Promise<void> {
     const { address, security, services = [] } = this.#options
     const Sync = (call: AgentCall): void => void this.#open(call)
-    this.#server = await serve({ address, services: [{ definition: nodeSyncService, implementation: { Sync } }, ...services], ...(security ? { credentials: security.credentials } : {}) })
+    this.#server = await serve({ address, requestBytesMax: REQUEST_BYTES_MAX, services: [{ definition: nodeSyncService, implementation: { Sync } }, ...services], ...(security ? { credentials: security.credentials } : {}) })
   }
 
   /** For the reconciler's onNodes. */
