@@ -36,7 +36,7 @@ export const HELP = `Usage: agent [options]
 Loads what the operator sends into the kernel, finds containers, and sends events to the relay.
 
   --operator ADDRESS,...     unix:/path or host:port; of several, and of all that a name stands for, one is taken at random (default unix:/run/merlon/operator.sock)
-  --relay ADDRESS,...        likewise (default unix:/run/merlon/relay.sock)
+  --relay ADDRESS,...        of several, and of all that a name stands for, each gets every event (default unix:/run/merlon/relay.sock)
   --ca-file FILE             PEM of the operator's authorities; with it, connections are TLS, and this agent gets a certificate for its node
   --token-file FILE          what proves this node to the operator (default /var/run/secrets/merlon/token)
   --plaintext                no TLS, although the operator or the relay is on another machine
