@@ -31,7 +31,7 @@ beforeEach(() => {
 afterEach(() => { rmSync(directory, { recursive: true }) })
 
 function start(): Enforcement {
-  const tables = new TableStore({ native: fake.binding(), tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory, verify: fakeCheck, clock, uptime: 1 })
+  const tables = new TableStore({ native: fake.binding(), tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory, verify: fakeCheck, require: () => undefined, clock, uptime: 1 })
   return new Enforcement({ tables, bindings: maps.bindings, control: new Control(maps.control) })
 }
 

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { BpfMap } from '../native/types.ts'
-import { encodeHeld, HELD, u64, view } from './abi.ts'
+import { CONTROL, encodeHeld, HELD, HOLD, u32, u64, view } from './abi.ts'
 import { cgroupIdOf } from './containers/cgroups.ts'
+import { Control } from './control.ts'
 import { detach } from './detach.ts'
 import { releasePinned } from './held.ts'
 import { FakeKernel } from './testing/native.ts'
@@ -59,6 +60,18 @@ test('releasePinned() lets everything go that waits, in every set of pins, and m
   })
   assert.equal(count, 2)
   assert.deepEqual(resumed.toSorted(), [`41 ${HELD.RELEASED}`, `42 ${HELD.RELEASED}`, `51 ${HELD.RELEASED}`])
+})
+
+test('releasePinned() ends the holding that a dead agent asked for', () => {
+  pinned('v1')
+  const control = fake.createMap({ type: 2, name: 'control', keySize: 4, valueSize: CONTROL.bytes, maxEntries: 1 })
+  control.pin(join(pins, 'v1/maps/control'))
+  const agent = new Control(control)
+  agent.bumpEpoch()
+  agent.setHold(HOLD.ALWAYS)
+  releasePinned(fake.binding(), pins, { cgroupRoot: join(root, 'cgroup'), proc: join(root, 'proc') }, () => {})
+  const left = view(control.lookup(u32(0)) ?? new Uint8Array())
+  assert.deepEqual([left.getUint32(CONTROL.hold, true), left.getBigUint64(CONTROL.bind_epoch, true)], [HOLD.OFF, 1n])
 })
 
 test('detach() removes all pins where the native addon does not load, and says what it could not do', () => {

@@ -3,7 +3,8 @@
 // finds that no agent can start, so that no container waits for an agent that does not come.
 import { join } from 'node:path'
 import type { BpfMap, NativeBinding } from '../native/types.ts'
-import { encodeHeld, HELD, HELD_ENTRY, u64, view } from './abi.ts'
+import { CONTROL, encodeHeld, HELD, HELD_ENTRY, HOLD, u64, view } from './abi.ts'
+import { Control } from './control.ts'
 import { cgroupIdOf, cgroupOfProcess, processesIn } from './containers/cgroups.ts'
 import { list } from './pins.ts'
 
@@ -74,8 +75,23 @@ export function pinnedHeld(native: NativeBinding, pinDirectory: string): BpfMap[
   })
 }
 
+/** Nobody is held from here on, until an agent says so again. */
+function stopHolding(native: NativeBinding, pinDirectory: string): void {
+  for (const set of list(pinDirectory)) {
+    let map: BpfMap
+    try {
+      map = native.openPinnedMap(join(pinDirectory, set, 'maps/control'))
+    } catch {
+      continue
+    }
+    if (map.info.keySize === 4 && map.info.valueSize === CONTROL.bytes) new Control(map).setHold(HOLD.OFF)
+    map.close()
+  }
+}
+
 /** Lets go of what agents before this moment hold, wherever they pinned it. Returns how many cgroups. */
 export function releasePinned(native: NativeBinding, pinDirectory: string, places: Places, resume: Resume = resumeProcess): number {
+  stopHolding(native, pinDirectory)
   return pinnedHeld(native, pinDirectory).reduce((sum, map) => {
     const count = releaseAll(map, places, resume)
     map.close()

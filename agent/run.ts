@@ -16,6 +16,7 @@ import { openKernel } from './kernel.ts'
 import { agentChecks, agentMetrics, observeAgent } from './metrics.ts'
 import type { AgentOptions } from './options.ts'
 import { compileProbe } from './probe-table.ts'
+import { alreadyRuns, claimPins } from './single.ts'
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
@@ -28,6 +29,10 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
     return cannotEnforce(footing.problems)
   }
   const { native, object, cgroupRoot, hostMountNamespace, abilities } = footing.value
+  if ((await claimPins(options.pinDirectory)) === undefined) {
+    process.stderr.write(`${describe(alreadyRuns(options.pinDirectory))}\n`)
+    return EXIT_FAILED
+  }
   const kernel = openKernel({ native, object, pinDirectory: options.pinDirectory, hostMountNamespace })
   if (!kernel.ok) {
     abandon(options, logger)
