@@ -168,6 +168,18 @@ test('the dynamic loader, started as a program, reads the other one: a rule of `
 
 /* ---- What is no trick ---- */
 
+test('a process may execute itself from a mount that it has taken away, and nothing else from there', async () => {
+  await ownMounts()
+  const place = `${TOP}/bin/good`
+  for (const program of [PROGRAM, `${TOP}/bin/bad`]) {
+    await trial.must('mount', program, place, 'none', MS_BIND)
+    const fd = await trial.must('keep', place, O.PATH)
+    await trial.must('umount', place)
+    if (program === PROGRAM) await permitted('execfd', fd)
+    else assert.equal(REASONS[(await denied('execfd', fd)).reason], 'Detached')
+  }
+})
+
 for (const runtime of RUNTIMES) {
   test(`${runtime} starts a container on a node whose own profile blocks: its start-up code is no way around, and is not in the way`, async () => {
     const { slot } = node.load(policy(`  process:\n    matchPaths: [{path: ${TOP}/bin/bad}]\n  file:\n    matchPaths: [{path: ${SECRET}}]\n  action: Block`))
