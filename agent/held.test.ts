@@ -51,7 +51,7 @@ test('releasePinned() lets everything go that waits, in every set of pins, and m
   mkdirSync(join(pins, 'unused-1'))
   const [waiting, other, done] = [cgroup('waiting', 41, 42), cgroup('other', 51), cgroup('done', 61)]
   one.update(u64(waiting), encodeHeld(HELD.WAITING, 41))
-  one.update(u64(done), encodeHeld(HELD.RELEASED, 61))
+  one.update(u64(done), encodeHeld(HELD.RESUMED, 61))
   one.update(u64(999_999n), encodeHeld(HELD.WAITING, 41))
   two.update(u64(other), encodeHeld(HELD.WAITING, 51))
   const resumed: string[] = []

@@ -13,6 +13,7 @@ import { makeConnections } from './connections.ts'
 import { letGo } from './detach.ts'
 import { describe } from './errors.ts'
 import { openKernel } from './kernel.ts'
+import { claimPins } from './lone.ts'
 import { agentChecks, agentMetrics, observeAgent } from './metrics.ts'
 import type { AgentOptions } from './options.ts'
 import { compileProbe } from './probe-table.ts'
@@ -25,6 +26,10 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
   if (!footing.ok) {
     abandon(options, logger)
     return cannotEnforce(footing.problems)
+  }
+  if (!(await claimPins(options.pinDirectory))) {
+    process.stderr.write(`${describe({ code: 'MERLON_AGENT_RUNNING', message: `Another agent has ${options.pinDirectory}` })}\n`)
+    return EXIT_FAILED
   }
   const { native, object, cgroupRoot, hostMountNamespace, abilities } = footing.value
   const kernel = openKernel({ native, object, pinDirectory: options.pinDirectory, hostMountNamespace })
