@@ -2,7 +2,7 @@
 // The agent as a program.
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
+import { EXIT_FAILED, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
 import { createLogger } from '../runtime/log.ts'
 import { HELP, parseOptions } from './options.ts'
 import { detach, letGo } from './detach.ts'
@@ -25,7 +25,7 @@ async function main(life: Life): Promise<number | void> {
     if (found !== undefined) logger.info(found ? 'Detached: nothing is enforced on this machine any more' : 'Found nothing to detach')
     if (released > 0) logger.info('Released containers that an earlier agent held', { count: released })
     if (problem !== undefined) logger.warn(problem)
-    return 0
+    return problem !== undefined && found === false ? EXIT_FAILED : 0
   }
   // Loaded only now: detaching, which somebody may be in a hurry for, and checking need no gRPC.
   if (parsed.value.check) {
