@@ -205,7 +205,8 @@ static __always_inline int merlon_run_automata(struct merlon_scratch *slot, __u3
 static __always_inline bool merlon_is_own_executable(const struct merlon_scratch *slot)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct inode *inode = BPF_CORE_READ((struct dentry *)slot->dentry, d_inode);
+	const struct dentry *dentry = (const void *)slot->dentry; /* apart: what BPF_CORE_READ reads is the kernel's */
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 
 	return inode && inode == BPF_CORE_READ(task, mm, exe_file, f_inode);
 }
