@@ -11,7 +11,7 @@ export const AGENT_ERRORS = {
   MERLON_AGENT_NO_PROGRAMS: 'Build them (make build), or say with --bpf-object where they are.',
   MERLON_AGENT_LOAD_FAILED: 'Report this with the kernel version and the log of the verifier; what was in force stays in force.',
   MERLON_AGENT_NOT_PERMITTED: 'Run the agent where root may load BPF LSM programs: not in a container without privileges, nor in a sandbox that filters bpf(2).',
-  MERLON_AGENT_RUNNING: 'Stop that agent first, or give this one another --pin-directory: two would undo what the other does.',
+  MERLON_AGENT_ALREADY_RUNS: 'Stop it first (merlon up, where that started it); a second agent beside it needs a --pin-directory of its own.',
   MERLON_AGENT_PINS_DAMAGED: 'Nothing to do: what still enforces stays until its replacement is in force.',
   MERLON_AGENT_NOT_ENFORCED: 'The policy asks what this agent has no program for; the rest of it is in force. See which words Hello says under enforced.',
   MERLON_AGENT_TABLE_INVALID: 'The operator and the agent disagree about the table format, or bytes were damaged on the way; the last good table stays.',

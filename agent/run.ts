@@ -13,10 +13,10 @@ import { makeConnections } from './connections.ts'
 import { letGo } from './detach.ts'
 import { describe } from './errors.ts'
 import { openKernel } from './kernel.ts'
-import { claimPins } from './lone.ts'
 import { agentChecks, agentMetrics, observeAgent } from './metrics.ts'
 import type { AgentOptions } from './options.ts'
 import { compileProbe } from './probe-table.ts'
+import { alreadyRuns, claimPins } from './single.ts'
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
@@ -27,11 +27,11 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
     abandon(options, logger)
     return cannotEnforce(footing.problems)
   }
-  if (!(await claimPins(options.pinDirectory))) {
-    process.stderr.write(`${describe({ code: 'MERLON_AGENT_RUNNING', message: `Another agent has ${options.pinDirectory}` })}\n`)
+  const { native, object, cgroupRoot, hostMountNamespace, abilities } = footing.value
+  if ((await claimPins(options.pinDirectory)) === undefined) {
+    process.stderr.write(`${describe(alreadyRuns(options.pinDirectory))}\n`)
     return EXIT_FAILED
   }
-  const { native, object, cgroupRoot, hostMountNamespace, abilities } = footing.value
   const kernel = openKernel({ native, object, pinDirectory: options.pinDirectory, hostMountNamespace })
   if (!kernel.ok) {
     abandon(options, logger)

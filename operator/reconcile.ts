@@ -63,6 +63,10 @@ export interface NodeState {
   readonly compiling: Set<string>
   /** Another one with each change of `desired` and `failed`. */
   version: number
+  /** An agent of it has a stream here. */
+  hasAgent: boolean
+  /** The API had it once and does not any more: it is forgotten as soon as no agent speaks for it. */
+  isGone: boolean
 }
 
 export interface DesiredFailure {
@@ -115,9 +119,18 @@ export class Reconciler {
   setNode(facts: NodeFacts): void {
     const state = this.#stateOf(facts.node)
     state.facts = facts
+    state.hasAgent = true
     for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
     this.#expect(state)
     this.#drain()
+  }
+
+  /** The agent's stream has ended, and no other has taken over. */
+  leave(node: string): void {
+    const state = this.#nodes.get(node)
+    if (!state) return
+    state.hasAgent = false
+    if (state.isGone) this.#forgetNode(state)
   }
 
   /** What runs on a node. Waiting workloads are decided before this returns, and their node is notified first. */
@@ -161,17 +174,26 @@ export class Reconciler {
   }
 
   #stateOf(node: string): NodeState {
-    const state = this.#nodes.get(node) ?? { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0 }
+    const state = this.#nodes.get(node) ?? { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0, hasAgent: false, isGone: false }
     this.#nodes.set(node, state)
     return state
   }
 
-  /** A node of the API is planned for before its agent comes; one that is gone, and has no agent, is forgotten. */
+  /** A node of the API is planned for before its agent comes; one that is gone is forgotten, with its agent where it still has one. */
   #setNodes(nodes: NonNullable<Change['nodes']>): void {
     for (const [name, node] of nodes) {
-      if (node) this.#expect(this.#stateOf(name))
-      else if (![...this.#stateOf(name).entries.values()].some(({ isExpected }) => !isExpected)) this.#nodes.delete(name)
+      const state = this.#stateOf(name)
+      state.isGone = !node
+      if (node) this.#expect(state)
+      else if (!state.hasAgent) this.#forgetNode(state)
     }
+  }
+
+  #forgetNode(state: NodeState): void {
+    this.#nodes.delete(state.facts.node)
+    this.#busy.delete(state)
+    this.#isStale = true
+    this.#options.onNodes(new Set([state.facts.node]))
   }
 
   *#statesOf({ nodes, isEverywhere }: Affected): Generator<NodeState> {

@@ -43,7 +43,7 @@ describe('identity on a real API server', { timeout: 120_000 }, () => {
   const trustFile = (): string => join(directory, 'ca.crt')
 
   const open = (): Promise<OperatorSecurity | undefined> => openTransport({ tls: { kind: 'kubernetes' }, feederTls: true }, {
-    clock: systemClock, logger: silentLogger, cluster: { api: new ClientNodeApi(loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig })), namespace: NAMESPACE },
+    clock: systemClock, logger: silentLogger, cluster: { api: new ClientNodeApi(() => loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig })), namespace: NAMESPACE },
   })
 
   /** Its certificate, or why it got none. */

@@ -8,7 +8,7 @@ import { runInGuest } from '../support/vm/guest.ts'
 
 /** One boot: each machine is made worse than the one before. */
 const SCRIPT = `
-try() { echo "== $1"; shift; "$@" 2>&1; echo "status $?" }
+try() { echo "== $1"; shift; "$@" 2>&1; echo "status $?"; }
 try lsm node agent/main.ts
 try up node cli/main.ts up examples/demo
 try lint node cli/main.ts lint examples/demo
@@ -20,7 +20,7 @@ try user setpriv --reuid 65534 --clear-groups node agent/main.ts
 const NOTHING = 'Nothing can be enforced on this machine. Policies can still be written, checked and explained here.'
 
 test('without BPF LSM, BTF or root: a sentence each, and what needs no kernel works', async () => {
-  const env = await provideCompiled(['agent/main.ts', 'agent/run.ts', 'cli/main.ts', 'cli/up.ts', 'cli/lint.ts'])
+  const env = await provideCompiled(['agent/main.ts', 'agent/run.ts', 'cli/run.ts', 'cli/up.ts', 'cli/lint.ts'])
   const { output } = await runInGuest({ kernel: '6.12', lsm: 'lockdown,capability', script: SCRIPT, env, cpus: 1, timeoutSeconds: 300 })
   const parts = Object.fromEntries(output.split('== ').slice(1).map((part) => [part.slice(0, part.indexOf('\n')), part.trimEnd().split('\n').slice(1)]))
   const { lsm = [], up = [], lint = [], btf = [], user = [] } = parts
