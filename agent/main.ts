@@ -56,7 +56,7 @@ async function leave({ detach: isEnd, pinDirectory }: Pick<AgentOptions, 'detach
   if (found !== undefined) logger.info(found ? 'Detached: nothing is enforced on this machine any more' : 'Found nothing to detach')
   if (released > 0) logger.info('Released containers that an earlier agent held', { count: released })
   if (problem !== undefined) logger.warn(problem)
-  return 0
+  return problem !== undefined && found === false ? EXIT_FAILED : 0
 }
 
 if (import.meta.main) await runMain(main, { name: 'agent', logger })
