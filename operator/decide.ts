@@ -46,6 +46,8 @@ interface Made {
 
 /** From here on a plan takes so long to compile that streams and leases would notice: some 10 ms. */
 const LONG_CLAUSES = 400
+/** The same, in squares of how many wildcards a pattern has: the states of a few may be as many as those of thousands of paths. */
+const LONG_WILDCARDS = 100
 const POSTURES: readonly (keyof Postures)[] = ['filePosture', 'networkPosture', 'capabilitiesPosture', 'devicePosture']
 
 export class Decider {
@@ -102,7 +104,7 @@ export class Decider {
     if (known || this.#compiling.has(content)) return known
     this.done.compiles += 1
     const { library, compileElsewhere } = this.#options
-    if (!compileElsewhere || plan.clauses.length < LONG_CLAUSES) {
+    if (!compileElsewhere || !isLong(plan)) {
       const compiled = library.compile(plan)
       this.#tables.set(content, compiled)
       return compiled
@@ -129,6 +131,13 @@ export class Decider {
     this.#policyNumbers.set(policy, this.#policyCount)
     return this.#policyCount
   }
+}
+
+export function isLong({ clauses }: Plan): boolean {
+  if (clauses.length >= LONG_CLAUSES) return true
+  let squares = 0
+  for (const { match } of clauses) if (match.kind === 'pattern') squares += (match.pattern.match(/[*?[{]/g)?.length ?? 0) ** 2
+  return squares >= LONG_WILDCARDS
 }
 
 function makeProfile(compiled: { readonly table: Uint8Array; readonly hash: string }, clauses: readonly Clause[]): DesiredProfile {

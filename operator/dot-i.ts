@@ -8,7 +8,7 @@ import type { ResourceEvent, ResourceMeta } from '@dot-i/k8s-operator'
 import { parse } from 'yaml'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
-import { APPLY, KubeError, type KubeApi, type KubeObject } from './kube/api.ts'
+import { APPLY, KubeError, type KubeApi, type KubeMetadata, type KubeObject } from './kube/api.ts'
 import { Informer } from './kube/informer.ts'
 
 export type { ResourceEvent, ResourceMeta } from '@dot-i/k8s-operator'
@@ -66,8 +66,8 @@ export class DotIOperator extends dotI.default {
       onEvent({ meta, object: said as unknown as ResourceEvent['object'], type: object ? (before ? MODIFIED : ADDED) : DELETED }).catch((error: unknown) => logger.error('Failed to handle an event', { resource: id, name: meta.name, error }))
     }
     const informer: Informer<KubeObject> = new Informer({
-      api, clock, logger, random, path: this.getCustomResourceApiUri(group, version, plural, namespace),
-      trim: ({ apiVersion, kind, metadata, spec, status }) => ({ apiVersion: apiVersion ?? (group === '' ? version : `${group}/${version}`), kind: kind ?? '', metadata: { ...metadata, managedFields: [] }, spec, status }),
+      api, clock, logger, random, path: this.getCustomResourceApiUri(group, version, plural, namespace), mayBeAbsent: group !== '',
+      trim: ({ apiVersion, kind, metadata, spec, status }) => ({ apiVersion: apiVersion ?? (group === '' ? version : `${group}/${version}`), kind: kind ?? '', metadata: trimMetadata(metadata), spec, status }),
       onKeys: (keys) => { for (const key of keys) tell(key) },
     })
     this.informers.set(id, informer)
@@ -121,6 +121,12 @@ export class DotIOperator extends dotI.default {
     const object = await this.#parts.api.call({ ...call, path: `${root}/${meta.namespace ? `namespaces/${meta.namespace}/` : ''}${plural}/${meta.name}${path}` })
     return metaOf(meta.id, object)
   }
+}
+
+/** What kubectl and the server keep about an object is as long as the object. */
+function trimMetadata({ managedFields: _managed, annotations = {}, ...metadata }: KubeMetadata = {}): KubeMetadata {
+  const { 'kubectl.kubernetes.io/last-applied-configuration': _applied, ...rest } = annotations
+  return { ...metadata, annotations: rest }
 }
 
 /** Lists leave out what their own kind says already. */

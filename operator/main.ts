@@ -4,8 +4,8 @@ import type { Finding, Posture, Postures } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { health, healthService } from '../runtime/health.ts'
 import type { Service } from '../runtime/grpc.ts'
-import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
-import { createLogger, setLogLevel, type Logger } from '../runtime/log.ts'
+import { EXIT_OK, EXIT_USAGE, runMain, switchLevels, type Life } from '../runtime/lifecycle.ts'
+import { createLogger, type Logger } from '../runtime/log.ts'
 import { noMetrics, type Metrics } from '../runtime/metrics.ts'
 import { Compiler } from './compiler.ts'
 import { policyLibrary } from './library.ts'
@@ -48,7 +48,8 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const onFinding = (finding: Finding): void => messages?.add(finding)
   const postures = sameEverywhere(settings.defaultPosture)
   const defaults = { postures, hostPostures: postures }
-  const compiler = new Compiler(logger, new URL(`compile-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'}`, import.meta.url))
+  const worker = new URL(`compile-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'}`, import.meta.url)
+  const compiler = new Compiler(logger, worker)
   const timings = makeTimings(metrics)
   const reconciler = new Reconciler({
     library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, compileElsewhere: timedCompiler(compiler, metrics, clock),
@@ -61,8 +62,9 @@ async function run(life: Life, settings: Settings): Promise<void> {
     address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange: () => sourceSide.changed(), onAcknowledged: timings.acknowledged,
     ...(security ? { security } : {}), services: [healthOf(() => progress.read), ...(security ? [security.enrolment] : [])],
   })
-  const common: SourceParts = { reconciler, server, clock, logger, onFinding }
+  const common: SourceParts = { reconciler, server, clock, logger, onFinding, worker }
   const sourceSide: SourceSide = settings.kubernetes === undefined ? fromDirectory(settings, common) : await fromKubernetes(settings.kubernetes, defaults, common)
+  progress.unread = sourceSide.unread
   observe(metrics, { reconciler, sessions: server.sessions, ...sourceSide.watches })
 
   life.onShutdown('compiler', () => compiler.stop())
@@ -83,17 +85,9 @@ async function run(life: Life, settings: Settings): Promise<void> {
   process.stdout.write(`ready ${server.address}\n`)
 }
 
-function switchLevels(first: Settings['logLevel']): void {
-  setLogLevel(first)
-  let level = first
-  process.on('SIGUSR2', () => {
-    level = level === 'debug' ? first : 'debug'
-    setLogLevel(level)
-  })
-}
-
 interface Progress {
   read: boolean
+  unread?: (() => readonly string[]) | undefined
   listens: boolean
 }
 
@@ -102,12 +96,16 @@ async function serveHealthOf(life: Life, { http }: Settings, { metrics, logger, 
   if (http === undefined) return
   const { serveHealth } = await import('../runtime/http.ts')
   const checks = [
-    { name: 'policies', problem: () => (progress.read ? undefined : 'not all of them have been read yet') },
+    { name: 'policies', problem: () => (progress.read ? undefined : unreadWords(progress.unread?.() ?? [])) },
     { name: 'agents', problem: () => (progress.listens ? undefined : 'they are not served yet') },
   ]
   const endpoint = await serveHealth({ address: http, checks, metrics, logger })
   life.onShutdown('http', () => endpoint.close())
   logger.info('Serving health', { address: endpoint.address })
+}
+
+function unreadWords(resources: readonly string[]): string {
+  return `not all of them have been read yet${resources.length === 0 ? '' : `: the API has not listed ${resources.join(', ')}`}`
 }
 
 function healthOf(isServing: () => boolean): Service {
@@ -119,7 +117,7 @@ function healthOf(isServing: () => boolean): Service {
 async function clusterIdentity({ kubernetes, transport }: Settings): Promise<ClusterIdentity | undefined> {
   if (!kubernetes || transport.tls.kind !== 'kubernetes') return undefined
   const { ClientNodeApi, loadConfig } = await import('./kube/api.ts')
-  return { api: new ClientNodeApi(loadConfig(kubernetes.credentials)), namespace: kubernetes.namespace }
+  return { api: new ClientNodeApi(() => loadConfig(kubernetes.credentials)), namespace: kubernetes.namespace }
 }
 
 if (import.meta.main) await runMain((life) => main(life, process.argv.slice(2)), { name: 'operator' })

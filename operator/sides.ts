@@ -20,6 +20,8 @@ export interface SourceParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly onFinding: (finding: Finding) => void
+  /** compile-worker, where it is. */
+  readonly worker: URL
 }
 
 export interface SourceSide {
@@ -30,6 +32,8 @@ export interface SourceSide {
   /** What a status shows may have changed. */
   changed(): void
   stop(): Promise<void>
+  /** What has not been read yet. Absent: not known piece by piece. */
+  readonly unread?: () => readonly string[]
   /** For metrics: since the last event of each watch, and whether this replica writes status. */
   readonly watches?: Pick<Observed, 'watchAges' | 'leads'>
 }
@@ -50,14 +54,20 @@ export function fromDirectory({ directory = '', statusFile: file, lastGood }: Se
 }
 
 /** Imported when it is needed only: what it brings costs a second and 86 MB. */
-export async function fromKubernetes(settings: KubernetesSettings, defaults: ClusterSettings, { reconciler, server, clock, logger, onFinding }: SourceParts): Promise<SourceSide> {
+export async function fromKubernetes(settings: KubernetesSettings, defaults: ClusterSettings, { reconciler, server, clock, logger, onFinding, worker }: SourceParts): Promise<SourceSide> {
   const { Kubernetes } = await import('./kube/start.ts')
-  const kubernetes = new Kubernetes({ settings, reconciler, sessions: server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, onFinding })
+  const kubernetes = new Kubernetes({ settings, reconciler, sessions: server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, onFinding, worker })
   return {
     start: () => kubernetes.start(reconciler),
     started: async () => {},
     changed: () => kubernetes.changed(),
     stop: () => kubernetes.stop(),
-    watches: { leads: () => kubernetes.election.leads, watchAges: () => new Map(kubernetes.source.informers.map(({ path, ageMs }) => [path.slice(path.lastIndexOf('/') + 1), ageMs])) },
+    unread: () => kubernetes.source.informers.filter(({ isSynced }) => !isSynced).map(({ path }) => nameOf(path)),
+    watches: { leads: () => kubernetes.election.leads, watchAges: () => new Map(kubernetes.source.informers.map(({ path, ageMs }) => [nameOf(path), ageMs])) },
   }
+}
+
+/** Of a resource: the last part of its path. */
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }

@@ -89,12 +89,19 @@ export function loadConfig(credentials: Credentials): KubeConfig {
   return config
 }
 
-export class ClientNodeApi implements KubeApi {
-  readonly #config: KubeConfig
-  #agent: Agent | undefined
+/** Credentials that were refused are not read again more often than that. */
+const RELOAD_MS = 1_000
 
-  constructor(config: KubeConfig) {
-    this.#config = config
+export class ClientNodeApi implements KubeApi {
+  readonly #load: () => KubeConfig
+  #config: KubeConfig
+  #loadedAt = performance.now()
+  #agent: { readonly agent: Agent; readonly of: string } | undefined
+
+  /** `load` is called again when the API refuses what it gave: tokens, certificates and kubeconfigs are renewed where they lie. Throws where it does at first. */
+  constructor(load: () => KubeConfig) {
+    this.#load = load
+    this.#config = load()
   }
 
   get server(): string {
@@ -105,15 +112,21 @@ export class ClientNodeApi implements KubeApi {
     const text = body === undefined ? undefined : JSON.stringify(body)
     const options = await this.#options()
     const headers = { ...(options.headers as OutgoingHttpHeaders | undefined), accept: 'application/json', ...(text === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }) }
-    const answer = await exchange(new URL(path, this.server), { ...options, method, headers }, text)
+    const answer = await exchange(new URL(path, this.server), { ...options, method, headers }, text).catch((error: KubeError) => this.#refused(error))
     const value = parse(answer.text)
     if (answer.code >= 200 && answer.code < 300 && value) return value
     const said = typeof value?.['message'] === 'string' ? value['message'] : answer.text.slice(0, 500)
     const reason = typeof value?.['reason'] === 'string' ? value['reason'] : ''
-    throw new KubeError(answer.code, `${method} ${path.split('?')[0]}: ${answer.code} ${said}`, { reason, retryAfterMs: answer.retryAfterMs })
+    return this.#refused(new KubeError(answer.code, `${method} ${path.split('?')[0]}: ${answer.code} ${said}`, { reason, retryAfterMs: answer.retryAfterMs }))
   }
 
-  watch({ path, query, onEvent, signal }: WatchCall): Promise<WatchEnd> {
+  async watch(call: WatchCall): Promise<WatchEnd> {
+    const end = await this.#watch(call)
+    if (!end.ok) this.#doubt(end.code)
+    return end
+  }
+
+  #watch({ path, query, onEvent, signal }: WatchCall): Promise<WatchEnd> {
     const watch = new Watch(this.#config)
     Object.assign(watch, { requestTimeoutMs: SILENCE_MS })
     return new Promise((resolve) => {
@@ -136,6 +149,24 @@ export class ClientNodeApi implements KubeApi {
     })
   }
 
+  #refused(error: KubeError): never {
+    this.#doubt(error.code)
+    throw error
+  }
+
+  /** The credentials may be old ones: what was refused is tried again with those that there are now. */
+  #doubt(code: number): void {
+    if ((code !== 401 && code !== 0) || performance.now() - this.#loadedAt < RELOAD_MS) return
+    this.#loadedAt = performance.now()
+    try {
+      const config = this.#load()
+      // One that is being written may lack what it had.
+      if (config.getCurrentCluster() && config.getCurrentUser()) this.#config = config
+    } catch {
+      // It will be there again; until then the old one is as good as any.
+    }
+  }
+
   async #options(): Promise<RequestOptions> {
     const options: RequestOptions = {}
     try {
@@ -144,11 +175,16 @@ export class ClientNodeApi implements KubeApi {
       throw new KubeError(0, `Cannot read the credentials: ${(cause as Error).message}`, { cause })
     }
     if (this.#config.getCurrentCluster()?.proxyUrl) return options
-    // client-node's agent opens a connection for each request.
-    const { ca, cert, key, rejectUnauthorized, servername } = options
+    return { ...options, agent: this.#agentOf(options) }
+  }
+
+  /** client-node's agent opens a connection for each request; this one keeps them, as long as the certificates are the same. */
+  #agentOf({ ca, cert, key, rejectUnauthorized, servername }: RequestOptions): Agent {
     const tls = Object.fromEntries(Object.entries({ ca, cert, key, rejectUnauthorized, servername }).filter(([, value]) => value !== undefined))
-    this.#agent ??= new Agent({ keepAlive: true, maxSockets: 16, ...tls })
-    return { ...options, agent: this.#agent }
+    const of = [ca, cert, key, rejectUnauthorized, servername].map(String).join()
+    // The old one is not destroyed: requests may be under way in it, and the server ends idle connections.
+    if (this.#agent?.of !== of) this.#agent = { agent: new Agent({ keepAlive: true, maxSockets: 16, ...tls }), of }
+    return this.#agent.agent
   }
 }
 

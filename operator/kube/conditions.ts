@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From counts to the status of a policy. Pure: times are added where something has changed.
 import type { Finding } from '../../policy/types.ts'
-import { shadowed } from '../../policy/lint-rules.ts'
+import { describe } from '../../policy/describe.ts'
+import { NOT_ENFORCED, ruleAsks } from '../honour.ts'
 import { objectName, type PolicyObject } from './policies.ts'
 import { emptyTally, SAMPLES_MAX, type Tally } from './tally.ts'
 
@@ -30,6 +31,7 @@ export interface PolicyObjectStatus {
   readonly pods: { readonly selected: number; readonly programmed: number }
   readonly nodes: { readonly selected: number; readonly programmed: number }
   readonly rules: { readonly total: number; readonly inForce: number; readonly unsupported: number; readonly shadowed: number }
+  readonly unsupported: readonly Sample[]
   readonly shadowed: readonly Sample[]
   readonly failures: readonly { readonly node: string; readonly workload: string; readonly code: string; readonly message: string }[]
 }
@@ -40,7 +42,8 @@ const MESSAGE_MAX = 4096
 /** CustomResourceDefinitions limit a sample's words to these. */
 const WORDS_MAX = 1024
 
-export function statusOf(object: PolicyObject, tally: Tally = emptyTally()): PolicyObjectStatus {
+/** `losers`: rules that never decide, as far as that is known by now. */
+export function statusOf(object: PolicyObject, tally: Tally = emptyTally(), losers: readonly Finding[] = []): PolicyObjectStatus {
   const { generation } = object
   const drafts = { accepted: accepted(object), programmed: programmed(object, tally), ready: ready(object, tally) }
   const { pods, nodes, failures } = tally
@@ -52,7 +55,7 @@ export function statusOf(object: PolicyObject, tally: Tally = emptyTally()): Pol
     applied: `${nodes.programmed}/${nodes.selected}`,
     pods: { ...pods },
     nodes: { ...nodes },
-    ...rulesOf(object, tally),
+    ...rulesOf(object, tally, losers),
     failures: failures.slice(0, SAMPLES_MAX).map(({ node, workload, code, message }) => ({ node, workload, code, message: cut(message, WORDS_MAX) })),
   }
 }
@@ -66,12 +69,21 @@ function wordOf({ refusal }: PolicyObject, { status }: Draft, { failures }: Tall
   return status === 'False' && failures.length > 0 ? 'Failure' : 'Applied'
 }
 
-function rulesOf(object: PolicyObject, { nodes, unable }: Tally): Pick<PolicyObjectStatus, 'rules' | 'shadowed'> {
-  const total = object.policy?.rules.length ?? 0
-  const losers = shadowedIn(object)
-  const isInForce = nodes.programmed > unable || nodes.selected === 0
-  const rules = { total, inForce: isInForce ? total - losers.length : 0, unsupported: unable > 0 ? total : 0, shadowed: losers.length }
-  return { rules, shadowed: losers.slice(0, SAMPLES_MAX).map((finding) => sampleOf(finding, object)) }
+function rulesOf(object: PolicyObject, { nodes, unable, partly, lacking }: Tally, losers: readonly Finding[]): Pick<PolicyObjectStatus, 'rules' | 'unsupported' | 'shadowed'> {
+  const all = object.policy?.rules ?? []
+  const lost = all.flatMap((rule) => {
+    const words = unable > 0 ? ['anything'] : ruleAsks(rule).filter((word) => lacking.includes(word))
+    return words.length === 0 ? [] : [{ rule, words }]
+  })
+  const places = new Set(lost.map(({ rule }) => rule.position.file))
+  // A rule that is lost on some node and shadowed is missing once.
+  const missing = lost.length + losers.filter(({ position }) => !places.has(position.file)).length
+  const isInForce = nodes.programmed + partly > unable || nodes.selected === 0
+  const rules = { total: all.length, inForce: isInForce ? Math.max(0, all.length - missing) : 0, unsupported: lost.length, shadowed: losers.length }
+  const unsupported = lost.slice(0, SAMPLES_MAX).map(({ rule, words }): Sample => ({
+    rule: cut(placeOf(rule, object) || describe(rule), WORDS_MAX), code: unable > 0 ? 'MERLON_OPERATOR_NODE_UNABLE' : NOT_ENFORCED, message: `${describe(rule)}: a node does not enforce ${words.join(', ')}`.slice(0, WORDS_MAX),
+  }))
+  return { rules, unsupported, shadowed: losers.slice(0, SAMPLES_MAX).map((finding) => sampleOf(finding, object)) }
 }
 
 function accepted(object: PolicyObject): Draft {
@@ -107,20 +119,6 @@ function ready({ policy }: PolicyObject, { nodes, ready: able, failures }: Tally
   return { type, status: 'False', reason: 'Pending', message: words }
 }
 
-const losersOf = new WeakMap<object, readonly Finding[]>()
-
-/** Whether its status costs nothing any more: which rules of a policy never decide is milliseconds of work, once for each version of it. */
-export function isExamined({ policy }: PolicyObject): boolean {
-  return policy === undefined || losersOf.has(policy)
-}
-
-export function shadowedIn({ policy }: PolicyObject): readonly Finding[] {
-  if (!policy) return []
-  const known = losersOf.get(policy) ?? shadowed(policy)
-  losersOf.set(policy, known)
-  return known
-}
-
 function sampleOf(finding: Finding, object: PolicyObject): Sample {
   return { rule: cut(placeOf(finding, object), WORDS_MAX), code: finding.code, message: cut(finding.message, WORDS_MAX) }
 }
@@ -132,7 +130,7 @@ function sentenceOf(finding: Finding, object: PolicyObject): string {
 }
 
 /** Positions in objects begin with their name, which a status need not repeat. */
-function placeOf({ position }: Finding, object: PolicyObject): string {
+function placeOf({ position }: Pick<Finding, 'position'>, object: PolicyObject): string {
   const name = objectName(object)
   return position.file.startsWith(name) ? position.file.slice(name.length).trim() : position.file
 }

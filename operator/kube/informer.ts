@@ -22,6 +22,8 @@ export interface InformerOptions<T> {
   readonly logger: Logger
   readonly random: () => number
   readonly relistMs?: number
+  /** A custom resource, of which the API may know nothing: then there are no objects of it, and those that were known are kept. */
+  readonly mayBeAbsent?: boolean
 }
 
 interface Stored<T> {
@@ -35,6 +37,8 @@ const RELIST_MS = 600_000
 const HEALTHY_MS = 5_000
 /** Watches that may fail in a row before the list is made again. */
 const ATTEMPTS_MAX = 5
+/** Answers that there is no such resource (404) in a row before that is believed: an API that starts, or what stands before it, may be wrong once. */
+const ABSENT_MIN = 3
 
 export class Informer<T> {
   readonly path: string
@@ -48,6 +52,7 @@ export class Informer<T> {
   #version = ''
   #lastHeard: number
   #listedAt = 0
+  #absences = 0
   #running: Promise<void> | undefined
   #synced = Promise.withResolvers<void>()
   #isSynced = false
@@ -135,17 +140,29 @@ export class Informer<T> {
       } while (next !== '' && !this.#abort.signal.aborted)
     } catch (error) {
       if (!(error instanceof KubeError)) throw error
+      this.#noteAbsence(error)
       // A list that takes longer than the server remembers (410) begins anew.
       return error
     }
     this.done.lists += 1
+    this.#absences = 0
     this.#heard()
     this.#listedAt = this.#options.clock.monotonic()
     this.#version = version
     this.#tell(this.#replace(found))
+    this.#setSynced()
+    return undefined
+  }
+
+  /** Whoever waits for all resources must not wait for one that is not installed. */
+  #noteAbsence({ code }: KubeError): void {
+    this.#absences = code === 404 ? this.#absences + 1 : 0
+    if (this.#options.mayBeAbsent && this.#absences >= ABSENT_MIN) this.#setSynced()
+  }
+
+  #setSynced(): void {
     this.#isSynced = true
     this.#synced.resolve()
-    return undefined
   }
 
   async #page(next: string): Promise<{ items: readonly KubeObject[]; version: string; next: string }> {
@@ -171,7 +188,7 @@ export class Informer<T> {
     this.#abort.signal.addEventListener('abort', end, { once: true })
     // Watches of many clients do not all end at once, and neither do ours.
     const timeoutSeconds = Math.floor(300 + random() * 300)
-    const relist: Timer = clock.after(Math.max(0, this.#listedAt + relistMs - clock.monotonic()), () => {
+    const relist: Timer = clock.after(Math.max(0, this.#listedAt + relistMs * (0.9 + 0.2 * random()) - clock.monotonic()), () => {
       this.#version = ''
       end()
     })

@@ -38,10 +38,12 @@ interface Heard extends Report {
 }
 
 const LABEL = 'merlon.io/report'
-/** Changes are gathered for that long before they are reported. */
-const GATHER_MS = 500
+/** Changes are gathered for that long, times the replicas that report, before they are reported: all of them together write once a second. */
+const GATHER_MS = 1_000
 /** A report is renewed after this time even when nothing has changed, and not believed after three of them. */
 const RENEW_MS = 10_000
+/** A report that was not renewed for so long is removed by the leader: its replica is dead, or will write it again. */
+const FORGET_MS = 60_000
 
 export class Replicas {
   readonly informer: Informer<Heard>
@@ -68,7 +70,7 @@ export class Replicas {
   /** What this replica knows of its nodes may be another. */
   changed(): void {
     if (this.#isClosed) return
-    this.#timer ??= this.#options.clock.after(GATHER_MS, () => {
+    this.#timer ??= this.#options.clock.after(GATHER_MS * Math.max(1, this.#fresh().length), () => {
       this.#timer = undefined
       this.#writing = this.#writing.then(() => this.#report())
     })
@@ -104,9 +106,22 @@ export class Replicas {
   }
 
   #believed(served: ReadonlySet<string>): readonly Heard[] {
-    const { identity, clock } = this.#options
-    return [...this.informer.entries()].map(([, report]) => report).filter((report) =>
-      report.identity !== identity && clock.monotonic() - report.at < 3 * RENEW_MS && !report.nodes.some((node) => served.has(node)))
+    return this.#fresh().filter(({ identity, nodes }) => identity !== this.#options.identity && !nodes.some((node) => served.has(node)))
+  }
+
+  #fresh(): readonly Heard[] {
+    const { clock } = this.#options
+    return [...this.informer.entries()].map(([, report]) => report).filter(({ at }) => clock.monotonic() - at < 3 * RENEW_MS)
+  }
+
+  /** What the dead have left behind. */
+  async #clean(): Promise<void> {
+    const { api, clock, logger, namespace } = this.#options
+    for (const [key, { at }] of this.informer.entries()) {
+      if (clock.monotonic() - at < FORGET_MS) continue
+      const path = `/api/v1/namespaces/${namespace}/configmaps/${key.slice(key.indexOf('/') + 1)}`
+      await api.call({ method: 'DELETE', path }).catch((error: unknown) => logger.debug('Failed to remove an old report', { error }))
+    }
   }
 
   async #report(): Promise<void> {
@@ -116,7 +131,7 @@ export class Replicas {
       this.#timer = undefined
       this.#writing = this.#writing.then(() => this.#report())
     })
-    if (leads()) return
+    if (leads()) return this.#clean()
     const own = served()
     const report: Report = { identity, nodes: [...own].toSorted(), tallies: [...tallies.total((node) => own.has(node))].map(([name, tally]) => [name, generationOf(name), tally]) }
     const text = JSON.stringify(report)

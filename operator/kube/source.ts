@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Kubernetes API as a source of the same world that a directory makes: every resource has an informer, informers name what has changed, and
 // what has changed in one turn reaches the reconciler as one change.
+import { createHash } from 'node:crypto'
 import type { Finding } from '../../policy/types.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -55,7 +56,7 @@ export class KubernetesSource {
   /** Policies that are to be read, by objectName(). */
   readonly #unread = new Map<string, Unread>()
   readonly #changed = { pods: new Set<string>(), nodes: new Set<string>(), namespaces: new Set<string>(), settings: false }
-  /** What was passed on last, to leave out changes of what is not kept. */
+  /** Digests of what was passed on last, to leave out changes of what is not kept. */
   readonly #known = { pods: new Map<string, string>(), nodes: new Map<string, string>(), namespaces: new Map<string, string>() }
   #scheduled = false
 
@@ -74,7 +75,7 @@ export class KubernetesSource {
     this.#nodes = this.#add({ path: '/api/v1/nodes', trim: trimNode, onKeys: note(nodes) })
     this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: trimNamespace, onKeys: note(namespaces) })
     this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, options.library), onKeys: settings })
-    this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', trim: (object) => readConfig({ ...object, apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig' }, options.library), onKeys: settings })
+    this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', mayBeAbsent: true, trim: (object) => readConfig({ ...object, apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig' }, options.library), onKeys: settings })
   }
 
   get informers(): readonly Informer<unknown>[] {
@@ -98,7 +99,7 @@ export class KubernetesSource {
     await Promise.all(this.#informers.map((informer) => informer.stop()))
   }
 
-  #add<T>(options: Pick<InformerOptions<T>, 'path' | 'trim' | 'keyOf' | 'onKeys' | 'query'>): Informer<T> {
+  #add<T>(options: Pick<InformerOptions<T>, 'path' | 'trim' | 'keyOf' | 'onKeys' | 'query' | 'mayBeAbsent'>): Informer<T> {
     const { api, clock, logger, random } = this.#options
     const informer = new Informer<T>({ api, clock, logger, random, ...options })
     this.#informers.push(informer)
@@ -150,10 +151,10 @@ export class KubernetesSource {
     const changed = new Map<string, T | undefined>()
     for (const key of this.#changed[field]) {
       const value = informer.get(key)
-      const text = JSON.stringify(value)
-      if (known.get(key) === text) continue
-      if (text === undefined) known.delete(key)
-      else known.set(key, text)
+      const digest = value === undefined ? undefined : createHash('sha256').update(JSON.stringify(value)).digest('base64')
+      if (known.get(key) === digest) continue
+      if (digest === undefined) known.delete(key)
+      else known.set(key, digest)
       changed.set(key, value)
     }
     this.#changed[field].clear()

@@ -5,6 +5,8 @@ import { hostname } from 'node:os'
 import type { Finding } from '../../policy/types.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
+import type { Policy } from '../../policy/types.ts'
+import { Examiner } from '../compiler.ts'
 import type { PolicyLibrary } from '../library.ts'
 import { DotIOperator } from '../dot-i.ts'
 import type { Reconciler } from '../reconcile.ts'
@@ -35,9 +37,13 @@ export interface KubernetesParts {
   readonly onFinding?: (finding: Finding) => void
   /** Tests put something between us and the API. */
   readonly api?: KubeApi
+  /** compile-worker, where it is not beside compiler.ts. */
+  readonly worker?: URL
   readonly times?: { readonly durationMs: number; readonly renewMs: number; readonly retryMs: number }
 }
 
+/** Which rules of a policy never decide is not worth more. */
+const EXAMINE_MS = 30_000
 export const LEASE = 'merlon-operator'
 
 export class Kubernetes {
@@ -46,10 +52,11 @@ export class Kubernetes {
   readonly status: StatusWriter
   readonly replicas: Replicas
   readonly identity: string
+  readonly #examiner: Examiner
 
   constructor(parts: KubernetesParts) {
     const { settings, reconciler, sessions, clock, logger, random } = parts
-    const api = parts.api ?? new ClientNodeApi(loadConfig(settings.credentials))
+    const api = parts.api ?? new ClientNodeApi(() => loadConfig(settings.credentials))
     this.identity = `${hostname()}_${Math.floor(random() * 2 ** 32).toString(16)}`
     const operator = new DotIOperator({ api, clock, logger, random })
     this.source = new KubernetesSource({
@@ -64,8 +71,9 @@ export class Kubernetes {
       api, namespace: settings.namespace, identity: this.identity, tallies: new Tallies({ reconciler, sessions }), clock, logger, random,
       served: () => new Set([...sessions].flatMap(([node, session]) => (session.isOpen ? [node] : []))), leads: () => this.election.leads, generationOf: (name) => this.source.policies.get(name)?.generation ?? -1, onReport: () => this.status.changed(),
     })
+    this.#examiner = new Examiner({ logger, clock, ...(parts.worker ? { program: parts.worker } : {}) })
     this.status = new StatusWriter({
-      api, operator, policies: this.source.policies, configs: () => [...this.source.configs.entries()].map(([, config]) => config), tallies: () => this.replicas.total(),
+      examine: (policy: Policy) => this.#examiner.examine(policy, EXAMINE_MS), api, operator, policies: this.source.policies, configs: () => [...this.source.configs.entries()].map(([, config]) => config), tallies: () => this.replicas.total(),
       leads: () => this.election.leads, identity: this.identity, clock, logger, random,
     })
   }
@@ -89,5 +97,6 @@ export class Kubernetes {
     await this.election.stop()
     await this.replicas.stop()
     await this.source.stop()
+    await this.#examiner.stop()
   }
 }

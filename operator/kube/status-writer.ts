@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The leader's pen: what has become of policies and of KubeArmorConfigs goes into their status by server-side apply, transitions become Events.
-// All of it goes through one queue that does at most nine writes a second: what changes faster is written as it is when its turn comes.
+// All of it goes through one queue that does at most eight writes a second: what changes faster is written as it is when its turn comes.
+import type { Finding, Policy } from '../../policy/types.ts'
 import { sleep, type Clock, type Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { WorkQueue, type Outcome } from '../../runtime/workqueue.ts'
 import type { DotIOperator } from '../dot-i.ts'
 import { APPLY, KubeError, type KubeApi } from './api.ts'
-import { essence, isExamined, shadowedIn, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
+import { essence, statusOf, withTimes, type Condition, type PolicyObjectStatus } from './conditions.ts'
 import { eventOf, type Transition } from './events.ts'
 import { GROUP, PLURALS, VERSION, type PolicyObject } from './policies.ts'
 import { honoured, type ConfigObject } from './settings.ts'
@@ -19,6 +20,8 @@ export interface StatusWriterOptions {
   readonly policies: ReadonlyMap<string, PolicyObject>
   readonly configs: () => Iterable<ConfigObject>
   readonly tallies: () => ReadonlyMap<string, Tally>
+  /** Finds the rules of a policy that never decide; one at a time. */
+  readonly examine: (policy: Policy) => Promise<readonly Finding[]>
   /** Whether this replica may write; asked before each write. */
   readonly leads: () => boolean
   /** Of this replica. */
@@ -29,10 +32,10 @@ export interface StatusWriterOptions {
 }
 
 export const FIELD_MANAGER = 'merlon-operator'
-/** With the Lease's renewals that stays below ten writes a second. */
-const WRITE_INTERVAL_MS = 112
-/** Of looking into policies in a row, before the process looks at its sockets again. */
-const SLICE_MS = 10
+/** With the Lease's renewals and what the other replicas report that stays below ten writes a second. */
+export const WRITE_INTERVAL_MS = 125
+/** A count waits for the examination of policies that long: most are examined by then, and need one write instead of two. */
+const PATIENCE_MS = 2_000
 /** How long changes are gathered before they are counted. */
 const GATHER_MS = 250
 /** Between two counts is so many times what one takes: a storm of changes costs a twentieth of the time at most. */
@@ -60,6 +63,7 @@ export class StatusWriter {
   #examining: Promise<void> | undefined
   /** How long the last count took. */
   #countMs = 0
+  readonly #losers = new WeakMap<Policy, readonly Finding[]>()
   readonly #made = new Map<string, { readonly object: PolicyObject; readonly of: string; readonly status: PolicyObjectStatus }>()
 
   constructor(options: StatusWriterOptions) {
@@ -82,25 +86,32 @@ export class StatusWriter {
 
   /** What is known may be another: counts soon, if it is this replica's business. */
   changed(): void {
-    if (this.#isClosed || !this.#options.leads()) return
-    this.#timer ??= this.#options.clock.after(Math.max(GATHER_MS, this.#countMs * REST), () => {
-      this.#timer = undefined
+    const { leads, clock } = this.#options
+    if (this.#isClosed || !leads()) return
+    this.#timer ??= clock.after(Math.max(GATHER_MS, this.#countMs * REST), () => {
       this.#examining ??= this.#examine().finally(() => { this.#examining = undefined })
-      void this.#examining.then(() => this.count())
+      void Promise.race([this.#examining, sleep(clock, PATIENCE_MS)]).then(() => {
+        this.#timer = undefined
+        this.count()
+      })
     })
   }
 
-  /** A few at a time: agents are answered meanwhile. */
+  /** What is not counted when it ends is counted then. */
   async #examine(): Promise<void> {
-    const { policies, clock } = this.#options
-    let until = clock.monotonic() + SLICE_MS
-    for (const object of policies.values()) {
-      if (isExamined(object)) continue
-      shadowedIn(object)
-      if (clock.monotonic() < until) continue
-      await sleep(clock, SLICE_MS * 4)
-      until = clock.monotonic() + SLICE_MS
-    }
+    const { policies, examine, leads } = this.#options
+    let isDone: boolean
+    do {
+      isDone = true
+      for (const { policy } of policies.values()) {
+        if (!policy || this.#losers.has(policy)) continue
+        if (this.#isClosed || !leads()) return
+        this.#losers.set(policy, await examine(policy))
+        this.changed()
+        // There may be another version of one that was passed.
+        isDone = false
+      }
+    } while (!isDone)
   }
 
   /** It may write from now on, or has to stop at once. */
@@ -143,10 +154,11 @@ export class StatusWriter {
 
   /** The one of the last count, where it was made of the same. */
   #statusOf(name: string, object: PolicyObject, tally: Tally | undefined): PolicyObjectStatus {
-    const of = JSON.stringify(tally) ?? ''
+    const losers = object.policy && this.#losers.get(object.policy)
+    const of = `${losers !== undefined} ${JSON.stringify(tally)}`
     const known = this.#made.get(name)
     if (known?.object === object && known.of === of) return known.status
-    const status = statusOf(object, tally)
+    const status = statusOf(object, tally, losers)
     this.#made.set(name, { object, of, status })
     return status
   }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How far each policy is in force, in numbers that can be added up: of one node, of all nodes of a replica, of all replicas. A node is counted again
 // only when something there has changed.
+import type { Policy } from '../../policy/types.ts'
 import type { FailureSample } from '../status.ts'
 import { nameOf } from '../files.ts'
-import { NOT_ENFORCED, notHonoured } from '../honour.ts'
+import { lackingAt, NOT_ENFORCED, notHonoured } from '../honour.ts'
 import type { DesiredBinding, NodeState, Reconciler } from '../reconcile.ts'
 import type { Session } from '../session.ts'
 
@@ -20,13 +21,17 @@ export interface Tally {
   ready: number
   /** Nodes that cannot enforce at all. */
   unable: number
+  /** Nodes that hold it and do not enforce all that it asks. */
+  partly: number
+  /** What it asks and some node does not enforce (honour.ts). */
+  readonly lacking: string[]
   readonly failures: FailureSample[]
 }
 
 export const SAMPLES_MAX = 10
 
 export function emptyTally(): Tally {
-  return { pods: { selected: 0, programmed: 0 }, nodes: { selected: 0, programmed: 0 }, ready: 0, unable: 0, failures: [] }
+  return { pods: { selected: 0, programmed: 0 }, nodes: { selected: 0, programmed: 0 }, ready: 0, unable: 0, partly: 0, lacking: [], failures: [] }
 }
 
 export function addTally(to: Tally, more: Tally): void {
@@ -36,6 +41,9 @@ export function addTally(to: Tally, more: Tally): void {
   }
   to.ready += more.ready
   to.unable += more.unable
+  // A replica of another version may not tell these two.
+  to.partly += more.partly ?? 0
+  for (const word of more.lacking ?? []) if (!to.lacking.includes(word)) to.lacking.push(word)
   to.failures.push(...more.failures.slice(0, SAMPLES_MAX - to.failures.length))
 }
 
@@ -89,17 +97,30 @@ export class Tallies {
 interface Growing {
   readonly pods: Map<string, boolean>
   programmed: boolean
+  /** Though something of it is not enforced. */
+  held: boolean
+  readonly lacking: Set<string>
   readonly failures: FailureSample[]
+}
+
+interface Noted {
+  readonly problems: readonly FailureSample[]
+  readonly isHeld: boolean
+  readonly lacking: readonly string[]
 }
 
 function countNode(state: NodeState, session: Session | undefined): ReadonlyMap<string, Tally> {
   const { node } = state.facts
   const growing = new Map<string, Growing>()
-  const note = (name: string, pod: string, problems: readonly FailureSample[], isProgrammed: boolean): void => {
-    const entry: Growing = growing.get(name) ?? { pods: new Map(), programmed: true, failures: [] }
+  const note = (policy: Policy, pod: string, { problems, isHeld, lacking }: Noted): void => {
+    const name = nameOf(policy)
+    const entry: Growing = growing.get(name) ?? { pods: new Map(), programmed: true, held: true, lacking: new Set(), failures: [] }
     growing.set(name, entry)
+    const isProgrammed = isHeld && lacking.length === 0
     if (pod !== '/') entry.pods.set(pod, (entry.pods.get(pod) ?? true) && isProgrammed)
     entry.programmed &&= isProgrammed
+    entry.held &&= isHeld
+    for (const word of lacking) entry.lacking.add(word)
     entry.failures.push(...problems.slice(0, SAMPLES_MAX - entry.failures.length))
   }
   for (const binding of state.desired.values()) {
@@ -108,29 +129,35 @@ function countNode(state: NodeState, session: Session | undefined): ReadonlyMap<
     const problems = problemsOf(binding, node, session)
     // What is being decided anew is not what the node holds, even if it holds what was decided before.
     const isDecided = !state.pending.has(binding.workload) && !state.compiling.has(binding.workload)
-    const isProgrammed = isDecided && binding.failure.length === 0 && session?.view?.isProgrammed(binding) === true
+    const isHeld = isDecided && binding.failure.length === 0 && session?.view?.isProgrammed(binding) === true
     for (const policy of policies) {
       const lacking = notHonoured(policy, session, { node, workload: binding.workload })
-      note(nameOf(policy), `${identity.namespace}/${identity.pod}`, [...problems, ...lacking], isProgrammed && lacking.length === 0)
+      note(policy, `${identity.namespace}/${identity.pod}`, { problems: [...problems, ...lacking], isHeld, lacking: lackingAt(policy, session) })
     }
   }
   for (const [workload, { policies, failure }] of state.failed) {
     const problems = failure.map(({ code, message }) => ({ node, workload, code, message }))
-    for (const policy of policies) note(nameOf(policy), workload, problems, false)
+    for (const policy of policies) note(policy, workload, { problems, isHeld: false, lacking: [] })
   }
   return new Map([...growing].map(([name, entry]) => [name, tallyOf(entry, node, session)]))
 }
 
-function tallyOf({ pods, programmed, failures }: Growing, node: string, session: Session | undefined): Tally {
-  const canary = session?.view?.lastAck?.canary
+function tallyOf({ pods, programmed, held, lacking, failures }: Growing, node: string, session: Session | undefined): Tally {
+  const isRefused = session?.view?.lastAck?.canary?.refused === true
   const own = troubles(node, session, programmed)
   return {
     pods: { selected: pods.size, programmed: [...pods.values()].filter(Boolean).length },
     nodes: { selected: 1, programmed: programmed ? 1 : 0 },
-    ready: programmed && canary?.refused === true ? 1 : 0,
-    unable: session?.hello?.abilities?.bpf_lsm === false ? 1 : 0,
+    ready: programmed && isRefused ? 1 : 0,
+    unable: isUnable(session) ? 1 : 0,
+    partly: held && !programmed ? 1 : 0,
+    lacking: [...lacking],
     failures: [...own, ...failures].slice(0, SAMPLES_MAX),
   }
+}
+
+function isUnable(session: Session | undefined): boolean {
+  return session?.hello?.abilities?.bpf_lsm === false
 }
 
 /** What is wrong with the node, whatever the policy. */
@@ -139,7 +166,7 @@ function troubles(node: string, session: Session | undefined, programmed: boolea
   if (!session) return [sample('MERLON_OPERATOR_NO_AGENT', 'no agent of this node has come yet')]
   const { abilities } = session.hello ?? {}
   const canary = session.view?.lastAck?.canary
-  const unable = abilities?.bpf_lsm === false ? [sample('MERLON_OPERATOR_NODE_UNABLE', `the node cannot enforce: ${abilities.reasons.join('; ') || 'it has no BPF LSM'}`)] : []
+  const unable = isUnable(session) ? [sample('MERLON_OPERATOR_NODE_UNABLE', `the node cannot enforce: ${abilities?.reasons.join('; ') || 'it has no BPF LSM'}`)] : []
   const allowed = programmed && canary?.ran && !canary.refused ? [sample('MERLON_OPERATOR_CANARY', `the probe was not refused: ${canary.message}`)] : []
   return [...unable, ...allowed]
 }

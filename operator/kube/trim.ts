@@ -6,6 +6,18 @@ import type { KubeMetadata, KubeObject } from './api.ts'
 const POLICY_ANNOTATION = 'kubearmor-policy'
 const SWITCHES: readonly string[] = ['enabled', 'audited', 'disabled']
 
+/** Names, labels and images, of which a cluster's pods have few: each is kept once, not once a pod. */
+const shared = new Map<string, string>()
+const SHARED_MAX = 50_000
+
+function share(text: string): string {
+  const known = shared.get(text)
+  if (known !== undefined) return known
+  if (shared.size >= SHARED_MAX) shared.clear()
+  shared.set(text, text)
+  return text
+}
+
 interface ContainerStatus {
   readonly name?: string
   readonly containerID?: string
@@ -18,7 +30,7 @@ export function trimPod({ metadata, spec, status }: KubeObject): PodManifest | u
   const ended = ['Succeeded', 'Failed'].includes(String(record(status)['phase']))
   const owner = ownerOf(metadata ?? {})
   const rare = { policy: policySwitch(annotations), ...(owner ? { owner } : {}), ...(ended ? { ended } : {}) }
-  return { name, namespace, uid, labels, node, containers: containersOf(record(spec), record(status)), ...rare }
+  return { name, namespace: share(namespace), uid, labels: sharedLabels(labels), node: share(node), containers: containersOf(record(spec), record(status)), ...rare }
 }
 
 export function trimNode({ metadata }: KubeObject): NodeManifest {
@@ -45,7 +57,7 @@ function containersOf(spec: Readonly<Record<string, unknown>>, status: Readonly<
     return list<{ name?: string; image?: string }>(spec[name]).map(({ name: container = '', image = '' }) => {
       // containerd://<id>
       const id = ids.get(container)?.replace(/^.*:\/\//, '') ?? ''
-      return { name: container, image, ...(id === '' ? {} : { id }) }
+      return { name: share(container), image: share(image), ...(id === '' ? {} : { id }) }
     })
   })
 }
@@ -55,8 +67,12 @@ function ownerOf({ ownerReferences = [], labels = {} }: KubeMetadata): Owner | u
   const owner = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0]
   if (!owner) return undefined
   const suffix = `-${labels['pod-template-hash'] ?? ''}`
-  if (owner.kind !== 'ReplicaSet' || suffix === '-' || !owner.name.endsWith(suffix)) return { kind: owner.kind, name: owner.name }
-  return { kind: 'Deployment', name: owner.name.slice(0, -suffix.length) }
+  if (owner.kind !== 'ReplicaSet' || suffix === '-' || !owner.name.endsWith(suffix)) return { kind: share(owner.kind), name: share(owner.name) }
+  return { kind: 'Deployment', name: share(owner.name.slice(0, -suffix.length)) }
+}
+
+function sharedLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).map(([key, value]) => [share(key), share(value)]))
 }
 
 export function record(value: unknown): Readonly<Record<string, unknown>> {

@@ -27,7 +27,7 @@ before(async () => {
   client = cluster.client
   await installResources(client)
   await ensure(client, '/api/v1/namespaces', { metadata: { name: NS } })
-  const real = new ClientNodeApi(loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
+  const real = new ClientNodeApi(() => loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
   const cuts = new Set<AbortController>()
   const api: KubeApi = {
     call: (call) => (isAway ? Promise.reject(new KubeError(503, 'away')) : real.call(call)),
@@ -114,7 +114,7 @@ describe('DotIOperator', () => {
   })
 
   it('hears what comes after 35 seconds of quiet, on the same watch', async () => {
-    const informer = operator.informers.get('kubearmorpolicies.security.kubearmor.com') ?? assert.fail()
+    const informer = operator.informers.get('kubearmorpolicies.security.kubearmor.com/v1') ?? assert.fail()
     const watches = informer.done.watches
     await new Promise((resolve) => setTimeout(resolve, 35_000))
     await client.create(KSP, policy('late', { namespace: NS }))

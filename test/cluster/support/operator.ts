@@ -68,7 +68,7 @@ export class TestOperator {
     const defaults = { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } } as const
     const clock = systemClock
     const settings = { credentials: { kind: 'kubeconfig', file: options.kubeconfig ?? cluster.kubeconfig }, namespace: NAMESPACE } as const
-    const real = new ClientNodeApi(loadConfig(settings.credentials))
+    const real = new ClientNodeApi(() => loadConfig(settings.credentials))
     this.#compiler = new Compiler(logger)
     this.reconciler = new Reconciler({
       library: policyLibrary, settings: defaults, clock, logger, onNodes: (nodes) => this.server.notify(nodes), onSettled: () => this.kubernetes.changed(), compileElsewhere: (plan) => this.#compiler.compile(plan),
