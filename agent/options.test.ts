@@ -36,6 +36,7 @@ test('options are taken over, lists are added to', () => {
 })
 
 test('what is wrong is named', () => {
+  assert.match(problem('--log-level', 'loud'), /--log-level "loud"/)
   assert.equal(problem('--unbound', 'maybe'), 'Cannot use --unbound "maybe": it is allow, audit or block')
   assert.match(problem('--node-label', 'x'), /--node-label "x"/)
   assert.match(problem('--nonsense'), /nonsense/)

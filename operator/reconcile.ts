@@ -118,9 +118,11 @@ export class Reconciler {
   /** An agent has come. What was decided for its workloads before stays until they are reported again. */
   setNode(facts: NodeFacts): void {
     const state = this.#stateOf(facts.node)
+    const isNews = !sameLabels(state.facts.labels, facts.labels)
     state.facts = facts
     state.hasAgent = true
-    for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
+    // A thousand agents that come at once say of their nodes what the API has said before.
+    if (isNews) for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
     this.#expect(state)
     this.#drain()
   }
@@ -334,6 +336,11 @@ export class Reconciler {
     this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
     for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })
   }
+}
+
+function sameLabels(one: NodeFacts['labels'], other: NodeFacts['labels']): boolean {
+  const keys = Object.keys(one)
+  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key])
 }
 
 function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean {
