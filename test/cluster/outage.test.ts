@@ -217,9 +217,16 @@ describe('resources that are replaced', () => {
     }
     await replaceCrd(olderCrd(), () => isTaken(odd('probe', { severity: 'high' })))
     for (const [name, spec] of Object.entries(wrong)) await client.create(KSP, odd(name, spec))
-    const operated = await operate()
+    const older = await operate()
     await until('the one word is written', async () => (await statusOf(client, `${KSP}/relative`))['status'] === 'Invalid')
+    await until('all are written', () => older.operator.kubernetes.status.done.writes >= 4 && older.operator.kubernetes.status.depth === 0)
+    const { writes } = older.operator.kubernetes.status.done
+    await client.patch(`${PODS}/web`, { metadata: { labels: { more: 'x' } } })
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    assert.equal(older.operator.kubernetes.status.done.writes, writes, 'what was left out is not written again and again')
+    await older.operator.stop()
     await replaceCrd(crdOf('kubearmorpolicy'), async () => !(await isTaken(odd('probe', { severity: 'high' }))))
+    const operated = await operate()
     for (const [name, position] of [['relative', /spec\.process\.matchPaths\[1\]\.path/], ['shapeless', /spec\.(selector|severity|process)/], ['unknown', /spec\.process\.matchPaths\[0\]\.action/]] as const) {
       await until(`${name} has a condition`, async () => condition(await statusOf(client, `${KSP}/${name}`), 'Accepted').startsWith('False MERLON_POLICY_'))
       assert.match((await statusOf(client, `${KSP}/${name}`)).conditions?.[0]?.message ?? '', position)
