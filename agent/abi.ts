@@ -6,19 +6,22 @@ export const ABI_VERSION = 2
 export const ARGS_MAX = 1024
 export const COMM_LENGTH = 16
 export const TTY_LENGTH = 16
-/** The kernel side stops holding when `control.heartbeat_ns` is older than this. */
+/** The agent lives, to the kernel side, while `control.heartbeat_ns` is younger than this. */
 export const HEARTBEAT_MAX_NS = 3_000_000_000n
 
 export const VERDICT = { ALLOW: 0, AUDIT: 1, BLOCK: 2 } as const
 export const OP = { EXEC: 0, READ: 1, WRITE: 2 } as const
 export const BIND = { CONTAINER: 1, PLAIN: 2, HOST: 3 } as const
 export type BindKind = (typeof BIND)[keyof typeof BIND]
-export const HELD = { WAITING: 1, RELEASED: 2 } as const
+/** enum merlon_hold_mode */
+export const HOLD = { OFF: 0, LIVE: 1, ALWAYS: 2 } as const
+export type HoldMode = (typeof HOLD)[keyof typeof HOLD]
+export const HELD = { WAITING: 1, RELEASED: 2, RESUMED: 3 } as const
 export const EVENT_KIND = { DECISION: 1, HELD: 2 } as const
 export const EVENT_FLAG = { OWNER: 1, ARGS_TRUNCATED: 2, ENTERING: 4 } as const
 
 /** enum merlon_stat in its order: the index is the key in the map `stats`. */
-export const STATS = ['denials_lost', 'events_lost', 'undecidable', 'entering', 'held'] as const
+export const STATS = ['denials_lost', 'events_lost', 'undecidable', 'entering', 'held', 'not_held'] as const
 export const STATS_ENTRIES = 8
 
 /** enum merlon_error_file in its order; the first has the number 1. */

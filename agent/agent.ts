@@ -11,7 +11,7 @@ import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import { ENFORCED } from './enforced.ts'
-import { BIND, EVENT_KIND, TABLE_VERSION, VERDICT } from './abi.ts'
+import { BIND, EVENT_KIND, HOLD, TABLE_VERSION, VERDICT } from './abi.ts'
 import { alertEvent } from './alert.ts'
 import { BootClock } from './boottime.ts'
 import { CANARY_WORKLOAD } from './canary.ts'
@@ -33,7 +33,7 @@ import type { AgentMetrics, AgentState } from './metrics.ts'
 import { Owners } from './owners.ts'
 import { Probe } from './probe.ts'
 import { readRecords, type KernelEvent } from './records.ts'
-import { Sink, type SinkConnection } from './sink.ts'
+import { Events, type Relays } from './relays.ts'
 import { Sync, type SyncConnection } from './sync.ts'
 import { TableStore, type TableCheck } from './tables.ts'
 
@@ -55,7 +55,7 @@ export interface AgentParts {
   readonly compileProbe: (program: string) => { readonly table: Uint8Array; readonly hash: string }
   readonly metrics: AgentMetrics
   readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
-  readonly connectRelay: (signal: AbortSignal) => Promise<SinkConnection | undefined>
+  readonly relays: Relays
 }
 
 export class Agent {
@@ -66,7 +66,7 @@ export class Agent {
   readonly #tables: TableStore
   readonly #containers: ContainerSet
   readonly #holder: Holder
-  readonly #sink: Sink
+  readonly #sink: Events
   readonly #sync: Sync
   readonly #messages: Messages
   readonly #probe: Probe
@@ -86,7 +86,7 @@ export class Agent {
     const backoff = (): Backoff => new Backoff({ baseMs: 100, capMs: 5_000, clock, random: Math.random })
     this.#control = new Control(maps.control)
     this.#tables = new TableStore({
-      native, tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory: kernel.tablesDirectory, verify, clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
+      native, tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory: kernel.tablesDirectory, verify, require: (flags) => kernel.onDemand.require(flags), clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
     })
     this.#enforcement = new Enforcement({ tables: this.#tables, bindings: maps.bindings, control: this.#control })
     this.#owners = new Owners(this.#enforcement)
@@ -94,7 +94,7 @@ export class Agent {
       sources: [...options.stateDirectories.map((path) => new OciSource(path, parts.cgroupRoot)), new KubepodsSource(parts.cgroupRoot)],
       clock, onChanges: (changes) => this.#onContainers(changes),
     })
-    this.#sink = new Sink({ node: options.node, connect: parts.connectRelay, clock, backoff: backoff(), onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
+    this.#sink = new Events({ node: options.node, relays: parts.relays, clock, backoff, onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
     this.#messages = new Messages({ node: options.node, cluster: options.cluster, sink: this.#sink, logger, clock })
     this.#sync = new Sync({
       connect: parts.connectOperator, hello: () => this.#hello(), apply: (message) => this.#apply(message), clock, backoff: backoff(),
@@ -114,6 +114,9 @@ export class Agent {
   async start(): Promise<void> {
     const { kernel, logger } = this.#parts
     this.#messages.report(...kernel.problems)
+    // What an earlier agent put in force, and was killed before it could detach or attach.
+    const missing = kernel.onDemand.require(this.#tables.flags())
+    if (missing !== undefined) this.#messages.report(missing)
     this.#enforcement.addTarget({ workload: HOST_WORKLOAD, cgroupId: cgroupIdOf(this.#parts.cgroupRoot) ?? 1n, kind: BIND.HOST })
     this.#sync.upsert([{ id: HOST_WORKLOAD, runtime: HOST_WORKLOAD }])
     this.#containers.start()
@@ -121,17 +124,18 @@ export class Agent {
     this.#every(BEAT_MS, () => this.#beat())
     this.#beat()
     this.#holder.adopt()
-    this.#control.setHold(true)
+    this.#control.setHold(this.#blocksUnbound ? HOLD.ALWAYS : HOLD.LIVE)
     await this.#checkProbe()
     this.#every(COUNTERS_MS, () => this.#count())
     this.#every(SWEEP_MS, () => this.#sweep())
     this.#runs = Promise.all([this.#sync.run(this.#abort.signal), this.#sink.run(this.#abort.signal)])
-    logger.info('Started', { node: this.#parts.options.node, kernelSide: kernel.origin, object: kernel.object, programs: kernel.programs, tables: this.#tables.hashes().length })
+    logger.info('Started', { node: this.#parts.options.node, kernelSide: kernel.origin, object: kernel.object, programs: kernel.onDemand.attached(), tables: this.#tables.hashes().length })
   }
 
   /** Enforcement goes on: programs, maps and links stay pinned. */
   async stop(): Promise<void> {
-    this.#control.setHold(false)
+    // Blocked means that they wait for the next agent.
+    if (!this.#blocksUnbound) this.#control.setHold(HOLD.OFF)
     this.#holder.stop()
     for (const ring of this.#rings) {
       ring.consume()
@@ -154,6 +158,10 @@ export class Agent {
   /** There is a new certificate: the stream to the operator moves to it. */
   renewed(): void {
     void this.#sync.renew(this.#abort.signal)
+  }
+
+  get #blocksUnbound(): boolean {
+    return this.#parts.options.unbound === 'block'
   }
 
   #makeHolder(): Holder {
@@ -275,6 +283,8 @@ export class Agent {
 
   #sweep(): void {
     this.#enforcement.sweep()
+    const released = this.#parts.kernel.onDemand.release(this.#tables.flags())
+    if (released.length > 0) this.#parts.logger.info('Detached programs that no table needs', { programs: released })
     this.#owners.sweep()
     this.#holder.sweep()
   }

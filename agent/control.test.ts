@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BpfMap } from '../native/types.ts'
-import { u32, view } from './abi.ts'
+import { HOLD, u32, view } from './abi.ts'
 import { Control } from './control.ts'
 import { FakeKernel } from './testing/native.ts'
 
@@ -17,10 +17,10 @@ test('each call changes its own field and leaves the others', () => {
   const control = map()
   const agent = new Control(control)
   agent.beat(123_000_000_000n)
-  agent.setHold(true)
+  agent.setHold(HOLD.LIVE)
   agent.bumpEpoch()
   assert.deepEqual(words(control), [1n, 123_000_000_000n, 1])
-  agent.setHold(false)
+  agent.setHold(HOLD.OFF)
   assert.deepEqual(words(control), [1n, 123_000_000_000n, 0])
 })
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The map `control`: one struct that only the agent writes.
 import type { BpfMap } from '../native/types.ts'
-import { CONTROL, u32, view } from './abi.ts'
+import { CONTROL, type HoldMode, u32, view } from './abi.ts'
 
 export class Control {
   readonly #map: BpfMap
@@ -23,14 +23,14 @@ export class Control {
     this.#write()
   }
 
-  /** `bootNs`: CLOCK_BOOTTIME. Unknown containers are held only while this is fresh. */
+  /** `bootNs`: CLOCK_BOOTTIME. */
   beat(bootNs: bigint): void {
     view(this.#bytes).setBigUint64(CONTROL.heartbeat_ns, bootNs, true)
     this.#write()
   }
 
-  setHold(isHolding: boolean): void {
-    view(this.#bytes).setUint32(CONTROL.hold, isHolding ? 1 : 0, true)
+  setHold(mode: HoldMode): void {
+    view(this.#bytes).setUint32(CONTROL.hold, mode, true)
     this.#write()
   }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { BpfMap } from '../native/types.ts'
-import { encodeHeld, HELD, u64, view } from './abi.ts'
+import { CONTROL, encodeHeld, HELD, HOLD, u32, u64, view } from './abi.ts'
 import { cgroupIdOf } from './containers/cgroups.ts'
+import { Control } from './control.ts'
 import { detach } from './detach.ts'
 import { releasePinned } from './held.ts'
 import { FakeKernel } from './testing/native.ts'
@@ -50,7 +51,7 @@ test('releasePinned() lets everything go that waits, in every set of pins, and m
   mkdirSync(join(pins, 'unused-1'))
   const [waiting, other, done] = [cgroup('waiting', 41, 42), cgroup('other', 51), cgroup('done', 61)]
   one.update(u64(waiting), encodeHeld(HELD.WAITING, 41))
-  one.update(u64(done), encodeHeld(HELD.RELEASED, 61))
+  one.update(u64(done), encodeHeld(HELD.RESUMED, 61))
   one.update(u64(999_999n), encodeHeld(HELD.WAITING, 41))
   two.update(u64(other), encodeHeld(HELD.WAITING, 51))
   const resumed: string[] = []
@@ -61,11 +62,35 @@ test('releasePinned() lets everything go that waits, in every set of pins, and m
   assert.deepEqual(resumed.toSorted(), [`41 ${HELD.RELEASED}`, `42 ${HELD.RELEASED}`, `51 ${HELD.RELEASED}`])
 })
 
+test('releasePinned() ends the holding that a dead agent asked for', () => {
+  pinned('v1')
+  const control = fake.createMap({ type: 2, name: 'control', keySize: 4, valueSize: CONTROL.bytes, maxEntries: 1 })
+  control.pin(join(pins, 'v1/maps/control'))
+  const agent = new Control(control)
+  agent.bumpEpoch()
+  agent.setHold(HOLD.ALWAYS)
+  releasePinned(fake.binding(), pins, { cgroupRoot: join(root, 'cgroup'), proc: join(root, 'proc') }, () => {})
+  const left = view(control.lookup(u32(0)) ?? new Uint8Array())
+  assert.deepEqual([left.getUint32(CONTROL.hold, true), left.getBigUint64(CONTROL.bind_epoch, true)], [HOLD.OFF, 1n])
+})
+
 test('detach() removes all pins where the native addon does not load, and says what it could not do', () => {
   pinned('v1')
-  const { found, released, problem } = detach(pins, () => { throw new Error('no libbpf') })
+  const { found, released, problem } = detach(pins, () => { throw new Error('no libbpf') }, () => true)
   assert.deepEqual([found, released], [true, 0])
   // Without cgroup v2 nothing is ever held.
   if (problem !== undefined) assert.match(problem, /no libbpf.*kill -CONT/)
-  assert.deepEqual(detach(pins, () => fake.binding()).found, false)
+  assert.deepEqual(detach(pins, () => fake.binding(), () => true).found, false)
+})
+
+test('detach() touches nothing outside a bpffs, and in one nothing that no agent made', () => {
+  pinned('v1')
+  assert.deepEqual(detach(pins, () => fake.binding()), { found: false, released: 0, problem: `${pins} is not in a bpffs: nothing was touched` })
+  assert.deepEqual(detach(join(root, 'nowhere'), () => fake.binding()), { found: false, released: 0, problem: undefined })
+  for (const name of ['notes', 'vault', 'v1x']) {
+    mkdirSync(join(pins, name))
+    writeFileSync(join(pins, name, 'kept'), '')
+  }
+  assert.equal(detach(pins, () => fake.binding(), () => true).found, true)
+  assert.deepEqual(readdirSync(pins).toSorted(), ['notes', 'v1x', 'vault'])
 })

@@ -7,6 +7,8 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { u32 } from './abi.ts'
 import { detachKernel, openKernel, type Kernel } from './kernel.ts'
 import { objectName, VERSION_DIRECTORY } from './pins.ts'
+import { FLAGS } from '../policy/table.ts'
+import { SECTIONS } from '../policy/types.ts'
 import { FAKE_MAPS, FakeKernel, fakeObject } from './testing/native.ts'
 
 const PROGRAMS = ['merlon_exec', 'merlon_open', 'merlon_fork']
@@ -44,6 +46,69 @@ test('openKernel() loads, attaches and pins everything where nothing was', () =>
   fake.crash()
   assert.deepEqual(attached(), [1, 1, 1], 'still enforced without the agent')
   assert.deepEqual(readdirSync(join(directory, VERSION_DIRECTORY)).toSorted(), [`links-${objectName(fakeObject())}`, 'maps', 'tables'])
+})
+
+/* ---- Attached on demand ---- */
+
+const FILE = FLAGS.rules << SECTIONS.indexOf('file')
+const PROCESS = FLAGS.rules << SECTIONS.indexOf('process')
+const withOpen = (revision = 1): Uint8Array => fakeObject({ programs: ['merlon_exec', 'merlon_file_open'], revision })
+const opens = (): number => fake.attached('merlon_file_open')
+
+test('what only some tables need is loaded, attached before the first of them, and detached after the last', () => {
+  const { onDemand } = open(withOpen())
+  assert.deepEqual([fake.attached('merlon_exec'), opens(), onDemand.attached()], [1, 0, ['merlon_exec']])
+  assert.equal(onDemand.require(PROCESS), undefined)
+  assert.equal(opens(), 0)
+  assert.equal(onDemand.require(FILE), undefined)
+  assert.equal(onDemand.require(FILE | PROCESS), undefined)
+  assert.deepEqual([opens(), onDemand.attached()], [1, ['merlon_exec', 'merlon_file_open']])
+  assert.deepEqual(onDemand.release(FILE), [])
+  assert.deepEqual(onDemand.release(PROCESS), ['merlon_file_open'])
+  assert.deepEqual([fake.attached('merlon_exec'), opens(), onDemand.release(0)], [1, 0, []])
+  onDemand.require(FILE)
+  assert.equal(opens(), 1)
+})
+
+test('the next agent finds it as it was, and can attach and detach it', () => {
+  for (const [before, flags] of [[0, 0], [1, FILE]] as const) {
+    open(withOpen()).onDemand.require(flags)
+    fake.crash()
+    const kernel = open(withOpen())
+    assert.deepEqual([kernel.origin, opens()], ['adopted', before])
+    kernel.onDemand.require(FILE)
+    assert.equal(opens(), 1)
+    kernel.onDemand.release(0)
+    assert.equal(opens(), 0)
+  }
+})
+
+test('another object attaches it beside the old one where it is attached, and not where it is not', () => {
+  open(withOpen())
+  fake.crash()
+  open(withOpen(2)).onDemand.require(FILE)
+  assert.equal(opens(), 1)
+  fake.crash()
+  fake.hook = (operation, detail) => assert.ok(opens() > 0, `not enforced at ${operation} ${detail}`)
+  assert.equal(open(withOpen(3)).origin, 'replaced')
+  assert.equal(opens(), 1)
+})
+
+test('links of an agent that attached everything always are adopted, and never detached', () => {
+  const kernel = open(withOpen())
+  kernel.onDemand.require(FILE)
+  const links = join(directory, VERSION_DIRECTORY, `links-${kernel.object}`)
+  unlinkSync(join(links, 'program-merlon_file_open'))
+  fake.crash()
+  const { origin, onDemand } = open(withOpen())
+  assert.deepEqual([origin, onDemand.require(FILE), onDemand.release(0), opens()], ['adopted', undefined, [], 1])
+})
+
+test('a program that cannot be attached is a problem of the table that needs it', () => {
+  const { onDemand } = open(withOpen())
+  fake.hook = (operation) => { if (operation === 'attach') throw new Error('no such hook') }
+  const problem = onDemand.require(FILE)
+  assert.deepEqual([problem?.code, problem?.message], ['MERLON_AGENT_LOAD_FAILED', 'Cannot attach merlon_file_open: no such hook'])
 })
 
 test('openKernel() adopts the same object as it is, with the content of its maps', () => {

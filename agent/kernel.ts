@@ -6,7 +6,8 @@ import { basename, join } from 'node:path'
 import type { BpfLink, BpfMap, BpfObject, NativeBinding } from '../native/types.ts'
 import { BINDING, CONFIG, CONTROL, ERROR_KEY, HELD_ENTRY, SCRATCH_PER_CPU, u32 } from './abi.ts'
 import { codeOf, reasonOf, type AgentProblem } from './errors.ts'
-import { detachAll, ensureDirectory, freePath, linksPath, list, objectName, otherSets, pinPaths, removePins, setAside, type PinPaths } from './pins.ts'
+import { isOnDemand, OnDemand } from './on-demand.ts'
+import { detachAll, ensureDirectory, freePath, linksPath, list, objectName, otherSets, pinPaths, PROGRAM_PREFIX, programPath, removePins, setAside, type PinPaths } from './pins.ts'
 
 /** Maps of bpf/abi.h that every object of one ABI version shares, with the sizes of key and value that the ABI gives them. */
 const SHARED_MAPS = {
@@ -47,7 +48,8 @@ export interface Kernel {
   readonly tablesDirectory: string
   /** Hash of the object whose programs run. */
   readonly object: string
-  readonly programs: readonly string[]
+  /** Which of its programs are attached only while a table asks for them. */
+  readonly onDemand: OnDemand
   readonly problems: readonly AgentProblem[]
   /** Lets go of sets that other maps belong to, once this one's maps hold what the operator wants. Returns how many. */
   releaseOthers(): number
@@ -65,20 +67,21 @@ export function openKernel(options: KernelOptions): KernelResult {
   const object = options.native.openObject(options.object, { name: 'merlon' })
   try {
     const hash = objectName(options.object)
-    const wanted = object.programs.map((program) => program.name)
-    const gap = linkProblem(options.native, linksPath(paths, hash), wanted)
+    const names = object.programs.map((program) => program.name)
+    const gap = linkProblem(options.native, linksPath(paths, hash), names)
+    const parts = { native: options.native, paths, problems }
     if (adopted !== undefined && gap === undefined) {
       dropOtherLinks(paths, hash)
-      return { ok: true, value: kernel({ paths, maps: adopted, origin: 'adopted', hash, programs: wanted, problems }) }
+      return { ok: true, value: kernel({ ...parts, maps: adopted, origin: 'adopted', hash }) }
     }
     // Another object's pins have other names; these are this object's, and something is wrong with them.
     if (adopted !== undefined && existsSync(linksPath(paths, hash))) problems.push({ code: 'MERLON_AGENT_PINS_DAMAGED', message: `Cannot adopt the pinned links (${gap})` })
     const loaded = loadAndAttach(options, { paths, object, adopted, hash })
     if (loaded.ok) {
       dropOtherLinks(paths, hash)
-      return { ok: true, value: kernel({ paths, maps: loaded.maps, origin: adopted ? 'replaced' : 'fresh', hash, programs: wanted, problems }) }
+      return { ok: true, value: kernel({ ...parts, maps: loaded.maps, origin: adopted ? 'replaced' : 'fresh', hash }) }
     }
-    return keepOld(options.native, { paths, adopted, problems: [...problems, loaded.problem] }) ?? { ok: false, problem: loaded.problem }
+    return keepOld({ ...parts, adopted, problems: [...problems, loaded.problem] }) ?? { ok: false, problem: loaded.problem }
   } finally {
     object.close()
   }
@@ -117,6 +120,8 @@ function adoptMaps(native: NativeBinding, paths: PinPaths, problems: AgentProble
 function linkProblem(native: NativeBinding, directory: string, programs: readonly string[]): string | undefined {
   if (programs.length === 0) return 'there are none'
   for (const program of programs) {
+    // Its program has to be there; whether it is attached, the tables say.
+    if (isOnDemand(program) && existsSync(programPath(directory, program)) && !existsSync(join(directory, program))) continue
     try {
       native.openPinnedLink(join(directory, program)).close()
     } catch (error) {
@@ -149,6 +154,8 @@ function loadAndAttach(options: KernelOptions, context: LoadContext): LoadResult
     ensureDirectory(staging)
     for (const { name } of object.programs) {
       doing = `attach ${name}`
+      if (isOnDemand(name)) object.pinProgram(name, programPath(staging, name))
+      if (isOnDemand(name) && !isAttached(paths, name)) continue
       const link = object.attach(name)
       links.push(link)
       link.pin(join(staging, name))
@@ -164,6 +171,11 @@ function loadAndAttach(options: KernelOptions, context: LoadContext): LoadResult
     removePins(staging)
     return { ok: false, problem: problemOf(doing, error) }
   }
+}
+
+/** Whether a set that is about to be replaced has this program attached. */
+function isAttached(paths: PinPaths, program: string): boolean {
+  return list(paths.version).some((name) => name.startsWith('links-') && existsSync(join(paths.version, name, program)))
 }
 
 /** Whether the kernel takes the programs: they are loaded, not attached, and gone again. Nothing is pinned. */
@@ -209,22 +221,23 @@ function dropOtherLinks(paths: PinPaths, hash: string): void {
 }
 
 /** The new object does not load, but an older one is attached to the same maps: go on with that one. */
-function keepOld(native: NativeBinding, old: { paths: PinPaths; adopted: Maps | undefined; problems: readonly AgentProblem[] }): KernelResult | undefined {
-  if (old.adopted === undefined) return undefined
-  for (const name of list(old.paths.version).filter((entry) => entry.startsWith('links-'))) {
-    const programs = list(join(old.paths.version, name))
-    if (linkProblem(native, join(old.paths.version, name), programs) !== undefined) continue
-    return { ok: true, value: kernel({ paths: old.paths, maps: old.adopted, origin: 'kept', hash: name.slice('links-'.length), programs, problems: old.problems }) }
+function keepOld({ adopted, ...parts }: Omit<KernelParts, 'maps' | 'origin' | 'hash'> & { adopted: Maps | undefined }): KernelResult | undefined {
+  if (adopted === undefined) return undefined
+  for (const name of list(parts.paths.version).filter((entry) => entry.startsWith('links-'))) {
+    const directory = join(parts.paths.version, name)
+    const links = list(directory).filter((entry) => !entry.startsWith(PROGRAM_PREFIX))
+    if (linkProblem(parts.native, directory, links) !== undefined) continue
+    return { ok: true, value: kernel({ ...parts, maps: adopted, origin: 'kept', hash: name.slice('links-'.length) }) }
   }
   return undefined
 }
 
 interface KernelParts {
+  readonly native: NativeBinding
   readonly paths: PinPaths
   readonly maps: Maps
   readonly origin: Origin
   readonly hash: string
-  readonly programs: readonly string[]
   readonly problems: readonly AgentProblem[]
 }
 
@@ -235,7 +248,7 @@ function kernel(parts: KernelParts): Kernel {
     origin: parts.origin,
     tablesDirectory: parts.paths.tables,
     object: parts.hash,
-    programs: parts.programs,
+    onDemand: new OnDemand(parts.native, linksPath(parts.paths, parts.hash)),
     problems: parts.problems,
     releaseOthers: () => {
       const others = otherSets(parts.paths)

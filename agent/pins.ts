@@ -3,7 +3,7 @@
 //
 //   <directory>/v<ABI>/maps/<map>               shared by every object of this ABI version
 //   <directory>/v<ABI>/tables/<slot>-<serial>   the table in each slot
-//   <directory>/v<ABI>/links-<object hash>/     links and private maps of one object; complete by its name
+//   <directory>/v<ABI>/links-<object hash>/     links of one object, and programs that are attached on demand; complete by its name
 //   <directory>/v<ABI>/new-<n>/                 the same, not complete: an agent ended between its first and its last pin
 //   <directory>/stale-<n>/                      an earlier set that still enforces until its replacement is in force
 //
@@ -34,6 +34,13 @@ export function pinPaths(directory: string): PinPaths {
 
 export function linksPath(paths: PinPaths, hash: string): string {
   return join(paths.version, `links-${hash}`)
+}
+
+export const PROGRAM_PREFIX = 'program-'
+
+/** Of a program that is loaded, attached or not, in a directory of links. */
+export function programPath(directory: string, program: string): string {
+  return join(directory, `${PROGRAM_PREFIX}${program}`)
 }
 
 /** Names in a directory; none where it does not exist. */
@@ -76,10 +83,14 @@ export function ensureDirectory(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 })
 }
 
+/** What agents make in a pin directory, and nothing else that may lie there. */
+const OURS = /^(?:v\d+|(?:stale|unused)-\d+)$/
+
 /** Everything that Merlon pinned here goes: programs are detached, maps are freed. */
 export function detachAll(directory: string): boolean {
-  const found = list(directory)
+  const all = list(directory)
+  const found = all.filter((name) => OURS.test(name))
   for (const name of found) removePins(join(directory, name))
-  if (existsSync(directory)) rmdirSync(directory)
+  if (existsSync(directory) && found.length === all.length) rmdirSync(directory)
   return found.length > 0
 }

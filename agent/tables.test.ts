@@ -7,6 +7,7 @@ import { afterEach, beforeEach, test } from 'node:test'
 import type { BpfMap } from '../native/types.ts'
 import { SimulatedClock } from '../runtime/clock.ts'
 import { BIND, BINDING, encodeBinding, STAMP, TABLE, u32, u64, view } from './abi.ts'
+import type { AgentProblem } from './errors.ts'
 import { RETIRE_MS, TableStore } from './tables.ts'
 import { bpfError, CPUS, FakeKernel } from './testing/native.ts'
 import { fakeCheck, fakeTable, tableHash } from './testing/table.ts'
@@ -27,8 +28,10 @@ beforeEach(() => {
 })
 afterEach(() => { rmSync(directory, { recursive: true }) })
 
+let attach: (flags: number) => AgentProblem | undefined = () => undefined
+
 const store = (uptime = 100): TableStore =>
-  new TableStore({ native: fake.binding(), tables, counters, bindings, directory, verify: fakeCheck, clock, uptime })
+  new TableStore({ native: fake.binding(), tables, counters, bindings, directory, verify: fakeCheck, require: (flags) => attach(flags), clock, uptime })
 
 function load(into: TableStore, bytes: Uint8Array, slot?: number): number {
   const result = into.load(bytes, 7n, slot)
@@ -47,6 +50,23 @@ const counterKeys = (): number[] => {
   const { keys, count } = counters.entries()
   return Array.from({ length: count }, (_, index) => view(keys).getUint32(index * 4, true)).toSorted((a, b) => a - b)
 }
+
+test('load() puts no table in force whose programs cannot be attached', (context) => {
+  context.after(() => { attach = () => undefined })
+  const tablesOf = store()
+  attach = () => ({ code: 'MERLON_AGENT_LOAD_FAILED', message: 'no such hook' })
+  const refused = tablesOf.load(fakeTable(1), 7n)
+  assert.equal(refused.ok ? '' : refused.problem.code, 'MERLON_AGENT_LOAD_FAILED')
+  assert.deepEqual([tablesOf.slots.size, counterKeys()], [0, []])
+  let asked = -1
+  attach = (flags) => {
+    asked = flags
+    assert.equal(tables.lookup(u32(1)), undefined, 'attached before it is in force')
+    return undefined
+  }
+  load(tablesOf, fakeTable(1))
+  assert.deepEqual([asked, tablesOf.flags()], [view(pageOf(1)).getUint32(TABLE.flags, true), asked])
+})
 
 test('load() stamps the kernel copy, makes the counters and pins the table', () => {
   const tablesOf = store()

@@ -22,7 +22,7 @@ export interface Slot {
   /** SHA-256 in hex; empty where it cannot be read back. */
   readonly hash: string
   readonly range: CounterRange
-  /** Of its header: what it asks. */
+  /** Of its header: what it asks. All bits where it cannot be read back. */
   readonly flags: number
 }
 
@@ -37,6 +37,8 @@ export interface TableStoreOptions {
   /** Where inner maps are pinned. */
   readonly directory: string
   readonly verify: TableCheck
+  /** Attaches what a table with these flags needs. */
+  readonly require: (flags: number) => AgentProblem | undefined
   readonly clock: Clock
   /** Seconds since boot. */
   readonly uptime: number
@@ -79,6 +81,11 @@ export class TableStore {
     return [...this.#slots.values(), ...this.#retired.map((entry) => entry.slot)]
   }
 
+  /** What the tables in force ask, together. */
+  flags(): number {
+    return [...this.#slots.values()].reduce((all, slot) => all | slot.flags, 0)
+  }
+
   /** Hashes of the tables in force, in hex, each once. */
   hashes(): string[] {
     return [...new Set([...this.#slots.values()].map((slot) => slot.hash).filter((hash) => hash !== ''))].toSorted()
@@ -98,10 +105,13 @@ export class TableStore {
     const check = this.#options.verify(bytes)
     if (!check.ok) return { ok: false, problem: { code: 'MERLON_AGENT_TABLE_INVALID', message: `Refused a table: ${check.problem}` } }
     if (slot === undefined) return { ok: false, problem: { code: 'MERLON_AGENT_SLOTS_FULL', message: `All ${this.#options.tables.info.maxEntries - 1} slots are taken` } }
+    const flags = view(bytes).getUint32(TABLE.flags, true)
+    const problem = this.#options.require(flags)
+    if (problem !== undefined) return { ok: false, problem }
     const range = this.#reserve(view(bytes).getUint32(TABLE.clauses, true))
     if (!range.ok) return range
     try {
-      const loaded = this.#write(bytes, { slot, serial: ++this.#serial, generation, hash: hashIn(bytes), range: range.value, flags: view(bytes).getUint32(TABLE.flags, true) })
+      const loaded = this.#write(bytes, { slot, serial: ++this.#serial, generation, hash: hashIn(bytes), range: range.value, flags })
       const old = this.#slots.get(slot)
       this.#slots.set(slot, loaded)
       if (old) this.#retire(old, false)
@@ -192,7 +202,7 @@ export class TableStore {
     for (const name of list(this.#options.directory)) this.#adoptPin(name)
     for (const slot of this.#occupied()) {
       // Without its pin a table cannot be read; it goes on deciding until the operator binds its workloads anew.
-      this.#slots.set(slot, { slot, serial: 0, generation: 0n, hash: '', range: { base: 0, clauses: 0 }, flags: 0, map: undefined, pin: '' })
+      this.#slots.set(slot, { slot, serial: 0, generation: 0n, hash: '', range: { base: 0, clauses: 0 }, flags: ~0, map: undefined, pin: '' })
     }
     this.#ranges.dropStrays()
   }

@@ -9,9 +9,8 @@ export interface File {
   readonly text: string
 }
 
-/** The policies that others wrote: MERLON_CORPUS, or where it lies beside the project. */
-export function corpus(): readonly File[] {
-  const directory = process.env['MERLON_CORPUS'] ?? join(import.meta.dirname, '../../shared/corpus')
+/** The manifests of a directory. */
+export function corpus(directory: string): readonly File[] {
   return globSync('**/*.{yaml,yml}', { cwd: directory })
     .toSorted()
     .map(name => ({ name, text: readFileSync(join(directory, name), 'utf8') }))

@@ -74,16 +74,24 @@ struct merlon_binding {
 struct merlon_control {
 	__u64 bind_epoch;   /* bumped after every change of `bindings` */
 	__u64 heartbeat_ns; /* CLOCK_BOOTTIME when the agent last lived; holding needs a fresh one */
-	__u32 hold;         /* 1: stop the first exec of an unknown container until the agent has bound it */
+	__u32 hold;         /* enum merlon_hold_mode */
 	__u32 pad;
 };
 
-/* A container is held only while the agent's heartbeat is younger than this. */
+/* Whether the first exec of an unknown container is stopped until the agent has bound it. */
+enum merlon_hold_mode {
+	MERLON_HOLD_OFF = 0,
+	MERLON_HOLD_LIVE = 1,   /* while the agent lives: without it nobody would let go */
+	MERLON_HOLD_ALWAYS = 2, /* unknown containers are blocked: they wait for the next agent */
+};
+
+/* The agent lives while its heartbeat is younger than this. */
 #define MERLON_HEARTBEAT_MAX_NS 3000000000ULL
 
 enum merlon_held_state {
-	MERLON_HELD_WAITING = 1,  /* tasks are stopped; the agent must bind, then set RELEASED and send SIGCONT */
-	MERLON_HELD_RELEASED = 2, /* decided by the agent: not held again, whether bound or not */
+	MERLON_HELD_WAITING = 1,  /* tasks are stopped; the agent must bind, set RELEASED, send SIGCONT, set RESUMED */
+	MERLON_HELD_RELEASED = 2, /* decided by the agent: not held again, whether bound or not; SIGCONT is on its way */
+	MERLON_HELD_RESUMED = 3,  /* and has been sent */
 };
 
 struct merlon_held {
@@ -97,6 +105,7 @@ enum merlon_stat {
 	MERLON_STAT_UNDECIDABLE = 2,  /* operations that got the profile's undecidable verdict */
 	MERLON_STAT_ENTERING = 3,     /* operations of a runtime's start-up code that were exempted */
 	MERLON_STAT_HELD = 4,         /* execs that were held */
+	MERLON_STAT_NOT_HELD = 5,     /* execs of unknown containers that went on: the agent's heartbeat was too old, or `held` full */
 	MERLON_STATS = 8,
 };
 

@@ -14,12 +14,21 @@
 
 /* ---- Hold ---- */
 
-static __always_inline bool merlon_holding(void)
+/* enum merlon_hold_mode */
+static __always_inline __u32 merlon_hold_mode(void)
 {
 	__u32 zero = 0;
 	struct merlon_control *state = bpf_map_lookup_elem(&control, &zero);
 
-	return state && state->hold && bpf_ktime_get_boot_ns() - state->heartbeat_ns < MERLON_HEARTBEAT_MAX_NS;
+	return state ? state->hold : MERLON_HOLD_OFF;
+}
+
+static __always_inline bool merlon_agent_lives(void)
+{
+	__u32 zero = 0;
+	struct merlon_control *state = bpf_map_lookup_elem(&control, &zero);
+
+	return state && bpf_ktime_get_boot_ns() - state->heartbeat_ns < MERLON_HEARTBEAT_MAX_NS;
 }
 
 /* In a mount namespace that is not the node's, below no container that is bound: somebody's new container. */
@@ -30,34 +39,41 @@ static __always_inline bool merlon_is_unknown_container(const struct merlon_task
 	return task->nsproxy->mnt_ns->ns.inum != merlon_config.host_mnt_ns;
 }
 
-/* Stops the task until the agent has decided whose container this is. Returns 0 where it has decided already. */
-static __always_inline int merlon_hold(const struct merlon_task *who, const struct merlon_question *question)
+/* Stops the task until the agent has decided whose container this is. Returns 0 where it has decided already, or cannot. */
+static __always_inline int merlon_hold(const struct merlon_task *who, const struct merlon_question *question, __u32 mode)
 {
 	struct merlon_held fresh = { .state = MERLON_HELD_WAITING }, *held_before;
 	struct merlon_scratch *slot;
 	__u64 cgroup_id = who->cgroup_id;
 
 	held_before = bpf_map_lookup_elem(&held, &cgroup_id);
-	if (held_before && held_before->state == MERLON_HELD_RELEASED)
+	if (held_before && held_before->state != MERLON_HELD_WAITING)
 		return 0;
+	if (mode == MERLON_HOLD_LIVE && !merlon_agent_lives()) {
+		merlon_stat(MERLON_STAT_NOT_HELD);
+		return 0;
+	}
 	if (!held_before) {
 		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
 		if (bpf_map_update_elem(&held, &cgroup_id, &fresh, BPF_NOEXIST) < 0 &&
 		    !bpf_map_lookup_elem(&held, &cgroup_id)) {
 			MERLON_ERROR(MERLON_FILE_EXEC, ENOMEM);
-			return 0;
+			merlon_stat(MERLON_STAT_NOT_HELD);
+			return mode == MERLON_HOLD_ALWAYS ? -EACCES : 0;
 		}
 	}
 	slot = merlon_claim();
 	if (!slot) {
 		MERLON_ERROR(MERLON_FILE_EXEC, ENOSPC);
-		return 0;
+		merlon_stat(MERLON_STAT_NOT_HELD);
+		return mode == MERLON_HOLD_ALWAYS ? -EACCES : 0;
 	}
 	/* First the signal, then the event: SIGCONT discards a pending SIGSTOP, but cannot undo one that comes later. */
 	if (bpf_send_signal_thread(SIGSTOP)) {
 		MERLON_ERROR(MERLON_FILE_EXEC, EINVAL);
+		merlon_stat(MERLON_STAT_NOT_HELD);
 		merlon_release(slot);
-		return 0;
+		return mode == MERLON_HOLD_ALWAYS ? -EACCES : 0;
 	}
 	merlon_stat(MERLON_STAT_HELD);
 	slot->found.generation = slot->found.serial = 0;
@@ -88,6 +104,7 @@ int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
 	struct merlon_question question = { .op = MERLON_OP_EXEC };
 	bool entering, own_image;
 	int held_result;
+	__u32 mode;
 
 	if (ret)
 		return ret;
@@ -97,8 +114,9 @@ int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
 	entering = who->flags & MERLON_TASK_ENTERING;
 	own_image = entering && merlon_is_own_image(bprm, task);
 	who->arriving = entering && !own_image;
-	if (merlon_is_unknown_container(who, task) && merlon_holding()) {
-		held_result = merlon_hold(who, &question);
+	mode = merlon_hold_mode();
+	if (mode && merlon_is_unknown_container(who, task)) {
+		held_result = merlon_hold(who, &question, mode);
 		if (held_result)
 			return held_result;
 	}

@@ -123,6 +123,19 @@ struct {
 } tasks SEC(".maps");
 
 /*
+ * Cgroups that no rule applied to when it was last asked, each by its id modulo the size: what most operations of a node find at once, without
+ * touching the task's storage. A word is the epoch above the cgroup's id; what does not fit into 32 bits is not kept here.
+ */
+#define MERLON_UNRULED 4096
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MERLON_UNRULED);
+	__type(key, __u32);
+	__type(value, __u64);
+} unruled SEC(".maps");
+
+/*
  * Buffers for paths and events. A program that is preempted keeps its slot, so there are several for each CPU (a task
  * cannot migrate while a BPF program runs). All in use: the operation is undecidable, which is counted.
  */

@@ -28,8 +28,8 @@ int BPF_PROG(merlon_file_open, struct file *file, int ret)
 
 	if (ret)
 		return ret;
-	who = merlon_current(&local);
-	if (!who->slot || merlon_is_backing(file))
+	who = merlon_current_ruled(&local);
+	if (!who || merlon_is_backing(file))
 		return 0;
 	task = (void *)bpf_get_current_task_btf();
 	if ((file->f_mode & FMODE_WRITE) || (file->f_flags & O_TRUNC))

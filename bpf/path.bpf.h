@@ -104,8 +104,9 @@ static long merlon_step(__u32 unused, void *context)
 	merlon_prepend(slot, head.name, head.len);
 	if (walk->reason)
 		return 1;
-	if (head.parent == walk->dentry) { /* hangs in no directory of its mount: memfd, pipe, socket */
-		walk->pseudo = 1;
+	if (head.parent == walk->dentry) { /* hangs in no directory: memfd, pipe, socket; or opened by a handle alone (open_by_handle_at) */
+		if (!walk->pseudo)
+			walk->reason = MERLON_REASON_DETACHED;
 		return 1;
 	}
 	merlon_prepend_slash(slot);

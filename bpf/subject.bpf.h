@@ -97,15 +97,20 @@ static __always_inline bool merlon_is_from_outside(const struct task_struct *tas
 	return BPF_CORE_READ(ns, ns.inum) == merlon_config.host_mnt_ns;
 }
 
+/* Of the current task, as bpf_get_current_cgroup_id() gives it, which costs a call and an RCU section more. */
+static __always_inline __u64 merlon_cgroup_id(const struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp->kn->id;
+}
+
 /*
  * The current task's state, up to date: its storage, or `local` where there is no memory for one (bpf_task_storage_get
  * fails under memory pressure, and on 7.x wherever the CPU lacks cmpxchg16b).
  */
-static __always_inline struct merlon_task *merlon_current(struct merlon_task *local)
+static __always_inline struct merlon_task *merlon_current_at(struct merlon_task *local, struct task_struct *task, __u64 cgroup_id,
+							     __u64 epoch)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct merlon_task *who = bpf_task_storage_get(&tasks, task, 0, 0);
-	__u64 cgroup_id = bpf_get_current_cgroup_id(), epoch = merlon_epoch();
 	bool was_inside = who && who->kind == MERLON_BIND_CONTAINER;
 	bool was_elsewhere = who && who->cgroup_id && who->cgroup_id != cgroup_id;
 
@@ -122,6 +127,36 @@ static __always_inline struct merlon_task *merlon_current(struct merlon_task *lo
 	if (!was_inside && who->kind == MERLON_BIND_CONTAINER && (was_elsewhere || merlon_is_from_outside(task)))
 		__sync_fetch_and_or(&who->flags, MERLON_TASK_ENTERING);
 	return who;
+}
+
+static __always_inline struct merlon_task *merlon_current(struct merlon_task *local)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+
+	return merlon_current_at(local, task, merlon_cgroup_id(task), merlon_epoch());
+}
+
+/*
+ * As merlon_current, for hooks that have nothing to do where no rule applies: 0 then. The epoch is read before the bindings: an answer that a change
+ * overtakes is kept under the old epoch, which nobody asks for any more.
+ */
+static __always_inline struct merlon_task *merlon_current_ruled(struct merlon_task *local)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	__u64 cgroup_id = merlon_cgroup_id(task), epoch = merlon_epoch(), word = epoch << 32 | cgroup_id, *known;
+	bool fits = !((cgroup_id | epoch) >> 32);
+	__u32 index = cgroup_id % MERLON_UNRULED;
+	struct merlon_task *who;
+
+	known = bpf_map_lookup_elem(&unruled, &index);
+	if (known && *known == word && fits)
+		return 0;
+	who = merlon_current_at(local, task, cgroup_id, epoch);
+	if (who->slot)
+		return who;
+	if (known && fits)
+		*(volatile __u64 *)known = word;
+	return 0;
 }
 
 /* A container's task whose start-up code is the runtime's. */

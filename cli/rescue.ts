@@ -8,7 +8,7 @@ import { EXIT_NEGATIVE, EXIT_OK, EXIT_TROUBLE, readArgs, TroubleError, type Io, 
 const HELP = `Usage: merlon rescue --yes [--pin-directory PATH]
 
 Stops enforcement on this host: detaches Merlon's programs from the kernel and removes their pins. Policies stay where they are, and the
-next merlon up enforces them again. Stop merlon up first: an agent that runs would only load everything anew. Needs root.
+next merlon up enforces them again. Stop merlon up first: while its agent runs, nothing is detached. Needs root.
 
   --yes                  do it
   --pin-directory PATH   where the programs are pinned, when it is not the agent's default

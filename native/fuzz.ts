@@ -60,6 +60,7 @@ const methods: Record<Kind, Record<string, readonly Shape[]>> = {
     load: [],
     map: [mapName],
     attach: [program],
+    pinProgram: [program, path],
     testRun: [program, (fuzz) => fuzz.random.bytes(fuzz.random.pick([8, 12, 16, 96, 200]))],
     close: [],
   },
@@ -229,9 +230,9 @@ class Fuzz {
   }
 
   openPinned(): void {
-    const link = this.random.chance(40)
-    const open = Reflect.get(this.binding, link ? 'openPinnedLink' : 'openPinnedMap') as Fn
-    this.keep(link ? 'link' : 'map', this.attempt(() => open(this.#argument(path))))
+    const name = this.random.pick(['openPinnedMap', 'openPinnedMap', 'openPinnedLink', 'attachPinned'] as const)
+    const open = Reflect.get(this.binding, name) as Fn
+    this.keep(name === 'openPinnedMap' ? 'map' : 'link', this.attempt(() => open(this.#argument(path))))
     if (this.random.chance(30)) rmSync(path(this) as string, { force: true })
   }
 

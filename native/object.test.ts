@@ -190,6 +190,8 @@ describe('running', { skip }, () => {
       tracepoint: { attached: 2, closed: 4, unpinned: 4 },
       missing: 'ENOENT',
       kind: 'EINVAL',
+      pinned: { again: 'EEXIST', unloaded: 'MERLON_NATIVE_ARGUMENT', tracepoint: 'EINVAL', link: 'EINVAL', none: 'ENOENT' },
+      wrong: 'EINVAL',
     })
   })
 

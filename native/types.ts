@@ -99,6 +99,8 @@ export interface BpfObject extends Disposable {
   map(name: string): BpfMap
   /** After load: attaches by the program's section (lsm, tp_btf, fentry, raw_tp, tracepoint). */
   attach(program: string): BpfLink
+  /** After load: keeps the program loaded, attached or not, for attachPinned(). */
+  pinProgram(program: string, path: string): void
   /**
    * After load: runs the program once with `data_in` or `ctx_in` = input (BPF_PROG_TEST_RUN; raw_tp and syscall programs take ctx).
    * Returns the program's return value as the kernel has it, unsigned: `| 0` gives a negative errno. `input` is not written to.
@@ -131,6 +133,8 @@ export interface NativeBinding {
   /** Throws BpfError ENOENT where nothing is pinned. */
   openPinnedMap(path: string): BpfMap
   openPinnedLink(path: string): BpfLink
+  /** Attaches a program that was pinned by pinProgram(): one of lsm, tp_btf or fentry. */
+  attachPinned(path: string): BpfLink
   /**
    * `onBatch` gets the records of one wake-up, each preceded by its length as u32 little-endian and padded to 8 bytes from the start of the length,
    * joined in one Uint8Array that belongs to the callee. At most 1 MiB a batch (a larger record comes alone): more comes in further calls.

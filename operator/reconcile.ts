@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Decider, type Decision, type DecisionInputs, type DeciderOptions, type DesiredProfile } from './decide.ts'
 import { fileFinding, type Snapshot } from './files.ts'
-import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
+import { identify, isStranger, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
 import { affected, type Affected } from './affected.ts'
 import { World, type Change, type Settings } from './world.ts'
@@ -63,6 +63,10 @@ export interface NodeState {
   readonly compiling: Set<string>
   /** Another one with each change of `desired` and `failed`. */
   version: number
+  /** An agent of it has a stream here. */
+  hasAgent: boolean
+  /** The API had it once and does not any more: it is forgotten as soon as no agent speaks for it. */
+  isGone: boolean
 }
 
 export interface DesiredFailure {
@@ -114,10 +118,21 @@ export class Reconciler {
   /** An agent has come. What was decided for its workloads before stays until they are reported again. */
   setNode(facts: NodeFacts): void {
     const state = this.#stateOf(facts.node)
+    const isNews = !sameLabels(state.facts.labels, facts.labels)
     state.facts = facts
-    for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
+    state.hasAgent = true
+    // A thousand agents that come at once say of their nodes what the API has said before.
+    if (isNews) for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
     this.#expect(state)
     this.#drain()
+  }
+
+  /** The agent's stream has ended, and no other has taken over. */
+  leave(node: string): void {
+    const state = this.#nodes.get(node)
+    if (!state) return
+    state.hasAgent = false
+    if (state.isGone) this.#forgetNode(state)
   }
 
   /** What runs on a node. Waiting workloads are decided before this returns, and their node is notified first. */
@@ -161,17 +176,26 @@ export class Reconciler {
   }
 
   #stateOf(node: string): NodeState {
-    const state = this.#nodes.get(node) ?? { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0 }
+    const state = this.#nodes.get(node) ?? { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0, hasAgent: false, isGone: false }
     this.#nodes.set(node, state)
     return state
   }
 
-  /** A node of the API is planned for before its agent comes; one that is gone, and has no agent, is forgotten. */
+  /** A node of the API is planned for before its agent comes; one that is gone is forgotten, with its agent where it still has one. */
   #setNodes(nodes: NonNullable<Change['nodes']>): void {
     for (const [name, node] of nodes) {
-      if (node) this.#expect(this.#stateOf(name))
-      else if (![...this.#stateOf(name).entries.values()].some(({ isExpected }) => !isExpected)) this.#nodes.delete(name)
+      const state = this.#stateOf(name)
+      state.isGone = !node
+      if (node) this.#expect(state)
+      else if (!state.hasAgent) this.#forgetNode(state)
     }
+  }
+
+  #forgetNode(state: NodeState): void {
+    this.#nodes.delete(state.facts.node)
+    this.#busy.delete(state)
+    this.#isStale = true
+    this.#options.onNodes(new Set([state.facts.node]))
   }
 
   *#statesOf({ nodes, isEverywhere }: Affected): Generator<NodeState> {
@@ -259,7 +283,7 @@ export class Reconciler {
   #reconcile(state: NodeState, id: string): void {
     state.pending.delete(id)
     const entry = state.entries.get(id)
-    if (!entry) return
+    if (!entry || (isStranger(entry.reported) && !this.world.find(entry.reported))) return
     const inputs = this.#inputsOf(entry, state)
     entry.key = this.decider.key(inputs, entry.identified?.workload as Workload)
     const decision = this.#decide(entry, inputs)
@@ -312,6 +336,11 @@ export class Reconciler {
     this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
     for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })
   }
+}
+
+function sameLabels(one: NodeFacts['labels'], other: NodeFacts['labels']): boolean {
+  const keys = Object.keys(one)
+  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key])
 }
 
 function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean {

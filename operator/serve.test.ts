@@ -1,75 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { status } from '@grpc/grpc-js'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
 import { VERSION } from '../policy/table.ts'
-import { systemClock } from '../runtime/clock.ts'
-import { silentLogger } from '../runtime/log.ts'
-import { combine } from './files.ts'
-import { policyLibrary } from './library.ts'
-import { Reconciler } from './reconcile.ts'
-import { NodeSyncServer } from './serve.ts'
-import { StatusBoard, type OperatorStatus } from './status.ts'
-import { TestAgent, type TestAgentOptions } from './testing/agent.ts'
+import type { OperatorStatus } from './status.ts'
+import type { TestAgent } from './testing/agent.ts'
 import { hostPolicyText, policyText } from './testing/manifests.ts'
-
-const app = (id: string, name: string, parts: Partial<Workload> = {}): Workload => ({ id, labels: { app: name }, ...parts })
-
-class Bench {
-  readonly directory = mkdtempSync(join(tmpdir(), 'merlon-serve-'))
-  readonly address = `unix:${this.directory}/s.sock`
-  readonly reconciler: Reconciler
-  readonly server: NodeSyncServer
-  readonly board: StatusBoard
-  readonly #agents: TestAgent[] = []
-  #notify: (() => void) | undefined
-
-  constructor() {
-    const base = { clock: systemClock, logger: silentLogger }
-    this.reconciler = new Reconciler({ ...base, library: policyLibrary, settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } }, onNodes: (nodes) => this.server.notify(nodes) })
-    this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: VERSION, nodeLabels: { site: 'lab' }, onChange: () => this.#notify?.() })
-    this.board = new StatusBoard({ ...base, reconciler: this.reconciler, sessions: this.server.sessions, directory: '/policies', address: () => this.server.address, file: join(this.directory, 'status.json') })
-  }
-
-  policies(...texts: string[]): void {
-    this.reconciler.setSnapshot(combine(texts.map((text, index) => ({ path: `f${index}`, fingerprint: '', good: true, stale: false, ...policyLibrary.read(text, `f${index}`) }))))
-  }
-
-  agent(workloads: readonly Workload[], options?: TestAgentOptions): Promise<TestAgent> {
-    return this.raw(options).start(workloads)
-  }
-
-  raw(options?: TestAgentOptions): TestAgent {
-    const agent = new TestAgent(this.address, options)
-    this.#agents.push(agent)
-    return agent
-  }
-
-  /** Resolves once the status holds, looked at after each change. */
-  async status(holds: (status: OperatorStatus) => boolean): Promise<OperatorStatus> {
-    for (;;) {
-      const current = this.board.current()
-      if (holds(current)) return current
-      await new Promise<void>((resolve) => { this.#notify = resolve })
-    }
-  }
-
-  async close(): Promise<void> {
-    for (const agent of this.#agents) agent.close()
-    this.board.close()
-    await this.server.stop()
-    rmSync(this.directory, { recursive: true })
-  }
-}
+import { app, TestServer } from './testing/server.ts'
 
 describe('NodeSyncServer', { timeout: 20_000 }, () => {
-  let bench: Bench
+  let bench: TestServer
   beforeEach(async () => {
-    bench = new Bench()
+    bench = new TestServer()
     await bench.server.start()
   })
   afterEach(() => bench.close())
@@ -130,26 +74,12 @@ describe('NodeSyncServer', { timeout: 20_000 }, () => {
     assert.equal(!end.ok && end.code, status.ABORTED)
     assert.equal(bench.server.sessions.get('n1')?.isOpen, true)
   })
-
-  it('lets no slow agent delay another, and gives it the latest state when it reads', async () => {
-    const stuck = bench.raw()
-    await stuck.send({ hello: { node: 'stuck', table_versions: [VERSION] } })
-    await stuck.report([app('a', 'web')], true)
-    const quick = await bench.agent([app('a', 'web')])
-    const wide = (round: number): string => policyText({ name: `r${round}` }) + Array.from({ length: 40 }, (_, index) => policyText({ name: `p${index}`, path: `/opt/${round}/${'long/'.repeat(30)}${index}` })).join('')
-    for (let round = 1; round <= 30; round++) {
-      bench.policies(wide(round))
-      await quick.until((agent) => agent.policiesOf('a')?.includes(`r${round}`) === true)
-    }
-    const sentToStuck = (await bench.status(({ nodes }) => nodes.length === 2)).nodes.find((node) => node.node === 'stuck')?.generation.sent ?? 0
-    assert.ok(sentToStuck < 25, `${sentToStuck} messages were made for an agent that does not read`)
-  })
 })
 
 describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
-  let bench: Bench
+  let bench: TestServer
   beforeEach(async () => {
-    bench = new Bench()
+    bench = new TestServer()
     await bench.server.start()
   })
   afterEach(() => bench.close())
@@ -182,9 +112,9 @@ describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
 })
 
 describe('StatusBoard', { timeout: 20_000 }, () => {
-  let bench: Bench
+  let bench: TestServer
   beforeEach(async () => {
-    bench = new Bench()
+    bench = new TestServer()
     await bench.server.start()
   })
   afterEach(() => bench.close())

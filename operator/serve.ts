@@ -34,6 +34,9 @@ export interface Security {
   readonly agentOf: (call: AgentCall) => AgentPeer | undefined
 }
 
+/** What runs on a node, all at once, is the largest message of an agent: a few KiB for each container. */
+const REQUEST_BYTES_MAX = 16 * 1024 * 1024
+
 export type AgentCall = ServerDuplexStream<AgentMessage__Output, OperatorMessage>
 
 export class NodeSyncServer {
@@ -54,12 +57,16 @@ export class NodeSyncServer {
   async start(): Promise<void> {
     const { address, security, services = [] } = this.#options
     const Sync = (call: AgentCall): void => void this.#open(call)
-    this.#server = await serve({ address, services: [{ definition: nodeSyncService, implementation: { Sync } }, ...services], ...(security ? { credentials: security.credentials } : {}) })
+    this.#server = await serve({ address, requestBytesMax: REQUEST_BYTES_MAX, services: [{ definition: nodeSyncService, implementation: { Sync } }, ...services], ...(security ? { credentials: security.credentials } : {}) })
   }
 
   /** For the reconciler's onNodes. */
   notify(nodes: ReadonlySet<string>): void {
-    for (const node of nodes) this.sessions.get(node)?.notify()
+    for (const node of nodes) {
+      if (this.#options.reconciler.nodes.has(node)) this.sessions.get(node)?.notify()
+      // It has left the cluster: nobody asks any more what was last known of it.
+      else this.sessions.delete(node)
+    }
     this.#options.onChange()
   }
 
@@ -81,11 +88,13 @@ export class NodeSyncServer {
       this.sessions.set(session.node, session)
       if (before?.isOpen) before.replace()
     }
+    const session = new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange })
     try {
-      await new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange }).run()
+      await session.run()
     } catch (error) {
       logger.error('Failed a session', { error })
       call.destroy(error as Error)
     }
+    if (this.sessions.get(session.node) === session) reconciler.leave(session.node)
   }
 }

@@ -41,6 +41,16 @@ export interface SessionOptions {
 
 /** How long a stream may be silent before its Hello. */
 const HELLO_MS = 10_000
+/** Messages on their way to one agent that it has not acknowledged. Beyond that it gets the latest state once it has caught up, instead of all that came between. */
+const WINDOW = 8
+/** An agent that acknowledges nothing is sent the latest state from time to time all the same: better late than never. */
+const PATIENCE_MS = 5_000
+/** Messages of one agent whose acknowledgements are timed. */
+const TIMED_MAX = 256
+/** Of a name in Kubernetes. */
+const NODE_NAME_MAX = 253
+/** Failures in one acknowledgement that are logged each. */
+const LOGGED_MAX = 10
 
 type Refused = { readonly code: number; readonly message: string }
 
@@ -54,6 +64,9 @@ export class Session {
   #reported = false
   /** When each message that is not acknowledged yet was handed over, by generation, in order. */
   readonly #sentAt = new Map<number, number>()
+  #lastSentAt = 0
+  /** In the last acknowledgement. */
+  #failures: ReadonlySet<string> = new Set()
   #wake: (() => void) | undefined
   #dirty = false
 
@@ -78,6 +91,8 @@ export class Session {
     })
     const expiry = this.#watchExpiry()
     const sending = this.#send()
+    // However it ends: whoever waits for something to send looks again. Its end may come some time after that of what the agent sends.
+    void stream.ended.then(() => this.notify())
     for await (const message of stream.messages()) {
       const refused = this.#take(message)
       if (refused) {
@@ -89,7 +104,6 @@ export class Session {
     silence.cancel()
     expiry?.cancel()
     if (stream.isOpen) stream.finish()
-    this.notify()
     await sending
     const end = await stream.ended
     if (this.hello) this.#logger.info('Lost an agent', end.ok ? {} : { code: end.code, reason: end.message })
@@ -102,7 +116,13 @@ export class Session {
     this.#wake?.()
   }
 
-  /** An agent that says nothing leaves at most what fits its stream. */
+  #noteSent(generation: number): void {
+    this.#lastSentAt = this.#options.clock.monotonic()
+    this.#sentAt.set(generation, this.#lastSentAt)
+    // An agent that reads and acknowledges nothing.
+    if (this.#sentAt.size > TIMED_MAX) this.#sentAt.delete(this.#sentAt.keys().next().value ?? 0)
+  }
+
   #noteLatency(generation: number): void {
     for (const [sent, at] of this.#sentAt) {
       if (sent > generation) return
@@ -123,16 +143,33 @@ export class Session {
   }
 
   async #send(): Promise<void> {
-    const { stream, reconciler } = this.#options
+    const { stream, clock } = this.#options
+    let patience: Timer | undefined
     while (stream.isOpen) {
       this.#dirty = false
-      const message = this.#reported ? this.view?.next(reconciler.desired(this.node), reconciler.isSettled(this.node), reconciler.failed(this.node).keys()) : undefined
+      const message = this.#next()
       if (message) {
-        this.#sentAt.set(Number(message.generation), this.#options.clock.monotonic())
+        this.#noteSent(Number(message.generation))
         await stream.sendThrough(message)
         this.#logger.debug('Sent a message', { generation: message.generation, full: message.full, tables: message.tables?.length, bindings: message.bindings?.length, unbound: message.unbound?.length })
-      } else if (!this.#dirty) await new Promise<void>((resolve) => { this.#wake = resolve })
+      } else if (!this.#dirty) {
+        patience ??= this.#hasRoom() ? undefined : clock.after(PATIENCE_MS, () => this.notify())
+        await new Promise<void>((resolve) => { this.#wake = resolve })
+        patience?.cancel()
+        patience = undefined
+      }
     }
+  }
+
+  /** Workloads that wait for their first exec are answered in any case; the rest when the agent has caught up. */
+  #next(): OperatorMessage | undefined {
+    const { reconciler } = this.#options
+    if (!this.#reported) return undefined
+    return this.view?.next(reconciler.desired(this.node), this.#hasRoom() && reconciler.isSettled(this.node), reconciler.failed(this.node).keys())
+  }
+
+  #hasRoom(): boolean {
+    return this.#sentAt.size < WINDOW || this.#options.clock.monotonic() - this.#lastSentAt >= PATIENCE_MS
   }
 
   #take(message: AgentMessage__Output): Refused | undefined {
@@ -146,7 +183,7 @@ export class Session {
   #hello(hello: Hello__Output): Refused | undefined {
     const { peer, tableVersion, reconciler, nodeLabels, logger, onHello } = this.#options
     if (this.hello) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_SECOND_HELLO: Hello comes once in a stream' }
-    if (hello.node === '') return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_NO_NODE: Hello must name the node' }
+    if (hello.node === '' || hello.node.length > NODE_NAME_MAX) return { code: status.INVALID_ARGUMENT, message: `MERLON_OPERATOR_NO_NODE: Hello must name the node, in ${NODE_NAME_MAX} characters at most` }
     if (peer && peer.node !== hello.node) {
       return { code: status.PERMISSION_DENIED, message: `MERLON_OPERATOR_NOT_YOUR_NODE: this certificate is for node "${peer.node}", not for "${hello.node}"` }
     }
@@ -174,11 +211,22 @@ export class Session {
     return undefined
   }
 
+  /** Those that the last acknowledgement did not have: most of them stay for long. */
+  #logFailures(errors: Ack__Output['errors']): void {
+    const known = this.#failures
+    const shown = errors.slice(0, LOGGED_MAX)
+    this.#failures = new Set(shown.map(({ code, workload }) => `${code} ${workload}`))
+    for (const { code, message, workload } of shown) if (!known.has(`${code} ${workload}`)) this.#logger.warn('Heard of a failure', { code, problem: message.slice(0, 1000), workload })
+    if (errors.length > shown.length && known.size < LOGGED_MAX) this.#logger.warn('Heard of more failures', { count: errors.length - shown.length })
+  }
+
   #ack(ack: Ack__Output): void {
     this.view?.acknowledge(ack)
+    const hadRoom = this.#hasRoom()
     this.#noteLatency(ack.generation)
+    if (!hadRoom) this.notify()
     this.ackedAtMs = this.#options.clock.now()
-    for (const { code, message, workload } of ack.errors) this.#logger.warn('Heard of a failure', { code, problem: message, workload })
+    this.#logFailures(ack.errors)
     this.#logger.debug('Heard an acknowledgement', { generation: ack.generation, latencyUs: ack.latency_us, tables: ack.tables.length, errors: ack.errors.length })
     this.#options.onChange()
   }

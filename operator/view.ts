@@ -15,6 +15,11 @@ export interface ViewOptions {
   readonly chunkBytes?: number
 }
 
+/** Of one acknowledgement. An agent has one table for each different profile on its node, and one error for each workload at most. */
+const TABLES_MAX = 4096
+const ERRORS_MAX = 1024
+const TEXT_MAX = 1024
+
 interface Sent {
   readonly binding: string
   readonly profile: string
@@ -35,6 +40,8 @@ export class AgentView {
   readonly #first: number
   #snapshotSent = false
   #ack: Ack__Output | undefined
+  /** Hex hashes of the tables in the last acknowledgement. */
+  #inForce: ReadonlySet<string> = new Set()
 
   constructor(options: ViewOptions) {
     this.#generation = options.generation
@@ -62,9 +69,18 @@ export class AgentView {
     this.#sent.delete(workload)
   }
 
-  /** Acks of one stream come in order; one for a generation that was never sent counts as the latest. */
+  /**
+   * Acks of one stream come in order; one for a generation that was never sent counts as the latest. Of what an agent says no more is kept than a status
+   * can use: it may say a lot.
+   */
   acknowledge(ack: Ack__Output): void {
-    this.#ack = { ...ack, generation: Math.min(ack.generation, this.#generation) }
+    const tables = ack.tables.slice(0, TABLES_MAX)
+    const errors = ack.errors.slice(0, ERRORS_MAX).map(({ code, message, workload }) => ({ code: code.slice(0, TEXT_MAX), message: message.slice(0, TEXT_MAX), workload: workload.slice(0, TEXT_MAX) }))
+    // Of a workload that is not in the rest: then of none it can be said that it has what it must have.
+    if (ack.errors.length > ERRORS_MAX) errors.push({ code: 'MERLON_OPERATOR_TOO_MANY_FAILURES', message: `the agent reported ${ack.errors.length} failures at once, more than are kept`, workload: '' })
+    const canary = ack.canary && { ...ack.canary, message: ack.canary.message.slice(0, TEXT_MAX) }
+    this.#ack = { ...ack, tables, errors, canary, generation: Math.min(ack.generation, this.#generation) }
+    this.#inForce = new Set(tables.map((hash) => hash.toString('hex')))
   }
 
   /**
@@ -95,7 +111,7 @@ export class AgentView {
     if (!sent || !ack || sent.binding !== bindingKey(binding) || ack.generation < sent.generation) return false
     // What is not enforced is a matter of each policy (honour.ts): the table is in force.
     if (ack.errors.some((error) => error.code !== NOT_ENFORCED && (error.workload === '' || error.workload === binding.workload))) return false
-    return sent.table === '' || ack.tables.some((hash) => hash.toString('hex') === sent.table)
+    return sent.table === '' || this.#inForce.has(sent.table)
   }
 
   #piece(bindings: readonly DesiredBinding[]): readonly DesiredBinding[] {
@@ -160,6 +176,11 @@ function partsOf(profile: DesiredProfile): Parts {
   return known
 }
 
-function bindingKey({ profile, identity }: DesiredBinding): string {
-  return JSON.stringify([profile.id, identity])
+const keys = new WeakMap<DesiredBinding, string>()
+
+/** Bindings do not change: of another decision there is another one. */
+function bindingKey(binding: DesiredBinding): string {
+  const known = keys.get(binding) ?? JSON.stringify([binding.profile.id, binding.identity])
+  keys.set(binding, known)
+  return known
 }

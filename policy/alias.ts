@@ -36,12 +36,28 @@ export function expandPath(path: string, links: Links = ASSUMED, quote: (target:
 }
 
 /** Through the first link on the way. */
-function follow(path: string, { targets }: Links, quote: (target: string) => string): string | undefined {
-  for (let end = path.indexOf('/', 1); ; end = path.indexOf('/', end + 1)) {
+function follow(path: string, links: Links, quote: (target: string) => string): string | undefined {
+  const { targets } = links
+  const first = path.indexOf('/', 1)
+  // Most paths are under a directory that no link is in.
+  if (!topsOf(links).has(first < 0 ? path : path.slice(0, first))) return undefined
+  for (let end = first; ; end = path.indexOf('/', end + 1)) {
     const prefix = end < 0 ? path : path.slice(0, end)
     if (Object.hasOwn(targets, prefix)) return (quote(targets[prefix]!) + path.slice(prefix.length)).replace(/^\/\//, '/')
     if (end < 0) return undefined
   }
+}
+
+const TOPS = new WeakMap<Links, ReadonlySet<string>>()
+
+/** First components of all links, as paths. */
+function topsOf(links: Links): ReadonlySet<string> {
+  let tops = TOPS.get(links)
+  if (tops === undefined) {
+    tops = new Set(Object.keys(links.targets).map((link) => /^\/?[^/]*/.exec(link)![0]))
+    TOPS.set(links, tops)
+  }
+  return tops
 }
 
 /** Every match by which the kernel may see what `match` names; the first is `match` itself. */
@@ -83,11 +99,13 @@ function expandDirectory({ dir, recursive }: Directory, links: Links): readonly 
 
 /** Keys of sources with their aliases, sorted, each once: sources are a set. */
 export function expandSources(sources: readonly string[], links: Links = ASSUMED): readonly string[] {
+  if (sources.length === 0) return sources
   const keys = sources.flatMap((source) => expandExecutable(source, links).map(({ path, name }) => (name === undefined ? path : textKey(name, path))))
   return [...new Set(keys)].sort()
 }
 
 export function expandDirectories(directories: readonly Directory[], links: Links = ASSUMED): readonly Directory[] {
+  if (directories.length === 0) return directories
   const all = new Map(directories.flatMap((directory) => expandDirectory(directory, links)).map((each) => [`${each.dir} ${each.recursive}`, each]))
   return [...all.keys()].sort().map((key) => all.get(key)!)
 }

@@ -14,6 +14,8 @@ export const END = 1
 
 const SLASH = 0x2f
 const UTF8 = new TextEncoder()
+/** Set b has the byte b alone. */
+const SINGLE: readonly Uint8Array[] = Array.from({ length: 256 }, (_, byte) => flags(other => other === byte))
 
 type Term =
   /** `end`: only the two above. */
@@ -29,8 +31,11 @@ export class Languages {
   private readonly nullables: boolean[] = [false, true]
   private readonly derivatives = new Map<number, number>()
   /** Sets of bytes: 256 flags. Set b below 256 has the byte b alone. */
-  private readonly sets: Uint8Array[] = Array.from({ length: 256 }, (_, byte) => flags(other => other === byte))
+  private readonly sets: Uint8Array[] = [...SINGLE]
   private readonly setIds = new Map<string, number>()
+  /** Those that some language is made of. */
+  private readonly used = new Set<number>()
+  private parted: { readonly used: number; readonly classOf: Uint8Array; readonly bytes: readonly number[] } | undefined
   private readonly any = this.setOf(flags(byte => byte > 0))
   private readonly within = this.setOf(flags(byte => byte > 0 && byte !== SLASH))
 
@@ -183,11 +188,13 @@ export class Languages {
 
   private byte(set: number, next: number): number {
     if (next === NOTHING) return NOTHING
+    this.used.add(set)
     return this.intern(set * 2 ** 32 + next, () => [{ kind: 'byte', set, next }, false])
   }
 
   private star(set: number, next: number): number {
     if (next === NOTHING) return NOTHING
+    this.used.add(set)
     return this.intern(-(set * 2 ** 32 + next), () => [{ kind: 'star', set, next }, this.nullables[next]!])
   }
 
@@ -243,15 +250,17 @@ export class Languages {
 
   /** One byte of each class: bytes that no language so far tells apart, nor `classOf`. NUL is in no path. */
   representatives(classOf: Uint8Array): readonly number[] {
-    const used = new Set<number>()
-    for (const term of this.terms) if (term.kind === 'byte' || term.kind === 'star') used.add(term.set)
-    const sets = [...used].map(id => this.sets[id]!)
+    const known = this.parted
+    if (known !== undefined && known.used === this.used.size && known.classOf === classOf) return known.bytes
+    const sets = [...this.used].map(id => this.sets[id]!)
     const found = new Map<string, number>()
     for (let byte = 1; byte < 256; byte++) {
       const key = `${classOf[byte]}:${sets.map(set => set[byte]).join('')}`
       if (!found.has(key)) found.set(key, byte)
     }
-    return [...found.values()]
+    const bytes = [...found.values()]
+    this.parted = { used: this.used.size, classOf, bytes }
+    return bytes
   }
 }
 

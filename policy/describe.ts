@@ -5,6 +5,7 @@ import type { Match, PortRange, Rule, Section } from './types.ts'
 /** `file directory /etc/ recursive readOnly from /bin/cat, /bin/sh`. */
 export function describe(rule: Omit<Rule, 'action' | 'severity' | 'tags' | 'message' | 'position'>): string {
   const { section, match, quota, allowedArgs = [], sources, sourceDirectories = [] } = rule
+  if (isPlain(rule)) return `${section} ${describeMatch(match)}`
   const from = [...sources, ...sourceDirectories.map(({ dir, recursive }) => dir + (recursive ? '**' : ''))]
   return [
     section,
@@ -16,6 +17,11 @@ export function describe(rule: Omit<Rule, 'action' | 'severity' | 'tags' | 'mess
     ...(quota === undefined ? [] : [`limit ${quota.limit} bytes in ${quota.seconds} s for each ${quota.level}`]),
     ...(from.length > 0 ? [`from ${from.join(', ')}`] : []),
   ].join(' ')
+}
+
+/** Most rules, of which there may be many. */
+function isPlain({ readOnly, ownerOnly, pts, quota, allowedArgs, sources, sourceDirectories }: Parameters<typeof describe>[0]): boolean {
+  return !readOnly && !ownerOnly && pts === undefined && quota === undefined && allowedArgs === undefined && sources.length === 0 && sourceDirectories === undefined
 }
 
 export function describeReserved(policy: 'DefaultPosture' | 'Undecidable', section: Section): string {

@@ -44,7 +44,8 @@ export interface Inputs extends Language {
 export function gatherInputs(plan: Plan, subjects: Subjects): Inputs {
   const paths: Language = { leaves: new Leaves(), patterns: [] }
   const keys: Language = { leaves: new Leaves(), patterns: [] }
-  for (const [index, { section, matches }] of plan.clauses.entries()) {
+  for (let index = 0; index < plan.clauses.length; index++) {
+    const { section, matches } = plan.clauses[index]!
     for (const match of matches) for (const shape of shapesOf(match, section)) addShape(shape, index, isPathMatch(match) ? paths : keys)
   }
   // What is no clause has the numbers after them (Objects).

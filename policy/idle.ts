@@ -2,7 +2,6 @@
 // Rules that never decide anything: nothing that can exist matches them, or others go before them for all that they name. Found by a walk
 // over what a rule covers and the table of all rules, so it does not matter how the rules are written.
 import { Languages, NOTHING } from './derivative.ts'
-import { evaluate } from './evaluate.ts'
 import { openTable, type Table } from './lookup.ts'
 import { CASES } from './planes.ts'
 import { search, type Found, type Space } from './search.ts'
@@ -107,7 +106,7 @@ class Finder {
   }
 
   private winner(path: Uint8Array, [question]: readonly Omit<Question, 'path'>[]): Outcome {
-    const { clause } = question === undefined ? { clause: 0 } : evaluate(this.plan, { ...question, path })
+    const { clause } = question === undefined ? { clause: 0 } : this.table.decide({ ...question, path })
     const winner = this.plan.clauses[clause - 1]
     return winner === undefined ? 'unsettled' : { by: winner.origin }
   }

@@ -114,8 +114,12 @@ export class Objects {
   }
 
   private find(clauses: readonly number[]): number {
+    const simple = clauses.length === 1 && this.isSimple(clauses[0]!)
     const vector: (number | Row)[] = []
-    for (const plane of this.columns.plane) vector.push(plane === ARGUMENTS ? this.membership(clauses) : this.decide(plane, clauses))
+    for (const plane of this.columns.plane) {
+      if (simple) vector.push(((this.planes[clauses[0]!]! >> plane) & 1) === 1 ? this.words[clauses[0]!]! : this.fallbacks[plane]!)
+      else vector.push(plane === ARGUMENTS ? this.membership(clauses) : this.decide(plane, clauses))
+    }
     const key = this.keyOf(vector)
     let id = this.ids.get(key)
     if (id === undefined) {
@@ -123,6 +127,11 @@ export class Objects {
       this.ids.set(key, id)
     }
     return id
+  }
+
+  /** A rule of any source, in a plan without conditions: most, where there are many. */
+  private isSimple(clause: number): boolean {
+    return !this.conditional && clause < this.rules && isUnsourced(this.plan.clauses[clause]!)
   }
 
   /** Equal for equal vectors. Numbers are quicker than texts, and most vectors have one clause's word where they have no fallback. */

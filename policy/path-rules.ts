@@ -26,10 +26,13 @@ function rulesOf(section: 'process' | 'file', rule: Node, shape: Shape, { inheri
   if (sources === undefined) return []
   const pts = triState(rule, 'pts')
   const allowedArgs = strings(field(rule, 'allowedArgs'))
-  const asked = { ...(pts === undefined ? {} : { pts }), ...(allowedArgs.length === 0 ? {} : { allowedArgs }) }
+  const asked = pts === undefined && allowedArgs.length === 0 ? undefined : { ...(pts === undefined ? {} : { pts }), ...(allowedArgs.length === 0 ? {} : { allowedArgs }) }
   const { action, severity, tags, message } = attributes(rule, inherited)
   const [readOnly, ownerOnly, position] = [truth(rule, 'readOnly'), truth(rule, 'ownerOnly'), notes.position(rule)]
-  return matches(rule, shape, notes).map((match): Rule => ({ section, match, action, severity, tags, message, readOnly, ownerOnly, ...asked, sources, position }))
+  return matches(rule, shape, notes).map((match): Rule => {
+    const plain: Rule = { section, match, action, severity, tags, message, readOnly, ownerOnly, sources, position }
+    return asked === undefined ? plain : { ...plain, ...asked }
+  })
 }
 
 /** What one rule names: usually one thing; nothing when that cannot be read. */

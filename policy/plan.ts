@@ -34,7 +34,7 @@ export function makePlan(policies: readonly Policy[], workload: Workload, option
   const drafts = chosen.flatMap((policy) => policy.rules.flatMap((rule, index) => draftsOf({ policy, rule, index, workload, options })))
   const defaults = defaultsOf(chosen, workload, options)
   if (defaults.network !== undefined) drafts.push(LOCAL_SOCKETS)
-  drafts.sort((a, b) => compareKeys(a.key, b.key) || compareDuplicates(a, b))
+  drafts.sort((a, b) => compareKeys(a.key, b.key) || a.index - b.index || compareDuplicates(a, b))
   const conditions = numberConditions(drafts)
   const clauses = drafts.map(({ clause, condition, holds }) => {
     const index = condition === undefined ? undefined : conditions.numbers.get(condition.key)
@@ -52,12 +52,13 @@ interface Draft {
   readonly condition: { readonly key: string; readonly value: Condition } | undefined
   readonly holds: boolean
   readonly key: readonly (string | number)[]
+  /** The place among the rules of its policy, for objects from an API, which have no positions. */
+  readonly index: number
 }
 
 interface Drafting {
   readonly policy: Policy
   readonly rule: Rule
-  /** Objects from an API have no positions: then it is the place among the policy's rules that orders them. */
   readonly index: number
   readonly workload: Workload
   readonly options: PlanOptions
@@ -77,12 +78,12 @@ function draftsOf({ policy, rule, index, workload, options }: Drafting): readonl
   const sources = expandSources(rule.sources, workload.links)
   const sourceDirectories = expandDirectories(rule.sourceDirectories ?? [], workload.links)
   const audited = policy.mode === 'Audit' || workload.policy === 'audited'
-  const split = matchesOf(rule, { links: workload.links, searchDomains: options.searchDomains ?? searchDomainsOf(workload) })
+  const split = matchesOf(rule, { links: workload.links, searchDomains: rule.section === 'dns' ? (options.searchDomains ?? searchDomainsOf(workload)) : [] })
   return partsOf(rule, condition !== undefined).flatMap(({ planes, verdict, holds }) =>
     split.map((matches): Draft => {
       const said = verdict === 'Block' && audited ? 'Audit' : verdict
       const clause: Clause = { section: rule.section, match: rule.match, matches, sources, sourceDirectories, planes, verdict: said, origin }
-      return { clause, condition: holds === undefined ? undefined : condition, holds: holds === true, key: [...rankOf(clause), origin.position.line === 0 ? index : 0] }
+      return { clause, condition: holds === undefined ? undefined : condition, holds: holds === true, key: rankOf(clause), index: origin.position.line === 0 ? index : 0 }
     }),
   )
 }
@@ -102,13 +103,21 @@ function partsOf(rule: Rule, conditional: boolean): readonly Part[] {
   ]
 }
 
+const SECTION_PLANES = new Map(SECTIONS.map((section) => [section, planesWhere((each) => each.section === section)]))
+
+function planesWhere(chosen: (each: (typeof CASES)[number]) => boolean): number {
+  return CASES.reduce((planes, each) => (chosen(each) ? planes | (1 << each.plane) : planes), 0)
+}
+
 /** The planes of a rule's section; `satisfied`: those that its flags permit. */
 function planesOf(rule: Rule, satisfied: boolean): number {
-  const flagged = satisfied && (rule.section === 'process' || rule.section === 'file' || rule.section === 'network')
-  let planes = 0
-  for (const each of CASES) if (each.section === rule.section && (!flagged || permits(rule, each))) planes |= 1 << each.plane
-  return planes
+  const flagged = rule.readOnly || rule.ownerOnly || rule.pts !== undefined
+  if (!satisfied || !flagged || !FLAGGED.includes(rule.section)) return SECTION_PLANES.get(rule.section)!
+  return planesWhere((each) => each.section === rule.section && permits(rule, each))
 }
+
+/** Sections whose rules can have flags. */
+const FLAGGED: readonly Section[] = ['process', 'file', 'network']
 
 /** Sockets have no owner. */
 function permits(rule: Rule, { section, operation, owner, tty }: (typeof CASES)[number]): boolean {
@@ -153,9 +162,9 @@ const LOCAL_SOCKETS: Draft = draftOfLocalSockets()
 function draftOfLocalSockets(): Draft {
   const { origin } = reserved('DefaultPosture', 'network', 'Allow')
   const match = { kind: 'protocol', protocol: 'local' } as const
-  const planes = CASES.filter(({ section }) => section === 'network').reduce((bits, { plane }) => bits | (1 << plane), 0)
+  const planes = planesWhere(({ section }) => section === 'network')
   const clause: Clause = { section: 'network', match, matches: [match], sources: [], sourceDirectories: [], planes, verdict: 'Allow', origin: { ...origin, text: 'network local sockets' } }
-  return { clause, condition: undefined, holds: false, key: [...rankOf(clause), 0] }
+  return { clause, condition: undefined, holds: false, key: rankOf(clause), index: 0 }
 }
 
 /** Sections in allow-list mode. A policy that only audits cannot make a posture block. */
@@ -186,9 +195,9 @@ function reserved(policy: 'DefaultPosture' | 'Undecidable', section: Section, ve
 }
 
 function undecidableVerdict(clauses: readonly Clause[], section: Section, defaults: Plan['defaults']): Verdict {
-  const own = clauses.filter((clause) => clause.section === section)
-  if (defaults[section]?.verdict === 'Block' || own.some((clause) => clause.verdict === 'Block')) return 'Block'
-  return own.length > 0 ? 'Audit' : 'Allow'
+  if (defaults[section]?.verdict === 'Block') return 'Block'
+  if (clauses.some((clause) => clause.section === section && clause.verdict === 'Block')) return 'Block'
+  return clauses.some((clause) => clause.section === section) ? 'Audit' : 'Allow'
 }
 
 /* ---- Order ---- */

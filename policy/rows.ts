@@ -13,20 +13,20 @@ export interface Rows {
   readonly wordOf: (decision: number | Row) => number
 }
 
-/** Cells before the end that are looked through for a row's place. Gaps further back, in which few rows fit, would cost a search each time. */
-const WINDOW = 512
-
-/** Equal rows lie in one place, in the order in which the index first needs them; of the choices only those that are needed. */
+/** Equal rows lie in one place; those that say most are placed first, then in the order in which the index needs them. Of the choices only those that are needed. */
 export function placeRows(vectors: readonly DecisionVector[], choices: readonly Choice[], subjects: number): Rows {
   const chosen = new Choices(choices)
-  const comb = new RowComb()
-  const places = new Map<string, number>()
+  const rows = new Map<string, Row>()
   for (const vector of vectors) {
-    for (const decision of vector) {
+    for (let column = 0; column < vector.length; column++) {
+      const decision = vector[column]!
       if (typeof decision === 'number') chosen.wordOf(decision)
-      else if (!places.has(rowKey(decision))) places.set(rowKey(decision), comb.place(decision, (word) => chosen.wordOf(word)))
+      else rows.set(rowKey(decision), decision)
     }
   }
+  const comb = new RowComb()
+  const bySize = [...rows].sort(([, a], [, b]) => b.others.length - a.others.length)
+  const places = new Map(bySize.map(([key, row]) => [key, comb.place(row, (word) => chosen.wordOf(word))]))
   return {
     words: comb.words(subjects),
     choices: chosen.placed,
@@ -62,35 +62,71 @@ class Choices {
   }
 }
 
-/** Cell `row + subject` has the subject's word, and the row's number plus one as its check; where it is somebody else's, the row's own cell has the word. */
+/** So many words of the map are looked at for a row's place before it goes behind all others: a row that fits nowhere else would cost a search of everything. */
+const PATIENCE = 1024
+
+/**
+ * Cell `row + subject` has the subject's word, and the row's number plus one as its check; where it is somebody else's, the row's own cell has
+ * the word. First fit on a bit map of the cells, 32 candidates at a time (comb.ts does the same for states).
+ */
 class RowComb {
-  private readonly cells: ([word: number, check: number] | undefined)[] = []
-  private free = 0
+  private cells = new Uint32Array(2048)
+  private free = new Uint32Array(32).fill(0xffffffff)
+  /** The first word of the map with a free cell. */
+  private first = 0
   private last = -1
+  private end = 0
 
   place(row: Row, wordOf: (word: number) => number): number {
-    this.free = Math.max(this.free, this.cells.length - WINDOW)
-    while (this.isTaken(this.free)) this.free++
-    let at = this.free
-    while (!this.fits(at, row)) at++
-    this.cells[at] = [wordOf(row.base), at + 1]
-    for (const [subject, word] of row.others) this.cells[at + subject] = [wordOf(word), at + 1]
+    const at = this.find(row)
+    this.put(at, wordOf(row.base), at)
+    for (const [subject, word] of row.others) this.put(at + subject, wordOf(word), at)
     this.last = Math.max(this.last, at)
     return at
   }
 
-  private isTaken(cell: number): boolean {
-    return this.cells[cell] !== undefined
+  private find({ others }: Row): number {
+    while (this.free[this.first] === 0) this.reserve(++this.first * 32)
+    for (let word = this.first; word < this.first + PATIENCE && word * 32 < this.end; word++) {
+      let candidates = this.free[word]!
+      for (let i = 0; i < others.length && candidates !== 0; i++) candidates &= this.window(word * 32 + others[i]![0])
+      if (candidates !== 0) return word * 32 + 31 - Math.clz32(candidates & -candidates)
+    }
+    return this.end
   }
 
-  private fits(at: number, row: Row): boolean {
-    return !this.isTaken(at) && row.others.every(([subject]) => !this.isTaken(at + subject))
+  /** 32 bits of the map from any cell on; beyond its end all is free. */
+  private window(cell: number): number {
+    const [low, high] = [this.free[cell >> 5] ?? 0xffffffff, this.free[(cell >> 5) + 1] ?? 0xffffffff]
+    const shift = cell & 31
+    return shift === 0 ? low : (low >>> shift) | (high << (32 - shift))
+  }
+
+  private put(cell: number, word: number, row: number): void {
+    this.reserve(cell)
+    this.cells[cell * 2] = word
+    this.cells[cell * 2 + 1] = row + 1
+    this.free[cell >> 5]! &= ~(1 << (cell & 31))
+    this.end = Math.max(this.end, cell + 1)
+  }
+
+  private reserve(cell: number): void {
+    while (cell >= this.free.length * 32) {
+      this.free = grown(this.free, 0xffffffff)
+      this.cells = grown(this.cells, 0)
+    }
   }
 
   /** With room behind the last row for every subject. */
   words(subjects: number): Uint32Array {
     const words = new Uint32Array(this.last < 0 ? 0 : (this.last + subjects) * 2)
-    for (const [i, cell] of this.cells.entries()) if (cell !== undefined) words.set(cell, i * 2)
+    words.set(this.cells.subarray(0, Math.min(words.length, this.end * 2)))
     return words
   }
+}
+
+function grown(array: Uint32Array<ArrayBuffer>, filling: number): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(array.length * 2).fill(filling)
+  larger.set(array)
+  return larger
 }

@@ -23,6 +23,8 @@ export interface Subjects {
   readonly ofClause: readonly (readonly number[])[]
 }
 
+const NO_CLASSES: readonly number[] = []
+
 export function isInvoked(key: string): boolean {
   return key.charCodeAt(0) === KEY.invoked
 }
@@ -33,9 +35,10 @@ export function makeSubjects(plan: Plan): Subjects {
   const literals = new Map<string, number[]>()
   const byDirectory = new Map<string, { readonly directory: Directory; readonly lists: number[] }>()
   const seen = new Set<number>()
-  for (const [index, { sources, sourceDirectories }] of plan.clauses.entries()) {
+  for (let index = 0; index < ofClause.length; index++) {
     const list = ofClause[index]!
     if (list < 0 || seen.has(list)) continue
+    const { sources, sourceDirectories } = plan.clauses[index]!
     seen.add(list)
     for (const source of new Set(sources.map(byteString))) add(literals, source, list)
     for (const directory of sourceDirectories) {
@@ -91,7 +94,7 @@ function classes(literals: ReadonlyMap<string, readonly number[]>, directories: 
       if (id === undefined) byDirectories.set(key, (id = idOf(inside.flatMap((index) => directories[index]!.lists))))
       return id
     },
-    ofClause: listOfClause.map((list) => (list < 0 ? [] : [...(ofList.get(list) ?? [])].sort((a, b) => a - b))),
+    ofClause: listOfClause.map((list) => (list < 0 ? NO_CLASSES : [...(ofList.get(list) ?? [])].sort((a, b) => a - b))),
   }
 }
 

@@ -29,6 +29,8 @@ const TABLE = tableOf(
       rule({ kind: 'path', path: '/a/b' }),
       rule({ kind: 'path', path: '/etc/x' }, ['/bin/a', '/bin/b']),
       rule({ kind: 'dir', dir: '/etc/', recursive: true }, ['/bin/b']),
+      rule({ kind: 'path', path: '/srv' }, ['/bin/d', '/bin/e']),
+      rule({ kind: 'path', path: '/opt' }, ['/bin/a']),
       rule({ kind: 'pattern', pattern: '/**/*.sh' }),
       rule({ kind: 'path', path: '/bin/c' }, [], { section: 'process', allowedArgs: ['-a', '-b'] }),
       rule({ kind: 'path', path: '/bin/c' }, [], { section: 'process', allowedArgs: ['-a'], pts: true }),
@@ -74,8 +76,10 @@ const ACCEPTING = cellWhere(word => isState(word) && word >= CELL.accepting && w
 const EDGE = cellWhere(word => word >= 1 << CELL.classShift)
 const EMPTY = cellWhere((word, cell) => word === 0 && !isState(read(CELLS + cell * 4 - 4)))
 
-/** A row's cell that is not its first. */
-const FOREIGN = Array.from({ length: read(HEADER.rows) }, (_, cell) => cell).find(cell => ![0, cell + 1].includes(read(ROWS + cell * 8 + 4))) ?? 0
+/** Cells of rows that are not their first: no rows begin there. */
+const FOREIGNS = Array.from({ length: read(HEADER.rows) }, (_, cell) => cell).filter(cell => ![0, cell + 1].includes(read(ROWS + cell * 8 + 4)))
+const FOREIGN = FOREIGNS.at(-1) ?? 0
+const NO_ROW = FOREIGNS[0] ?? 0
 /** A row's cell that is nobody's. */
 const GAP = Array.from({ length: read(HEADER.rows) }, (_, cell) => cell).find(cell => read(ROWS + cell * 8 + 4) === 0) ?? -1
 /** An index word that says which sets an argument is in. */
@@ -168,7 +172,7 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['a row that is not there', () => withWords([DECISIONS, 0x80000000 + read(HEADER.rows)]), /names a row/],
   ['a row that is a cell of another', () => withWords([DECISIONS, 0x80000000 + FOREIGN]), /names a row/],
   ['a row within a row', () => withWords([ROWS, 0x80000000]), /has a row where none can be/],
-  ['a row cell of a row that is not there', () => withWords([ROWS + FOREIGN * 8 + 4, FOREIGN]), /^Row cell \d+ is a subject of row/],
+  ['a row cell of a row that is not there', () => withWords([ROWS + FOREIGN * 8 + 4, NO_ROW + 1]), /^Row cell \d+ is a subject of row/],
   ['an empty row cell that says something', () => withWords([ROWS + GAP * 8, 1]), /belongs to nobody and is not zero/],
   ['a verdict that is none', () => withWords([ROWS, 0x03000001]), /has verdict 3/],
   ['a verdict of no clause', () => withWords([ROWS, 0x01000000]), /has a verdict and no clause/],

@@ -3,7 +3,7 @@
 import type { ServerCredentials, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { EventSink, logServiceOfBytes } from '../proto/load.ts'
 import { systemClock, type Clock, type Timer } from '../runtime/clock.ts'
-import { serve, type RunningServer, type Service } from '../runtime/grpc.ts'
+import { serve, type RunningServer, type ServeOptions, type Service } from '../runtime/grpc.ts'
 import { silentLogger, type Logger } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
 import { feederImplementation } from './feeder.ts'
@@ -42,6 +42,10 @@ export interface Relay {
 
 const REPORT_MS = 1000
 const CLOSE_MS = 2000
+/** Some dozens of events, of some KiB each. */
+const BATCH_BYTES_MAX = 16 * 1024 * 1024
+/** A word, from anybody. */
+const FILTER_BYTES_MAX = 64 * 1024
 
 /** Rejects with MERLON_RELAY_CANNOT_LISTEN where an address cannot be bound. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
@@ -59,11 +63,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await Promise.all(servers.map((server) => server.stop(CLOSE_MS)))
   }
   try {
-    const agents = await listen(options.agents, [{ definition: EventSink.service, implementation: sink.implementation }, healthOf(agentHealth)], options.agentSecurity?.credentials)
+    const agents = await listen(options.agents, { services: [{ definition: EventSink.service, implementation: sink.implementation }, healthOf(agentHealth)], requestBytesMax: BATCH_BYTES_MAX, ...credentialsOf(options.agentSecurity?.credentials) })
     servers.push(agents)
     const clients: UntypedServiceImplementation = feederImplementation(hub, nodes)
     for (const address of options.listen) {
-      servers.push(await listen(address, [{ definition: logServiceOfBytes, implementation: clients }, healthOf(clientHealth)], options.clientCredentials))
+      servers.push(await listen(address, { services: [{ definition: logServiceOfBytes, implementation: clients }, healthOf(clientHealth)], requestBytesMax: FILTER_BYTES_MAX, ...credentialsOf(options.clientCredentials) }))
     }
     timer = every(clock, REPORT_MS, () => hub.reportLosses())
     return {
@@ -98,9 +102,13 @@ function every(clock: Clock, interval: number, tick: () => void): Timer {
   return { cancel: () => timer.cancel() }
 }
 
-async function listen(address: string, services: readonly Service[], credentials?: ServerCredentials): Promise<RunningServer> {
+function credentialsOf(credentials: ServerCredentials | undefined): Pick<ServeOptions, 'credentials'> {
+  return credentials ? { credentials } : {}
+}
+
+async function listen(address: string, options: Omit<ServeOptions, 'address'>): Promise<RunningServer> {
   try {
-    return await serve({ address, services, ...(credentials ? { credentials } : {}) })
+    return await serve({ address, ...options })
   } catch (error) {
     throw cannotListen(address, error as Error)
   }

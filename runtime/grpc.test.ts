@@ -36,6 +36,7 @@ describe('serve() and openClient()', () => {
 
   const start = (at: string): Promise<RunningServer> => serve({
     address: at,
+    requestBytesMax: 20 << 20,
     services: [{ definition, implementation: { Talk: (call: ServerDuplexStream<Buffer, Buffer>) => void talk(serverDuplex(call)) } }],
   })
 

@@ -8,15 +8,26 @@ import type { StreamEnd } from './stream.ts'
 /** Larger than any message: a table has at most 16 MiB, and a snapshot carries several. grpc-js's default is 4 MiB. */
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024
 
-const KEEPALIVE: ChannelOptions = {
+/** What a client may send, where its server does not say: requests are small. */
+const REQUEST_BYTES_MAX = 4 * 1024 * 1024
+
+const COMMON: ChannelOptions = {
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
   'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
 }
 
+const SERVER_OPTIONS: ChannelOptions = {
+  ...COMMON,
+  // Of one connection. Ours need four, a proxy of many people's browsers some more.
+  'grpc.max_concurrent_streams': 256,
+  // A connection without a stream is of no use to anybody.
+  'grpc.max_connection_idle_ms': 120_000,
+}
+
 const CLIENT_OPTIONS: ChannelOptions = {
-  ...KEEPALIVE,
+  ...COMMON,
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
   'grpc.keepalive_permit_without_calls': 1,
   // Channels to one address otherwise share connections, and with them the delays after failures: ours is the only backoff.
   'grpc.use_local_subchannel_pool': 1,
@@ -25,6 +36,8 @@ const CLIENT_OPTIONS: ChannelOptions = {
   // An http_proxy in the environment is for other things.
   'grpc.enable_http_proxy': 0,
   'grpc.enable_retries': 0,
+  // Statistics that nobody asks for. A server keeps them: grpc-js finds the connections that a forced stop must end by them.
+  'grpc.enable_channelz': 0,
 }
 
 /** Peers are known by the ID in their certificates: the name that TLS sends stands for none of their addresses. */
@@ -41,6 +54,8 @@ export interface ServeOptions {
   readonly services: readonly Service[]
   /** Default: plaintext, which is for sockets of one owner and loopback. */
   readonly credentials?: ServerCredentials
+  /** The largest message that is taken from a client. Default: 4 MiB. */
+  readonly requestBytesMax?: number
 }
 
 export interface RunningServer {
@@ -54,7 +69,7 @@ export interface RunningServer {
 /** Throws where the address cannot be used. */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const address = addressOf(options.address)
-  const server = new Server(KEEPALIVE)
+  const server = new Server({ ...SERVER_OPTIONS, 'grpc.max_receive_message_length': options.requestBytesMax ?? REQUEST_BYTES_MAX })
   for (const { definition, implementation } of options.services) server.addService(definition, implementation)
   if (address.kind === 'unix') await clearSocket(address.path)
   const port = await new Promise<number>((resolve, reject) => {

@@ -22,6 +22,24 @@ async function run(body: string, react: (line: string, kill: (signal: NodeJS.Sig
 
 const STEPS = `life.onShutdown('a', () => console.log('a')); life.onShutdown('b', async () => console.log('b'));`
 
+describe('switchLevels()', () => {
+  it('switches to debug and back with SIGUSR2', async () => {
+    const log = new URL('./log.ts', import.meta.url).href
+    const url = new URL('./lifecycle.ts', import.meta.url).href
+    const program = `import { switchLevels } from ${JSON.stringify(url)}; import { logLevel } from ${JSON.stringify(log)}
+      switchLevels('warn'); process.on('SIGUSR2', () => console.log(logLevel())); console.log(logLevel()); setInterval(() => {}, 1000)`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const lines: string[] = []
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line)
+      if (lines.length === 3) break
+      child.kill('SIGUSR2')
+    }
+    child.kill()
+    assert.deepEqual(lines, ['warn', 'debug', 'warn'])
+  })
+})
+
 describe('runMain()', () => {
   it('lives until SIGTERM, then shuts down in reverse order and exits with 0', async () => {
     const result = await run(`${STEPS} life.signal.addEventListener('abort', () => console.log('aborted')); console.log('up')`, (line, kill) => {

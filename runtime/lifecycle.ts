@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createLogger, type Logger } from './log.ts'
+import { createLogger, setLogLevel, type Level, type Logger } from './log.ts'
 import { systemClock, type Clock } from './clock.ts'
 
 export const EXIT_OK = 0
@@ -102,4 +102,14 @@ async function shutDown(steps: readonly Step[], context: { logger: Logger; clock
     })
   })
   return Promise.race([run(), timeLimit])
+}
+
+/** Logs at this level; SIGUSR2 switches to debug, and back to it. */
+export function switchLevels(level: Level): void {
+  setLogLevel(level)
+  let isDebugging = false
+  process.on('SIGUSR2', () => {
+    isDebugging = !isDebugging
+    setLogLevel(isDebugging ? 'debug' : level)
+  })
 }

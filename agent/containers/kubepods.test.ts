@@ -45,6 +45,46 @@ test('list() finds those of the systemd driver, also below a root of the kubelet
   assert.deepEqual(found(), ['33333333-3333-4333-8333-333333333333 pod/33333333-3333-4333-8333-333333333333', `${UID} ${ID}`, `${UID} pod/${UID}`])
 })
 
+/** Every combination of driver, QoS class and runtime, as they are on nodes; `ROOT` stands for a cgroup of the kubelet's own. */
+const POD_DIRECTORIES = [
+  `kubepods/pod${UID}`, `kubepods/burstable/pod${UID}`, `kubepods/besteffort/pod${UID}`,
+  `kubepods.slice/kubepods-pod${UNDERSCORED}.slice`, `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${UNDERSCORED}.slice`,
+  `kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod${UNDERSCORED}.slice`,
+  `kubelet/kubepods/burstable/pod${UID}`, `podruntime/kubepods/pod${UID}`,
+  `kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod${UNDERSCORED}.slice`,
+  `my.slice/my-kubepods.slice/my-kubepods-pod${UNDERSCORED}.slice`,
+]
+const CONTAINER_DIRECTORIES = [ID, `cri-containerd-${ID}.scope`, `crio-${ID}.scope`, `crio-${ID}`, `docker-${ID}.scope`, `libpod-${ID}.scope`]
+
+test('list() finds a container under every name that kubelets and runtimes give to cgroups, and nothing below it', () => {
+  for (const pod of POD_DIRECTORIES) {
+    for (const container of CONTAINER_DIRECTORIES) {
+      make(pod, container, 'container', 'init.scope')
+      assert.deepEqual(found(), [`${UID} ${ID}`, `${UID} pod/${UID}`], join(pod, container))
+      rmSync(join(root, pod.split('/')[0] ?? ''), { recursive: true })
+    }
+  }
+})
+
+test('list() finds a container whose runtime has another driver than the kubelet, in the root or where the runtime is', () => {
+  const name = `kubepods-burstable-pod${UNDERSCORED}.slice:cri-containerd:${ID}`
+  for (const place of ['', 'system.slice/containerd.service', 'k3s']) {
+    make(place, name)
+    assert.deepEqual(found(), [`${UID} ${ID}`], place)
+    rmSync(join(root, place, name), { recursive: true })
+  }
+})
+
+test('list() takes nothing else for a pod', () => {
+  make('system.slice/kubelet.service')
+  make('user.slice', `pod${UID}`, ID)
+  make('kubepods/burstable', 'podx', ID)
+  make('kubepods/burstable', `pod${UID.slice(1)}`, ID)
+  make('notkubepods', `pod${UID}`, ID)
+  make(`kubepods.slice:cri-containerd:${ID}`)
+  assert.deepEqual(found(), [])
+})
+
 test('a pod has no container name, and its containers go by their ids until somebody knows better', () => {
   make('kubepods', `pod${UID}`, ID)
   const list = new KubepodsSource(root).list()

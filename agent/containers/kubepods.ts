@@ -3,6 +3,10 @@
 //
 //   cgroupfs driver  kubepods/burstable/pod<uid>/<id>
 //   systemd driver   kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid with _>.slice/cri-containerd-<id>.scope
+//   mixed            kubepods-burstable-pod<uid with _>.slice:cri-containerd:<id>, where the kubelet is set to systemd and its runtime is not: in
+//                    the cgroup that the runtime itself is in
+//
+// kubepods may lie in a cgroup of the kubelet's own (kind, --cgroup-root), whose name the systemd driver puts before all others.
 import { existsSync, watch, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
 import { cgroupIdOf, childrenOf } from './cgroups.ts'
@@ -11,8 +15,10 @@ import type { Container, ContainerSource } from './source.ts'
 /** A static pod's uid is the 32 hex digits of its manifest's hash. */
 const POD = /(?:^|-)pod(?<uid>[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$/
 const CONTAINER = /^(?:(?:cri-containerd|crio|docker|libpod)-)?(?<id>[0-9a-f]{64})(?:\.scope)?$/
-/** Levels above the pods: the kubelet's own root where it has one (kind, --cgroup-root), kubepods, the QoS class. */
-const ABOVE = /^(?:kubelet|(?:kubelet-)?kubepods(?:-burstable|-besteffort)?)(?:\.slice)?$|^(?:burstable|besteffort)$/
+const KUBEPODS = /^(?:.+-)?kubepods(?:\.slice)?$/
+const CLASS = /^(?:(?:.+-)?kubepods-)?(?:burstable|besteffort)(?:\.slice)?$/
+const RUNTIME = /^(?:.*containerd|docker|crio|cri-o|k3s.*|rke2.*|k0s.*)\.service$/
+const MIXED = /^(?<pod>.+\.slice):(?:cri-containerd|crio|docker):(?<id>[0-9a-f]{64})$/
 
 /** uid of the pod that a cgroup directory's name stands for. */
 export function podUidOf(name: string): string | undefined {
@@ -38,13 +44,14 @@ export class KubepodsSource implements ContainerSource {
   }
 
   list(): Container[] {
-    return this.#pods().flatMap((pod) => [
+    const mixed = [...this.#tops(), ...this.#runtimes()].flatMap((path) => childrenOf(path).flatMap((name) => readMixed(path, name)))
+    return [...mixed, ...this.#pods().flatMap((pod) => [
       ...describe(pod, pod.path, `pod/${pod.uid}`, ''),
       ...childrenOf(pod.path).flatMap((name) => {
         const id = containerIdOf(name)
         return id === undefined ? [] : describe(pod, join(pod.path, name), id, id)
       }),
-    ])
+    ])]
   }
 
   watch(onChange: () => void): { close(): void } {
@@ -71,9 +78,21 @@ export class KubepodsSource implements ContainerSource {
     return { close: () => { for (const watcher of watchers.values()) watcher.close() } }
   }
 
-  /** Directories that hold pods or further such directories. */
-  #above(path = this.#cgroupRoot): string[] {
-    return childrenOf(path).filter((name) => ABOVE.test(name)).flatMap((name) => [join(path, name), ...this.#above(join(path, name))])
+  /** Where kubepods may be: in the root, or one level down. */
+  #tops(): string[] {
+    return [this.#cgroupRoot, ...childrenOf(this.#cgroupRoot).map((name) => join(this.#cgroupRoot, name))]
+  }
+
+  /** Services that container runtimes are in. */
+  #runtimes(): string[] {
+    const services = join(this.#cgroupRoot, 'system.slice')
+    return childrenOf(services).filter((name) => RUNTIME.test(name)).map((name) => join(services, name))
+  }
+
+  /** Directories that hold pods: kubepods and its QoS classes. */
+  #above(): string[] {
+    const chosen = (path: string, names: RegExp): string[] => childrenOf(path).filter((name) => names.test(name)).map((name) => join(path, name))
+    return this.#tops().flatMap((top) => chosen(top, KUBEPODS)).flatMap((kubepods) => [kubepods, ...chosen(kubepods, CLASS)])
   }
 
   #pods(): PodDirectory[] {
@@ -82,6 +101,12 @@ export class KubepodsSource implements ContainerSource {
       return uid === undefined ? [] : [{ path: join(parent, name), uid }]
     }))
   }
+}
+
+function readMixed(path: string, name: string): Container[] {
+  const { pod = '', id = '' } = MIXED.exec(name)?.groups ?? {}
+  const uid = podUidOf(pod)
+  return uid === undefined ? [] : describe({ path, uid }, join(path, name), id, id)
 }
 
 function describe(pod: PodDirectory, cgroupPath: string, id: string, container: string): Container[] {

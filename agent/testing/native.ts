@@ -35,12 +35,18 @@ interface StoredLink {
   open: number
 }
 
+interface StoredProgram {
+  readonly id: number
+  readonly name: string
+}
+
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'))
 
 export class FakeKernel {
   readonly maps = new Map<number, StoredMap>()
   readonly links: StoredLink[] = []
+  readonly programs: StoredProgram[] = []
   readonly ringListeners = new Map<number, (records: Uint8Array) => void>()
   readonly globals: { section: string; offset: number; bytes: Uint8Array }[] = []
   /** Called before each operation with its name: tests make operations fail, or end the process, by throwing here. */
@@ -193,6 +199,11 @@ export class FakeKernel {
       },
       map: (name) => this.mapHandle(loaded.get(name) ?? -1),
       attach: (program) => this.attach(program),
+      pinProgram: (name, path) => {
+        const id = this.#nextId++
+        this.#writePin(path, `program:${id}`)
+        this.programs.push({ id, name })
+      },
       testRun: () => 0,
       close: () => {},
       [Symbol.dispose]: () => {},
@@ -211,6 +222,10 @@ export class FakeKernel {
         const link = this.links.find((candidate) => candidate.id === id)
         if (link === undefined) throw bpfError('ENOENT', 2, 'bpf_obj_get')
         return this.#linkHandle(link)
+      },
+      attachPinned: (path) => {
+        const id = this.#readPin(path, 'program')
+        return this.attach(this.programs.find((program) => program.id === id)?.name ?? '')
       },
       openRingBuffer: (map, onBatch): RingBuffer => {
         this.ringListeners.set(map.info.id, onBatch)

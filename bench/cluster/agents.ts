@@ -31,6 +31,8 @@ export type Told =
   | { readonly kind: 'acknowledged'; readonly node: string; readonly policy: string; readonly at: number }
   | { readonly kind: 'bound'; readonly node: string; readonly uids: readonly string[]; readonly at: number }
   | { readonly kind: 'lost'; readonly node: string; readonly reason: string }
+  /** All agents of the process with this number look for this policy now. */
+  | { readonly kind: 'expecting'; readonly policy: string; readonly process: number }
 
 const now = (): number => performance.timeOrigin + performance.now()
 
@@ -145,7 +147,10 @@ if (import.meta.main) {
   decodeOperatorMessage(new Uint8Array())
   process.on('message', (order: Order) => {
     if (order.kind === 'start') void start(order.order, tell).then((started) => { agents = started })
-    if (order.kind === 'expect') for (const agent of agents) agent.expected = order.policy
+    if (order.kind === 'expect') {
+      for (const agent of agents) agent.expected = order.policy
+      tell({ kind: 'expecting', policy: order.policy, process: process.pid })
+    }
     if (order.kind === 'stop') {
       for (const agent of agents) agent.close()
       process.disconnect()

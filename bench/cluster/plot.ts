@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Growth with the number of agents as a picture: both axes logarithmic, so that what grows in proportion is a line of one slope.
-export interface SizeResult {
-  readonly nodes: number
-  readonly coldStartMs: number
-  readonly readyMs: number
-  readonly rssMb: number
-  readonly restCpuPercent: number
-  readonly all: Quantiles
-  readonly one: Quantiles
-}
-
-export interface Quantiles {
-  readonly p50: number
-  readonly p99: number
-  readonly max: number
-}
+import type { SizeResult } from './report.ts'
 
 const [WIDTH, HEIGHT, MARGIN] = [680, 420, 56]
 const COLOURS = ['#1f6feb', '#d1242f', '#1a7f37', '#9a6700', '#8250df']

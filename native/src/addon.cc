@@ -43,6 +43,7 @@ bool define_exports(napi_env env, napi_value exports) {
       function("createMap", Map::create),
       function("openPinnedMap", Map::open_pinned),
       function("openPinnedLink", Link::open_pinned),
+      function("attachPinned", Link::attach_pinned),
       function("openRingBuffer", Ring::open),
   };
   return napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties) == napi_ok;

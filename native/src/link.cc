@@ -107,6 +107,19 @@ napi_value Link::open_pinned(napi_env env, napi_callback_info info) {
   return wrap(env, kKind, std::unique_ptr<Handle>(new Link(std::move(fd))));
 }
 
+napi_value Link::attach_pinned(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  std::string path;
+  if (!call.read(call.at(0), "path", path, kPathMax)) return nullptr;
+  Descriptor program(bpf_obj_get(path.c_str()));
+  if (!program.valid()) return throw_bpf(env, "bpf_obj_get", errno);
+  if (!program.is("prog")) return throw_bpf(env, "bpf_obj_get", EINVAL, "", "what is pinned there is not a program");
+  // Without a name: of LSM and tracing programs, which know their hook since they were loaded. Of any other type the kernel says EINVAL.
+  Descriptor fd(bpf_raw_tracepoint_open(nullptr, program.get()));
+  if (!fd.valid()) return throw_bpf(env, "bpf_raw_tracepoint_open", errno);
+  return wrap(env, kKind, std::unique_ptr<Handle>(new Link(std::move(fd))));
+}
+
 void Link::close(napi_env) {
   closed_ = true;
   fd_.reset();

@@ -17,6 +17,7 @@ class Link : public Handle {
 
   static bool define(napi_env env, State* state, napi_value dispose);
   static napi_value open_pinned(napi_env env, napi_callback_info info);
+  static napi_value attach_pinned(napi_env env, napi_callback_info info);
   static napi_value attach(Call& call, bpf_program* program);
 
   void close(napi_env env) override;

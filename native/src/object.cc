@@ -36,6 +36,7 @@ bool Object::define(napi_env env, State* state, napi_value dispose) {
                           define_method<Object, &Object::load>("load"),
                           define_method<Object, &Object::map>("map"),
                           define_method<Object, &Object::attach>("attach"),
+                          define_method<Object, &Object::pin_program>("pinProgram"),
                           define_method<Object, &Object::test_run>("testRun"),
                           define_close<Object>("close", nullptr),
                           define_close<Object>(nullptr, dispose),
@@ -218,6 +219,14 @@ napi_value Object::map(Call& call) {
 napi_value Object::attach(Call& call) {
   bpf_program* program = find_loaded_program(call);
   return program == nullptr ? nullptr : Link::attach(call, program);
+}
+
+napi_value Object::pin_program(Call& call) {
+  bpf_program* program = find_loaded_program(call);
+  std::string path;
+  if (program == nullptr || !call.read(call.at(1), "path", path, kPathMax)) return nullptr;
+  if (bpf_obj_pin(bpf_program__fd(program), path.c_str()) == 0) return call.undefined();
+  return throw_bpf(call.env(), "bpf_obj_pin", errno);
 }
 
 napi_value Object::test_run(Call& call) {

@@ -39,6 +39,7 @@ class Object : public Handle {
   napi_value load(Call& call);
   napi_value map(Call& call);
   napi_value attach(Call& call);
+  napi_value pin_program(Call& call);
   napi_value test_run(Call& call);
 
   bpf_object* object_;

@@ -17,8 +17,8 @@ export interface TestAgentOptions {
   /** Absent: plaintext. */
   readonly credentials?: ChannelCredentials
   readonly hello?: Hello
-  /** What it answers to each message beside the generation; undefined: nothing, it stays silent. Default: all is in force. */
-  readonly ack?: (message: OperatorMessage__Output, agent: TestAgent) => Ack | undefined
+  /** What it answers to each message beside the generation; undefined: nothing, it stays silent. Until it has an answer it does not read. Default: all is in force. */
+  readonly ack?: (message: OperatorMessage__Output, agent: TestAgent) => Ack | undefined | Promise<Ack | undefined>
 }
 
 export class TestAgent {
@@ -88,7 +88,8 @@ export class TestAgent {
   async #read(): Promise<void> {
     for await (const message of this.#stream.messages()) {
       this.#apply(message)
-      const ack = this.#options.ack ? this.#options.ack(message, this) : { tables: this.#tablesInForce(), canary: { ran: true, refused: true, message: '' } }
+      this.#notify?.()
+      const ack = this.#options.ack ? await this.#options.ack(message, this) : { tables: this.#tablesInForce(), canary: { ran: true, refused: true, message: '' } }
       if (ack) await this.send({ ack: { generation: message.generation, latency_us: 5, ...ack } })
       this.#notify?.()
     }

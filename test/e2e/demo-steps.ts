@@ -25,6 +25,9 @@ interface Stage {
   isEnforcing: boolean
 }
 
+/** Ctrl-C, or a terminal that was closed: the machine is left as it was then, too. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 type Step = readonly [name: string, run: (stage: Stage) => Promise<string>]
 
 const STEPS: readonly Step[] = [
@@ -44,8 +47,12 @@ export async function runSteps(): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'merlon-demo-'))
   const stage: Stage = { directory, policies: join(directory, 'policies'), stateDir: join(directory, 'state'), up: undefined, events: undefined, container: undefined, isEnforcing: false }
   const began = performance.now()
+  const interruption = Promise.withResolvers<never>()
+  for (const signal of SIGNALS) process.on(signal, () => interruption.reject(new Error(`interrupted by ${signal}`)))
+  interruption.promise.catch(() => {})
   try {
-    for (const [index, step] of STEPS.entries()) {
+    for (const [index, [name, run]] of STEPS.entries()) {
+      const step: Step = [name, () => Promise.race([run(stage), interruption.promise])]
       if (!(await take(step, `${index + 1}/${STEPS.length}`, stage))) return 1
     }
     console.log(`All of it came about, in ${seconds(began)} s`)

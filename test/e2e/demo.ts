@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readHostFacts, shortcomings } from '../../cli/preflight.ts'
-import { run } from './oci.ts'
+import { run, type CommandResult } from './oci.ts'
 import { runInGuest, TREE } from '../support/vm/guest.ts'
 import { isKernelName, type KernelName } from '../support/vm/kernels.ts'
 
@@ -19,6 +19,8 @@ const HERE = 'build/demo/here.mjs'
 /** How a command is run as root here. sudo may ask for a password, as it does for any command. */
 const AS_ROOT: readonly string[] = process.getuid?.() === 0 ? [] : ['sudo']
 const TOO_LONG = 160
+/** Where agents pin what they load, by default. */
+const PINS = '/sys/fs/bpf/merlon'
 
 /** Why the demo cannot run on this machine itself; undefined: it can. */
 async function obstacle(): Promise<string | undefined> {
@@ -32,14 +34,23 @@ async function obstacle(): Promise<string | undefined> {
     if (status !== 0) return `Only root may load programs into the kernel, and there is no sudo (${output.trim().slice(0, TOO_LONG)}).`
     console.log("This machine's kernel has what is needed; loading programs into it takes root, so sudo runs the demo")
   }
-  const [file, ...args] = [...AS_ROOT, process.execPath, join(TREE, 'build/bundle/agent/main.mjs'), '--check']
-  const { status, output } = await run(file, args, '/')
+  // What enforces here already is nothing to play with: the demo would take it over, and end it.
+  if ((await asRoot('test', '-e', PINS)).status === 0) return `Merlon enforces on this machine already (${PINS}).`
+  const { status, output } = await asRoot(process.execPath, join(TREE, 'build/bundle/agent/main.mjs'), '--check')
   return status === 0 ? undefined : output.trim().split('\n')[0]
+}
+
+function asRoot(...command: readonly string[]): Promise<CommandResult> {
+  const [file = '', ...args] = [...AS_ROOT, ...command]
+  return run(file, args, '/')
 }
 
 function onThisMachine(): Promise<number> {
   const [file, ...args] = [...AS_ROOT, process.execPath, join(TREE, HERE)]
   const child = spawn(file, args, { stdio: 'inherit' })
+  // The demo has the same signal from the terminal, and cleans up: its end is ours. One that was meant for us alone is handed on.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (status) => resolve(status ?? 1))

@@ -9,6 +9,18 @@ import { after, before, test } from 'node:test'
 
 const TREE = new URL('../..', import.meta.url).pathname
 const MINUTES = 60_000
+/** What make demo promises. */
+const STEPS = [
+  ['start Merlon', /ready in [0-9.]+ s: 2 policies .*a forbidden probe was refused/],
+  ['start a container', /demo-web/],
+  ['run what is allowed', /ls works/],
+  ['run what is blocked', /find: Permission denied/],
+  ['see the alert', /Block of \/usr\/bin\/find in demo\/demo-web by block-shell-tools/],
+  ['edit the policy', /Block refused it again, no restart/],
+  ['kill the agent', /still refused; the next agent adopted it/],
+  ['break a policy file', /refused, the others hold/],
+  ['stop', /merlon rescue ended that/],
+] as const
 let home = ''
 let clone = ''
 
@@ -46,10 +58,15 @@ test('make setup, and once more with nothing left to do', async () => {
   assert.match(second.output, /Nothing to be done/)
 })
 
-test('make demo', async () => {
+test('make demo: says where it runs; every step comes about, and says so', async () => {
   const { status, output } = await run('make', ['demo'], clone)
+  assert.match(output, /^(On this machine$|Not on this machine: .*\nIn a guest with Linux )/m)
+  for (const [index, [name, outcome]] of STEPS.entries()) {
+    const line = output.split('\n').find((each) => each.startsWith(`${index + 1}/${STEPS.length} ${name}: `))
+    assert.match(line ?? '', outcome, `step ${index + 1}:\n${output}`)
+  }
+  assert.match(output, /All of it came about, in [0-9.]+ s\n$/)
   assert.equal(status, 0, output)
-  assert.match(output, /All of it came about/)
 })
 
 test('make test', async () => {

@@ -15,7 +15,7 @@ const BOOT_SECONDS = 120
 
 /** What a guest needs is checked inside it, in one boot. */
 const PLACES = `
-fail() { echo "missing: $1"; exit 1 }
+fail() { echo "missing: $1"; exit 1; }
 for each in "cgroup2 /sys/fs/cgroup" "bpf /sys/fs/bpf" "securityfs /sys/kernel/security" "tracefs /sys/kernel/tracing" "proc /proc" \\
   "devpts /dev/pts" "tmpfs /tmp" "tmpfs /run" "overlay /src"; do
   grep -q " \${each#* } \${each% *} " /proc/mounts || fail "$each"

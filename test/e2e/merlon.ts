@@ -20,7 +20,8 @@ export class Lines {
   readonly ended: Promise<number>
 
   constructor(args: readonly string[]) {
-    this.#process = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    // A group of its own: Ctrl-C in a terminal is for the demo, which then stops everything in order.
+    this.#process = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#add(line))
     }

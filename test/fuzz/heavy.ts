@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts that are made to cost time or memory. Run as a worker of heavy.test.ts, which bounds its memory: reads one and says how that went.
-import { parentPort, workerData } from 'node:worker_threads'
-import { compile } from '../../policy/compile.ts'
+// Texts that are made to cost time or memory. Run as a worker of heavy.test.ts, which bounds its memory: reads those that it is sent the names of, and says how that went.
+import { parentPort } from 'node:worker_threads'
 import { evaluate } from '../../policy/evaluate.ts'
 import { lint } from '../../policy/lint.ts'
 import { makePlan } from '../../policy/plan.ts'
@@ -35,20 +34,20 @@ export const HEAVY: Readonly<Record<string, () => string>> = {
   'a thousand patterns that multiply': () => patterns(1000, (i) => `/**/a${i}*b*c`),
   'patterns that remember': () => patterns(8, (i) => `/**${String.fromCharCode(97 + (i % 26))}?????????${i}`),
   'ten thousand paths': () => policy(`file:\n    matchPaths:\n${Array.from({ length: 10_000 }, (_, i) => `    - {path: /srv/${i % 97}/${i}}`).join('\n')}`),
-  'lists within lists': () => '['.repeat(100_000),
+  'lists within lists': () => '['.repeat(50_000),
   'maps within maps': () => '{a: '.repeat(20_000),
   'nested by indentation': () => Array.from({ length: 3000 }, (_, i) => `${' '.repeat(i)}a:`).join('\n'),
   'a closed nest in a policy': () => policy(`file: {matchPaths: ${'['.repeat(2000)}${']'.repeat(2000)}}`),
   'lists that double': () => laughs(40, (i) => `a${i}: &a${i} [*a${i - 1}, *a${i - 1}]`),
   'merges that double': () => laughs(40, (i) => `a${i}: &a${i} {<<: [*a${i - 1}, *a${i - 1}], k${i}: *a${i - 1}}`),
   'an alias within itself': () => 'a: &a {b: [*a, *a], <<: *a}',
-  'anchors without number': () => Array.from({ length: 50_000 }, (_, i) => `- &a${i} x`).join('\n'),
+  'anchors without number': () => Array.from({ length: 20_000 }, (_, i) => `- &a${i} x`).join('\n'),
   'an anchor of a megabyte': () => `&${'a'.repeat(1 << 20)} x`,
   'a key of a megabyte': () => `${'k'.repeat(1 << 20)}: x`,
   'a path of a megabyte': () => policy(`file: {matchPaths: [{path: /${'a'.repeat(1 << 20)}}]}`),
   'a label of a megabyte': () => policy(`selector: {matchLabels: {a: ${'b'.repeat(1 << 20)}}}`),
   'fifty thousand documents': () => '---\n'.repeat(50_000),
-  'ten thousand policies': () => `${policy('file: {matchPaths: [{path: /x}]}')}---\n`.repeat(2000),
+  'two thousand policies': () => `${policy('file: {matchPaths: [{path: /x}]}')}---\n`.repeat(2000),
   'the same key, again and again': () => 'a: 1\n'.repeat(20_000),
   'the same path, again and again': () => policy(`file: {matchPaths: [${'{path: /x}, '.repeat(5000)}]}`),
   'a string that is not closed': () => `a: "${'x\n'.repeat(200_000)}`,
@@ -62,6 +61,7 @@ export const HEAVY: Readonly<Record<string, () => string>> = {
   'names that nearly fit': () => `apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: ${'a-'.repeat(100_000)}}\nspec: {}\n`,
 }
 
+/** The linter reads, compiles and looks through each policy; the evaluator is asked apart. */
 function hear(text: string): Heard {
   const { policies, findings } = readManifests(text, 'x.yaml')
   const codes = new Set([...findings, ...lint([{ file: 'x.yaml', text }]).findings].map(({ code }) => code))
@@ -70,11 +70,9 @@ function hear(text: string): Heard {
     const plan = makePlan([policy], workload, { filePosture: 'block' })
     // A path that nearly matches is what makes a matcher go back.
     if (plan.clauses.length < 100) evaluate(plan, ask('read', `/${'a'.repeat(2000)}/${'a'.repeat(2000)}`))
-    const compiled = compile(plan)
-    if (!compiled.ok) for (const { code } of compiled.findings) codes.add(code)
     if (policies.length > 10) break
   }
   return { policies: policies.length, codes: [...codes] }
 }
 
-if (parentPort !== null) parentPort.postMessage(hear(HEAVY[workerData as string]!()))
+parentPort?.on('message', (name: string) => parentPort!.postMessage(hear(HEAVY[name]!())))

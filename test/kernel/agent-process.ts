@@ -105,6 +105,11 @@ export class TestOperator {
     })
   }
 
+  /** What the agent's last acknowledgement says is wrong. */
+  errors(): readonly { readonly code: string; readonly message: string; readonly workload: string }[] {
+    return this.#server.sessions.get(NODE)?.view?.lastAck?.errors ?? []
+  }
+
   #makeServer(): NodeSyncServer {
     return new NodeSyncServer({
       clock: systemClock, logger: silentLogger, address: OPERATOR, reconciler: this.#reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, onChange: () => {},

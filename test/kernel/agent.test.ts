@@ -2,13 +2,13 @@
 // The agent as it is shipped, with an operator: containers that it has never seen are held, bound and decided from their first instruction; it is
 // killed, started again, ended, left alone by its operator, and never is anything decided differently for that, nor left standing.
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
-import { Container, RUNTIMES, type Ended } from '../support/container.ts'
+import { Container, type ContainerOptions, RUNTIMES, type Ended } from '../support/container.ts'
 import { AgentProcess, PINS, runAgent, TestOperator } from './agent-process.ts'
 import { policy } from './node.ts'
-import { O, TrialContainer } from './trial.ts'
+import { O, TRIAL, TrialContainer } from './trial.ts'
 import { until } from './wait.ts'
 import { furnish } from './world.ts'
 
@@ -36,8 +36,8 @@ after(async () => {
 })
 
 /** A container that runs one program to its end. */
-function once(runtime: (typeof RUNTIMES)[number], labels: Record<string, string> = annotations): Container {
-  const container = new Container({ runtime, root: 'busybox', args: [ENTRY], annotations: labels })
+function once(runtime: (typeof RUNTIMES)[number], labels: Record<string, string> = annotations, options: Pick<ContainerOptions, 'id' | 'cgroupsPath'> = {}): Container {
+  const container = new Container({ ...options, runtime, root: 'busybox', args: [ENTRY], annotations: labels })
   furnish(container)
   strays.push(container)
   return container
@@ -59,6 +59,24 @@ for (const runtime of RUNTIMES) {
   })
 }
 
+const UID = '6f2c1a44_1b2c_4d3e_8f90_0123456789ab'
+const pod = (at: string): string => at.replaceAll('UID', UID)
+/** How a kubelet and its runtime name cgroups: some of what kubepods.test.ts has all of. */
+const PLACES = [
+  pod('/kubepods/burstable/podUID/').replaceAll('_', '-'), pod('/kubepods.slice/kubepods-podUID.slice/cri-containerd-'),
+  pod('/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-podUID.slice/crio-'), pod('/kubepods-podUID.slice:cri-containerd:'),
+]
+
+for (const [index, place] of PLACES.entries()) {
+  const runtime = RUNTIMES[index % RUNTIMES.length] ?? 'crun'
+  test(`${runtime}: a container in ${place}<id> is bound before its first instruction`, async () => {
+    const id = `${index}a`.repeat(32)
+    const { status, output } = await once(runtime, annotations, { id, cgroupsPath: `${place}${id}${place.endsWith('-') ? '.scope' : ''}` }).run()
+    assert.notEqual(status, 0)
+    assert.match(output, /permission denied/i)
+  })
+}
+
 test('a container is bound before its first instruction, and an edit is in force without a restart', async () => {
   place = await TrialContainer.start({ runtime: 'crun', root: 'debian', annotations }, ({ rootfs }) => {
     mkdirSync(join(rootfs, 's'))
@@ -71,6 +89,32 @@ test('a container is bound before its first instruction, and an edit is in force
   operator.policies(POLICY)
   await operator.inForce(place.container.id)
   assert.deepEqual([await opened(DENIED), await opened(LATER)], ['EACCES', 'ok'])
+})
+
+test('rules that no program of this agent decides are acknowledged as such, aloud, and the rest of the profile is in force', async () => {
+  operator.policies(policy(`  network:\n    matchProtocols: [{protocol: tcp}]\n  file:\n    matchPaths: [{path: ${LATER}}]\n  action: Block`))
+  await operator.inForce(place.container.id)
+  assert.deepEqual([await opened(DENIED), await opened(LATER)], ['ok', 'EACCES'])
+  const [error, ...others] = operator.errors()
+  assert.deepEqual([error?.code, error?.workload, others], ['MERLON_AGENT_NOT_ENFORCED', place.container.id, []])
+  assert.match(error?.message ?? '', /does not enforce network/)
+  operator.policies(POLICY)
+  await operator.inForce(place.container.id)
+  assert.deepEqual(operator.errors(), [])
+})
+
+test('opening files is asked about only while some table has rules for it', async () => {
+  const attached = (): boolean => existsSync(join(PINS, 'v2', readdirSync(join(PINS, 'v2')).find((name) => name.startsWith('links-')) ?? '', 'merlon_file_open'))
+  assert.ok(attached())
+  operator.policies(policy(`  process:\n    matchPaths: [{path: ${ENTRY}}]\n  action: Block`))
+  await operator.inForce(place.container.id)
+  await until('detachment', () => (attached() ? undefined : true))
+  assert.equal(await opened(DENIED), 'ok')
+  assert.equal((await place.trial.ask('exec', TRIAL)).error, 'ok')
+  operator.policies(POLICY)
+  await operator.inForce(place.container.id)
+  assert.ok(attached())
+  assert.deepEqual([await opened(DENIED), await opened(FREE)], ['EACCES', 'ok'])
 })
 
 test('kill -9: the next agent takes over what it finds, and a violator is denied all the while', async () => {

@@ -3,7 +3,7 @@
 // nothing in between, so that a test says which cgroup is bound to which policy and sees every record and counter.
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { BIND, type BindKind, encodeBinding, sumPerCpu, u32, u64, view } from '../../agent/abi.ts'
+import { BIND, type BindKind, encodeBinding, HOLD, sumPerCpu, u32, u64, view } from '../../agent/abi.ts'
 import { BootClock } from '../../agent/boottime.ts'
 import { Control } from '../../agent/control.ts'
 import { openKernel, type Kernel } from '../../agent/kernel.ts'
@@ -77,7 +77,7 @@ export class Node {
     this.control = new Control(this.kernel.maps.control)
     this.tables = new TableStore({
       native, tables: this.kernel.maps.tables, counters: this.kernel.maps.counters, bindings: this.kernel.maps.bindings, directory: this.kernel.tablesDirectory,
-      verify: verifyTable, clock: systemClock, uptime: Number(boot.nowNs() / 1_000_000_000n),
+      verify: verifyTable, require: (flags) => this.kernel.onDemand.require(flags), clock: systemClock, uptime: Number(boot.nowNs() / 1_000_000_000n),
     })
     // What the test file before this one left: its bindings, if it did not end well.
     if (options.keepBindings !== true) this.#dropBindings()
@@ -135,7 +135,7 @@ export class Node {
 
   /** Holding of unknown containers; with a heartbeat that is fresh for three seconds. */
   hold(on: boolean): void {
-    this.control.setHold(on)
+    this.control.setHold(on ? HOLD.LIVE : HOLD.OFF)
     if (on) this.control.beat(boot.nowNs())
   }
 

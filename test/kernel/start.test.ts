@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { after, afterEach, before, test } from 'node:test'
-import { encodeHeld, EVENT_KIND, HELD, OP, STATS, u64, VERDICT } from '../../agent/abi.ts'
+import { encodeHeld, EVENT_KIND, HELD, HOLD, OP, STATS, u64, VERDICT } from '../../agent/abi.ts'
 import type { KernelEvent } from '../../agent/records.ts'
 import { Container, ROOTS, RUNTIMES, type Root, type Runtime } from '../support/container.ts'
 import { cgroupId, Node, policy, type Loaded } from './node.ts'
@@ -153,10 +153,22 @@ for (const runtime of RUNTIMES) {
 
   test(`${runtime} run: without a heartbeat nobody is held`, async () => {
     fresh(runtime, 'debian')
-    node.control.setHold(true)
+    node.control.setHold(HOLD.LIVE)
     node.control.beat(node.uptimeNs() - 3_100_000_000n)
+    const count = node.stat(STATS.indexOf('not_held'))
     assert.deepEqual(await container.run(), { status: 0, output: 'ran' })
     assert.deepEqual(node.drain(), [])
+    assert.ok(node.stat(STATS.indexOf('not_held')) > count, 'counted')
+  })
+
+  test(`${runtime} run: where unknown containers are blocked, it is held without a heartbeat too`, async () => {
+    fresh(runtime, 'busybox')
+    node.control.setHold(HOLD.ALWAYS)
+    node.control.beat(0n)
+    const running = container.run()
+    const held = await stopped()
+    release(held)
+    assert.deepEqual(await running, { status: 0, output: 'ran' })
   })
 
   test(`${runtime} run: a container that is bound is not held`, async () => {

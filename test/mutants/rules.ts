@@ -145,8 +145,8 @@ export const RULES: readonly Mutant[] = [
     name: 'undecidable-is-allowed',
     bug: 'a workload with Block rules permits what cannot be decided',
     file: 'policy/plan.ts',
-    find: "own.some((clause) => clause.verdict === 'Block')) return 'Block'",
-    replace: "own.every((clause) => clause.verdict === 'Block' && clause.sources.length > 0)) return 'Block'",
+    find: "clause.section === section && clause.verdict === 'Block')) return 'Block'",
+    replace: "clause.section === section && clause.verdict === 'Block' && clause.sources.length > 0)) return 'Block'",
     tests: PLAN,
   },
   {

@@ -14,7 +14,7 @@ import { tryOut, type Outcome } from './trial.ts'
 
 const CASES = process.env['MERLON_MUTANT_CASES'] ?? '10000'
 const ENVIRONMENT = { MERLON_CASES: CASES, MERLON_SEED: process.env['MERLON_SEED'] ?? '7' }
-/** Of one file; the longest takes a tenth of it on an idle machine. */
+/** Of processor time for one file; the longest takes a tenth of it. */
 const SECONDS = 180
 
 interface Verdict {
@@ -77,7 +77,7 @@ function describe(outcome: Outcome): string {
     case 'failed':
       return outcome.test
     case 'hung':
-      return `(no end within ${SECONDS} s)`
+      return `(no end within ${SECONDS} s of processor time)`
     case 'broken':
       return outcome.said
   }

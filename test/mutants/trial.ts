@@ -14,31 +14,35 @@ export type Outcome =
 export interface Trial {
   readonly directory: string
   readonly file: string
+  /** Of processor time. */
   readonly seconds: number
   readonly environment: Readonly<Record<string, string>>
 }
 
 /** A table that grows without end must not take the machine with it. */
 const HEAP_MB = 1024
+/** Of waiting for each second of processor time: a machine may be busy with other things. */
+const PATIENCE = 20
 
 export async function tryOut({ directory, file, seconds, environment }: Trial): Promise<Outcome> {
-  const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file], { cwd: directory, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const limited = ['-c', `ulimit -S -t ${seconds} && exec "$0" "$@"`, process.execPath, `--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file]
+  const child = spawn('sh', limited, { cwd: directory, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr, hung] = ['', '', false]
   const timer = setTimeout(() => {
     hung = true
     child.kill('SIGKILL')
-  }, seconds * 1000)
+  }, seconds * PATIENCE * 1000)
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk
     // The first failure is enough.
     if (failedTest(stdout) !== undefined) child.kill('SIGKILL')
   })
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
-  const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  const [status, signal] = await new Promise<readonly [number | null, NodeJS.Signals | null]>((resolve) => child.on('close', (code, by) => resolve([code, by])))
   clearTimeout(timer)
   const test = failedTest(stdout)
   if (test !== undefined) return { kind: 'failed', test }
-  if (hung) return { kind: 'hung' }
+  if (hung || signal === 'SIGXCPU') return { kind: 'hung' }
   if (status === 0) return /^# pass [1-9]/m.test(stdout) ? { kind: 'passed' } : { kind: 'broken', said: `${file} ran no test` }
   return { kind: 'broken', said: (stderr || stdout).slice(-2000) }
 }

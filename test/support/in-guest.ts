@@ -6,7 +6,7 @@ import { runFiles } from './suites.ts'
 
 if (import.meta.main) {
   const [eventsFile = '', ...files] = process.argv.slice(2)
-  const totals = await runFiles(files, { parallel: false, eventsFile })
+  const { totals } = await runFiles(files, { eventsFile })
   console.log(summary(totals))
   process.exitCode = exitStatus(totals)
 }

@@ -112,6 +112,30 @@ static int result(long value)
 	return value < 0 ? errno : 0;
 }
 
+/* A file by its handle alone, without a name (open_by_handle_at): asked for once, opened later. */
+static struct {
+	struct file_handle head;
+	unsigned char rest[MAX_HANDLE_SZ];
+} handle;
+
+static int ask_handle(const char *path)
+{
+	int mount_id;
+
+	handle.head.handle_bytes = MAX_HANDLE_SZ;
+	return result(name_to_handle_at(AT_FDCWD, path, &handle.head, &mount_id, 0));
+}
+
+static int open_handle(const char *mount_path, int flags)
+{
+	int mount_fd = open(mount_path, O_RDONLY | O_CLOEXEC), fd = mount_fd < 0 ? -1 : open_by_handle_at(mount_fd, &handle.head, flags | O_CLOEXEC);
+	int error = fd < 0 ? errno : 0;
+
+	close(fd);
+	close(mount_fd);
+	return error;
+}
+
 static int run_file(int count, char **words, struct reply *reply)
 {
 	const char *verb = words[0], *a = count > 1 ? words[1] : "", *b = count > 2 ? words[2] : "", *c = count > 3 ? words[3] : "";
@@ -123,6 +147,12 @@ static int run_file(int count, char **words, struct reply *reply)
 		return try_openat2(a, atoi(b), atoi(c));
 	if (!strcmp(verb, "keep"))
 		return keep(open(a, atoi(b) | O_CLOEXEC, 0644), reply);
+	if (!strcmp(verb, "handle"))
+		return ask_handle(a);
+	if (!strcmp(verb, "openhandle"))
+		return open_handle(a, atoi(b));
+	if (!strcmp(verb, "opentree"))
+		return keep((int)syscall(SYS_open_tree, AT_FDCWD, a, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), reply);
 	if (!strcmp(verb, "close"))
 		return result(close(atoi(a)));
 	if (!strcmp(verb, "memfd"))
@@ -173,6 +203,8 @@ static int run_task(int count, char **words, struct reply *reply)
 		return result(unshare(atoi(a)));
 	if (!strcmp(verb, "setns"))
 		return set_namespace(a);
+	if (!strcmp(verb, "pivot"))
+		return syscall(SYS_pivot_root, a, b) ? errno : result(chdir("/"));
 	if (!strcmp(verb, "chroot"))
 		return chroot(a) ? errno : result(chdir("/"));
 	if (!strcmp(verb, "fsuid")) {
