@@ -128,7 +128,7 @@ describe('identity on a real API server', { timeout: 120_000 }, () => {
     const namespace = 'identity-rotation'
     await ensure(client, '/api/v1/namespaces', { metadata: { name: namespace } })
     const clock = new SimulatedClock(Date.now())
-    const api = new ClientNodeApi(loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
+    const api = new ClientNodeApi(() => loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
     const replicas = await Promise.all(['one', 'two'].map(() => openTransport({ tls: { kind: 'kubernetes' }, feederTls: false }, { clock, logger: silentLogger, cluster: { api, namespace } })))
     const abort = new AbortController()
     const running = replicas.map((replica) => replica?.run(abort.signal))

@@ -47,14 +47,16 @@ export async function until(what: string, holds: () => boolean | undefined | Pro
   }
 }
 
+const TIMES = { durationMs: 3_000, renewMs: 2_000, retryMs: 500 }
+
 export interface OperatorOptions {
   /** Something in between. */
   readonly api?: (real: KubeApi) => KubeApi
   readonly kubeconfig?: string
   readonly clock?: Clock
+  /** Of the lease. Default: short ones. */
+  readonly times?: typeof TIMES
 }
-
-const TIMES = { durationMs: 3_000, renewMs: 2_000, retryMs: 500 }
 
 export class TestOperator {
   readonly reconciler: Reconciler
@@ -76,7 +78,7 @@ export class TestOperator {
     })
     this.server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, clock, logger, onChange: () => this.kubernetes.changed() })
     this.kubernetes = new Kubernetes({
-      settings, reconciler: this.reconciler, sessions: this.server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, api: options.api?.(real) ?? real, times: TIMES,
+      settings, reconciler: this.reconciler, sessions: this.server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, api: options.api?.(real) ?? real, times: options.times ?? TIMES,
     })
   }
 
