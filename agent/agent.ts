@@ -283,8 +283,6 @@ export class Agent {
 
   #sweep(): void {
     this.#enforcement.sweep()
-    const released = this.#parts.kernel.onDemand.release(this.#tables.flags())
-    if (released.length > 0) this.#parts.logger.info('Detached programs that no table needs', { programs: released })
     this.#owners.sweep()
     this.#holder.sweep()
   }
