@@ -201,7 +201,7 @@ describe('resources that are replaced', () => {
       version.schema = { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }, status: { type: 'object', properties: { status: { type: 'string' } } } } } }
       delete version.additionalPrinterColumns
     }
-    return crd as unknown as KubeObject
+    return crd
   }
 
   /** The server takes a moment to go by the new schema. */
