@@ -33,7 +33,7 @@ import type { AgentMetrics, AgentState } from './metrics.ts'
 import { Owners } from './owners.ts'
 import { Probe } from './probe.ts'
 import { readRecords, type KernelEvent } from './records.ts'
-import { Sink, type SinkConnection } from './sink.ts'
+import { Events, type Relays } from './relays.ts'
 import { Sync, type SyncConnection } from './sync.ts'
 import { TableStore, type TableCheck } from './tables.ts'
 
@@ -55,7 +55,7 @@ export interface AgentParts {
   readonly compileProbe: (program: string) => { readonly table: Uint8Array; readonly hash: string }
   readonly metrics: AgentMetrics
   readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
-  readonly connectRelay: (signal: AbortSignal) => Promise<SinkConnection | undefined>
+  readonly relays: Relays
 }
 
 export class Agent {
@@ -66,7 +66,7 @@ export class Agent {
   readonly #tables: TableStore
   readonly #containers: ContainerSet
   readonly #holder: Holder
-  readonly #sink: Sink
+  readonly #sink: Events
   readonly #sync: Sync
   readonly #messages: Messages
   readonly #probe: Probe
@@ -94,7 +94,7 @@ export class Agent {
       sources: [...options.stateDirectories.map((path) => new OciSource(path, parts.cgroupRoot)), new KubepodsSource(parts.cgroupRoot)],
       clock, onChanges: (changes) => this.#onContainers(changes),
     })
-    this.#sink = new Sink({ node: options.node, connect: parts.connectRelay, clock, backoff: backoff(), onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
+    this.#sink = new Events({ node: options.node, relays: parts.relays, clock, backoff, onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
     this.#messages = new Messages({ node: options.node, cluster: options.cluster, sink: this.#sink, logger, clock })
     this.#sync = new Sync({
       connect: parts.connectOperator, hello: () => this.#hello(), apply: (message) => this.#apply(message), clock, backoff: backoff(),
@@ -283,8 +283,6 @@ export class Agent {
 
   #sweep(): void {
     this.#enforcement.sweep()
-    const released = this.#parts.kernel.onDemand.release(this.#tables.flags())
-    if (released.length > 0) this.#parts.logger.info('Detached programs that no table needs', { programs: released })
     this.#owners.sweep()
     this.#holder.sweep()
   }

@@ -2,14 +2,14 @@
 // How this agent reaches the operator and the relay.
 import { EventSink, NodeSync } from '../proto/load.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { connectTo, type Target } from '../runtime/connect.ts'
+import { connectAt, connectTo, type Target } from '../runtime/connect.ts'
 import { Endpoints } from '../runtime/endpoints.ts'
 import type { Enroller } from '../runtime/enrol.ts'
 import { isReady } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { clientDuplex } from '../runtime/stream.ts'
 import type { AgentOptions } from './options.ts'
-import type { SinkConnection } from './sink.ts'
+import type { Relays } from './relays.ts'
 import type { SyncConnection } from './sync.ts'
 
 /** How long a connection that is to take over may take to stand. */
@@ -17,7 +17,7 @@ const STANDING_MS = 10_000
 
 export interface Connections {
   readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
-  readonly connectRelay: (signal: AbortSignal) => Promise<SinkConnection | undefined>
+  readonly relays: Relays
   /** Absent: plaintext. */
   readonly enroller?: Enroller
 }
@@ -48,9 +48,12 @@ function connections(operator: Target, relay: Target): Connections {
       }
       return { stream: clientDuplex(client.Sync()), close: () => client.close() }
     },
-    connectRelay: async (signal) => {
-      const client = await connectTo(EventSink, relay, signal)
-      return client && { stream: clientDuplex(client.Push()), close: () => client.close() }
+    relays: {
+      addresses: () => relay.endpoints.all(),
+      connect: async (address, signal) => {
+        const client = await connectAt(EventSink, { ...relay, address }, signal)
+        return client && { stream: clientDuplex(client.Push()), close: () => client.close() }
+      },
     },
   }
 }

@@ -36,10 +36,14 @@ test('options are taken over, lists are added to', () => {
 })
 
 test('what is wrong is named', () => {
+  assert.match(problem('--log-level', 'loud'), /--log-level "loud"/)
   assert.equal(problem('--unbound', 'maybe'), 'Cannot use --unbound "maybe": it is allow, audit or block')
   assert.match(problem('--node-label', 'x'), /--node-label "x"/)
   assert.match(problem('--nonsense'), /nonsense/)
   assert.match(problem('stray'), /stray/)
+  assert.equal(problem('--pin-directory', 'merlon'), 'Cannot use --pin-directory "merlon": it is an absolute path in a bpffs')
+  assert.match(problem('--node', ''), /--node ""/)
+  assert.match(problem('--check', '--detach'), /--check and --detach together/)
 })
 
 test('--help names every option', () => {

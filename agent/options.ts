@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isAbsolute } from 'node:path'
 import { parseArgs } from 'node:util'
 import { STATE_DIRECTORIES } from './containers/oci.ts'
 import { checkTransport } from '../runtime/address.ts'
+import { isLevel, LEVELS, type Level } from '../runtime/log.ts'
 import type { Unbound } from './hold.ts'
 
 export interface AgentOptions {
@@ -20,6 +22,7 @@ export interface AgentOptions {
   readonly http: string | undefined
   /** Of grpc.health.v1; absent: none. */
   readonly grpcHealth: string | undefined
+  readonly logLevel: Level
   /** Only find out whether this machine can enforce. */
   readonly check: boolean
   readonly detach: boolean
@@ -36,12 +39,13 @@ export const HELP = `Usage: agent [options]
 Loads what the operator sends into the kernel, finds containers, and sends events to the relay.
 
   --operator ADDRESS,...     unix:/path or host:port; of several, and of all that a name stands for, one is taken at random (default unix:/run/merlon/operator.sock)
-  --relay ADDRESS,...        likewise (default unix:/run/merlon/relay.sock)
+  --relay ADDRESS,...        of several, and of all that a name stands for, each gets every event (default unix:/run/merlon/relay.sock)
   --ca-file FILE             PEM of the operator's authorities; with it, connections are TLS, and this agent gets a certificate for its node
   --token-file FILE          what proves this node to the operator (default /var/run/secrets/merlon/token)
   --plaintext                no TLS, although the operator or the relay is on another machine
   --http ADDRESS             /livez, /readyz, /metrics and, for this machine alone, /loglevel
   --grpc-health ADDRESS      grpc.health.v1, for the kubelet
+  --log-level LEVEL          ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
   --node NAME                name of this node (default: the host name)
   --cluster NAME             name of the cluster in events (default: default)
   --unbound allow|audit|block
@@ -73,15 +77,20 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         operator: text('unix:/run/merlon/operator.sock'), relay: text('unix:/run/merlon/relay.sock'), node: text(defaults.hostName), cluster: text('default'),
         unbound: text('allow'), 'state-directory': list, 'node-label': list, 'bpf-object': text(defaults.bpfObject),
         'ca-file': { type: 'string' }, 'token-file': text('/var/run/secrets/merlon/token'), plaintext: { type: 'boolean', default: false },
-        http: { type: 'string' }, 'grpc-health': { type: 'string' },
+        http: { type: 'string' }, 'grpc-health': { type: 'string' }, 'log-level': text('info'),
         'pin-directory': text('/sys/fs/bpf/merlon'), check: { type: 'boolean', default: false }, detach: { type: 'boolean', default: false },
         release: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
     })
     if (values.help) return { kind: 'help' }
-    const { unbound } = values
+    const { unbound, 'log-level': logLevel } = values
+    if (!isLevel(logLevel)) return { kind: 'problem', message: `Cannot use --log-level "${logLevel}": it is one of ${LEVELS.join(', ')}` }
     if (!isUnbound(unbound)) return { kind: 'problem', message: `Cannot use --unbound "${unbound}": it is allow, audit or block` }
+    if (!isAbsolute(values['pin-directory'])) return { kind: 'problem', message: `Cannot use --pin-directory "${values['pin-directory']}": it is an absolute path in a bpffs` }
+    const modes = (['check', 'detach', 'release'] as const).filter((mode) => values[mode])
+    if (modes.length > 1) return { kind: 'problem', message: `Cannot use --${modes.join(' and --')} together: each does one thing and ends` }
+    if (values.node === '') return { kind: 'problem', message: 'Cannot use --node "": a node has a name' }
     const problem = checkTransport([values.operator, values.relay], values['ca-file'] !== undefined, values.plaintext)
     if (problem !== undefined) return { kind: 'problem', message: problem }
     const labels = values['node-label'].map((label) => label.split('='))
@@ -102,6 +111,7 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
         tls: values['ca-file'] === undefined ? undefined : { trustFile: values['ca-file'], tokenFile: values['token-file'] },
         http: values.http,
         grpcHealth: values['grpc-health'],
+        logLevel,
         check: values.check,
         detach: values.detach,
         release: values.release,

@@ -5,7 +5,7 @@ import { verifyTable } from '../policy/verify.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Check } from '../runtime/http.ts'
 import { noMetrics, openMetrics, type Metrics } from '../runtime/metrics.ts'
-import { EXIT_FAILED, type Life } from '../runtime/lifecycle.ts'
+import { EXIT_FAILED, switchLevels, type Life } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Agent } from './agent.ts'
 import { cannotEnforce, findFooting } from './check.ts'
@@ -22,6 +22,7 @@ const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(by
 
 /** Starts the agent; it lives until `life` ends. Returns an exit status where it cannot start. */
 export async function run(options: AgentOptions, { life, logger }: { readonly life: Life; readonly logger: Logger }): Promise<number | void> {
+  switchLevels(options.logLevel)
   const footing = findFooting(options)
   if (!footing.ok) {
     abandon(options, logger)

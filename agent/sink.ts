@@ -31,7 +31,7 @@ export interface SinkOptions {
   readonly backoff: Backoff
   readonly capacity?: Readonly<Record<EventKind, number>>
   readonly onLost?: (end: StreamEnd, delayMs: number) => void
-  /** Events that will never arrive, where they were lost: as the relay's clients are told. */
+  /** Events that found no room here. */
   readonly onLoss?: (where: string, count: number) => void
 }
 
@@ -52,13 +52,18 @@ export class Sink {
 
   /** Never blocks. Where there is no room, the oldest of its kind goes. */
   push(event: Event, kind: EventKind): void {
-    if (!this.#queues[kind].push(event)) this.#addLoss(`agent_buffer/${kind}`, this.#queues[kind].takeDropped())
+    if (!this.#queues[kind].push(event)) {
+      const [where, count] = [`agent_buffer/${kind}`, this.#queues[kind].takeDropped()]
+      this.lose(where, count)
+      this.#options.onLoss?.(where, count)
+    }
     this.#notify()
   }
 
   /** Tells the relay's clients of events that were lost before they came here. */
   lose(where: string, count: number): void {
-    this.#addLoss(where, count)
+    if (count === 0) return
+    this.#losses.set(where, (this.#losses.get(where) ?? 0) + count)
     this.#notify()
   }
 
@@ -114,12 +119,6 @@ export class Sink {
     const losses = [...this.#losses].map(([where, count]) => ({ where, count }))
     this.#losses = new Map()
     return { sequence, node: this.#options.node, events, losses }
-  }
-
-  #addLoss(where: string, count: number): void {
-    if (count === 0) return
-    this.#losses.set(where, (this.#losses.get(where) ?? 0) + count)
-    this.#options.onLoss?.(where, count)
   }
 
   #notify(): void {

@@ -10,7 +10,7 @@ import type { Plan, Policy } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless, quote } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
-import { readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
+import { describesWorkload, optionsAlone, readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
 
 const HELP = `Usage: merlon compile PATH... [OPTION]...
 
@@ -52,10 +52,9 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   return failed ? EXIT_NEGATIVE : EXIT_OK
 }
 
-function jobsOf({ policies, namespaces }: Loaded, values: WorkloadValues): readonly Job[] {
-  const described = values.namespace ?? values.labels ?? values.container ?? values.host
-  if (described === undefined) return policies.map((policy) => ({ name: nameOf(policy), plan: planAlone([policy], readWorkload(values, namespaces).options.filePosture) }))
-  const { workload, options } = readWorkload(values, namespaces)
+function jobsOf({ policies, surroundings }: Loaded, values: WorkloadValues): readonly Job[] {
+  if (!describesWorkload(values)) return policies.map((policy) => ({ name: nameOf(policy), plan: planAlone([policy], optionsAlone(policy, values, surroundings)) }))
+  const { workload, options } = readWorkload(values, surroundings)
   return [{ name: workload.host ? 'this host' : `this workload of namespace ${workload.namespace}`, plan: makePlan(policies, workload, options) }]
 }
 

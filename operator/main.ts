@@ -4,8 +4,8 @@ import type { Finding, Posture, Postures } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { health, healthService } from '../runtime/health.ts'
 import type { Service } from '../runtime/grpc.ts'
-import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
-import { createLogger, setLogLevel, type Logger } from '../runtime/log.ts'
+import { EXIT_OK, EXIT_USAGE, runMain, switchLevels, type Life } from '../runtime/lifecycle.ts'
+import { createLogger, type Logger } from '../runtime/log.ts'
 import { noMetrics, type Metrics } from '../runtime/metrics.ts'
 import { Compiler } from './compiler.ts'
 import { policyLibrary } from './library.ts'
@@ -83,15 +83,6 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const { directory, kubernetes } = settings
   logger.info('Started', { address: server.address, ...(directory === undefined ? { namespace: kubernetes?.namespace } : { directory }), policies: reconciler.world.policies.size, findings: reconciler.world.findings.length })
   process.stdout.write(`ready ${server.address}\n`)
-}
-
-function switchLevels(first: Settings['logLevel']): void {
-  setLogLevel(first)
-  let level = first
-  process.on('SIGUSR2', () => {
-    level = level === 'debug' ? first : 'debug'
-    setLogLevel(level)
-  })
 }
 
 interface Progress {

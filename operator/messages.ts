@@ -8,14 +8,15 @@ import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import { encodeFeederMessage, EventSink } from '../proto/load.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { connectTo, type Target } from '../runtime/connect.ts'
+import { connectAt, type Target } from '../runtime/connect.ts'
 import { keepStreaming, type Connection } from '../runtime/grpc.ts'
 import type { Logger } from '../runtime/log.ts'
 import { BoundedQueue } from '../runtime/queue.ts'
+import { Seats } from '../runtime/seats.ts'
 import { clientDuplex, type ClientDuplex, type StreamEnd } from '../runtime/stream.ts'
 
 export interface MessagesOptions {
-  /** The relay's EventSink. */
+  /** The EventSink of every relay. */
   readonly relay: Target
   readonly clock: Clock
   readonly logger: Logger
@@ -25,15 +26,20 @@ export interface MessagesOptions {
 
 const WAITING_MAX = 1000
 
+/** What there is to say to all relays. */
 export class Messages {
   readonly #options: MessagesOptions
-  readonly #queue = new BoundedQueue<EventBatch>({ capacity: WAITING_MAX, drop: 'oldest' })
-  /** Sent, or about to be, and not acknowledged yet. */
-  #current: EventBatch | undefined
-  #sequence = 0
+  readonly #seats: Seats<Herald>
 
   constructor(options: MessagesOptions) {
+    const { relay, clock } = options
     this.#options = options
+    this.#seats = new Seats({
+      addresses: () => relay.endpoints.all(),
+      clock,
+      open: (address) => new Herald(options, address),
+      keep: (herald, signal) => herald.run(signal),
+    })
   }
 
   add(finding: Finding): void {
@@ -46,16 +52,39 @@ export class Messages {
       Level: finding.severity === 'error' ? 'ERROR' : 'WARN',
       Message: sentenceOf(finding),
     })
-    this.#queue.push({ node: hostname(), events: [{ type: 'MESSAGE', payload, time_unix_ns: `${now}000000` }] })
+    for (const herald of this.#seats.all) herald.add({ node: hostname(), events: [{ type: 'MESSAGE', payload, time_unix_ns: `${now}000000` }] })
   }
 
   /** Lives until `signal` aborts. */
-  async run(): Promise<void> {
-    const { clock, random, signal, logger } = this.#options
+  run(): Promise<void> {
+    return this.#seats.run(this.#options.signal)
+  }
+}
+
+/** Says it to one relay. */
+class Herald {
+  readonly #options: MessagesOptions
+  readonly #address: () => Promise<string | undefined>
+  readonly #queue = new BoundedQueue<EventBatch>({ capacity: WAITING_MAX, drop: 'oldest' })
+  /** Sent, or about to be, and not acknowledged yet. */
+  #current: EventBatch | undefined
+  #sequence = 0
+
+  constructor(options: MessagesOptions, address: () => Promise<string | undefined>) {
+    this.#options = options
+    this.#address = address
+  }
+
+  add(batch: EventBatch): void {
+    this.#queue.push(batch)
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, logger, relay } = this.#options
     const backoff = new Backoff({ baseMs: 200, capMs: 10_000, clock, random })
     const onLost = (end: StreamEnd, delayMs: number): void => logger.debug('Lost the relay', { ...end, delayMs })
     const connect = async (): Promise<Connection<ClientDuplex<EventBatch, BatchAck>> | undefined> => {
-      const client = await connectTo(EventSink, this.#options.relay, signal)
+      const client = await connectAt(EventSink, { ...relay, address: this.#address }, signal)
       return client && { stream: clientDuplex(client.Push()), close: () => client.close() }
     }
     await keepStreaming(connect, (stream, established) => this.#live(stream, established), { backoff, signal, onLost })

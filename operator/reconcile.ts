@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Decider, type Decision, type DecisionInputs, type DeciderOptions, type DesiredProfile } from './decide.ts'
 import { fileFinding, type Snapshot } from './files.ts'
-import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
+import { identify, isStranger, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
 import { affected, type Affected } from './affected.ts'
 import { World, type Change, type Settings } from './world.ts'
@@ -118,9 +118,11 @@ export class Reconciler {
   /** An agent has come. What was decided for its workloads before stays until they are reported again. */
   setNode(facts: NodeFacts): void {
     const state = this.#stateOf(facts.node)
+    const isNews = !sameLabels(state.facts.labels, facts.labels)
     state.facts = facts
     state.hasAgent = true
-    for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
+    // A thousand agents that come at once say of their nodes what the API has said before.
+    if (isNews) for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true })
     this.#expect(state)
     this.#drain()
   }
@@ -161,6 +163,17 @@ export class Reconciler {
   isSettled(node: string): boolean {
     const state = this.#nodes.get(node)
     return state === undefined || state.pending.size + state.compiling.size === 0
+  }
+
+  /** The same, but for tables that are being compiled elsewhere: the rest of the node does not wait for them. */
+  isDecided(node: string): boolean {
+    return (this.#nodes.get(node)?.pending.size ?? 0) === 0
+  }
+
+  /** Workloads of which nothing can be said: the compiler refused them, or has not answered yet, and nothing was decided before. */
+  undecided(node: string): readonly string[] {
+    const state = this.#nodes.get(node)
+    return state ? [...state.failed.keys(), ...[...state.compiling].filter((id) => !state.desired.has(id))] : []
   }
 
   /** Resolves when nothing is left to decide. */
@@ -281,7 +294,7 @@ export class Reconciler {
   #reconcile(state: NodeState, id: string): void {
     state.pending.delete(id)
     const entry = state.entries.get(id)
-    if (!entry) return
+    if (!entry || (isStranger(entry.reported) && !this.world.find(entry.reported))) return
     const inputs = this.#inputsOf(entry, state)
     entry.key = this.decider.key(inputs, entry.identified?.workload as Workload)
     const decision = this.#decide(entry, inputs)
@@ -334,6 +347,11 @@ export class Reconciler {
     this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
     for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })
   }
+}
+
+function sameLabels(one: NodeFacts['labels'], other: NodeFacts['labels']): boolean {
+  const keys = Object.keys(one)
+  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key])
 }
 
 function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Over real TLS connections: who gets which certificate, and what a certificate is good for.
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, sign, X509Certificate } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
@@ -11,11 +11,13 @@ import { status, type ServiceError } from '@grpc/grpc-js'
 import { agentId, enrolmentProof, OPERATOR_ID, RELAY_ID } from '../proto/enrolment.ts'
 import { Enrolment } from '../proto/load.ts'
 import type { EnrolRequest } from '../proto/gen/merlon/v1/EnrolRequest.ts'
+import type { AuthorityKeys } from '../runtime/authority.ts'
 import { SimulatedClock } from '../runtime/clock.ts'
 import { openClient } from '../runtime/grpc.ts'
 import { silentLogger } from '../runtime/log.ts'
 import type { StreamEnd } from '../runtime/stream.ts'
 import { anonymous, Credentials } from '../runtime/tls.ts'
+import { issueCertificate, type CertificateSpec, type Issuer } from '../runtime/x509.ts'
 import { FileSecretStore } from './secrets.ts'
 import { TestAgent } from './testing/agent.ts'
 import { policyText } from './testing/manifests.ts'
@@ -90,6 +92,64 @@ describe('an operator with TLS', { timeout: 30_000 }, () => {
       assert.deepEqual([end.code, end.message.split(':')[0]], [status.UNAUTHENTICATED, 'MERLON_OPERATOR_NO_CERTIFICATE'])
     }
     rmSync(foreign, { recursive: true })
+  })
+
+  it('refuses certificates that have expired, are not valid yet, or that somebody signed for himself, and who would be two nodes at once', async () => {
+    const HOUR = 3_600_000
+    const [keys] = JSON.parse((JSON.parse(readFileSync(join(operator.directory, 'authority.json'), 'utf8')) as Record<string, string>)['authorities.json'] ?? '[]') as AuthorityKeys[]
+    assert.ok(keys)
+    const own = { commonName: OWN_AUTHORITY.commonName, privateKey: createPrivateKey(keys.privateKey), publicKey: createPublicKey(keys.privateKey) }
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const now = Date.now()
+    const make = (parts: Partial<CertificateSpec>, issuer: Issuer = own): Credentials => {
+      const certificate = issueCertificate({ commonName: 'agent', publicKey, notBefore: now - HOUR, notAfter: now + HOUR, uris: [agentId('n1')], use: ['client'], ...parts }, issuer)
+      return new Credentials({ certificate: certificate.toString(), trust: operator.published, notAfter: now + HOUR, privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() })
+    }
+    const wrong: Record<string, Credentials> = {
+      expired: make({ notBefore: now - 3 * HOUR, notAfter: now - HOUR }),
+      'not valid yet': make({ notBefore: now + HOUR, notAfter: now + 2 * HOUR }),
+      'signed by itself': make({}, { commonName: 'agent', privateKey, publicKey }),
+      'signed by itself in our name': make({}, { commonName: OWN_AUTHORITY.commonName, privateKey, publicKey }),
+      'for servers only': make({ use: ['server'] }),
+      'of two nodes': make({ uris: [agentId('n1'), agentId('n2')] }),
+      'of no node': make({ uris: [agentId('')] }),
+      'with a name instead of an id': make({ uris: [], dnsNames: [agentId('n1')] }),
+      'with another scheme': make({ uris: [agentId('n1').replace('spiffe:', 'http:')] }),
+    }
+    for (const [what, credentials] of Object.entries(wrong)) {
+      const end = await refusal(connect(credentials, 'n1'), 'n1')
+      assert.deepEqual([end.code, end.message.split(':')[0]], [status.UNAUTHENTICATED, 'MERLON_OPERATOR_NO_CERTIFICATE'], what)
+    }
+    const good = await connect(make({}), 'n1').start([web])
+    await good.until(({ messages }) => messages.length === 1)
+  })
+
+  it('takes a request that somebody recorded for what it is: a certificate for a key that he does not have', async () => {
+    const client = openClient(Enrolment, operator.server.address, anonymous(operator.published, OPERATOR_ID))
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const thief = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const der = (key: typeof publicKey): Buffer => key.export({ type: 'spki', format: 'der' })
+    const recorded = { role: 'AGENT', node: 'n1', token: 'token-of-n1', public_key: der(publicKey), proof: sign('sha256', enrolmentProof('AGENT', 'n1', 'token-of-n1'), privateKey) } as const
+    const ask = (request: EnrolRequest): Promise<ServiceError | string> => new Promise((resolve) => client.Enrol(request, (error, reply) => resolve(error ?? reply?.certificate ?? '')))
+    const again = await ask(recorded)
+    assert.ok(typeof again === 'string')
+    assert.equal(new X509Certificate(again).checkPrivateKey(thief.privateKey), false)
+    // Its proof is of its key, its role, its node and its token.
+    const changed: EnrolRequest[] = [{ ...recorded, public_key: der(thief.publicKey) }, { ...recorded, node: 'n2', token: 'token-of-n2' }, { ...recorded, role: 'RELAY', token: 'token-of-relay' }]
+    for (const request of changed) {
+      const answer = await ask(request)
+      assert.ok(answer instanceof Error && answer.details.startsWith('MERLON_OPERATOR_BAD_KEY'), JSON.stringify(answer))
+    }
+    client.close()
+  })
+
+  it('does not hand its certificate on in a race of many, and survives a storm of wrong ones', async () => {
+    const tokens = Array.from({ length: 60 }, (_, index) => (index % 3 === 0 ? 'token-of-n1' : index % 3 === 1 ? 'token-of-n2' : `guess-${index}`))
+    const results = await Promise.all(tokens.map((token) => operator.enrol(token, { node: token === 'token-of-n2' ? 'n2' : 'n1' })))
+    for (const [index, result] of results.entries()) {
+      if (index % 3 === 2) assert.ok(typeof result === 'string' && result.includes('MERLON_OPERATOR_BAD_TOKEN'), JSON.stringify(result))
+      else assert.equal(typeof result === 'string' ? result : new X509Certificate(result.current.certificate).subjectAltName, `URI:${agentId(index % 3 === 0 ? 'n1' : 'n2')}`)
+    }
   })
 
   it('does not serve plaintext', async () => {
@@ -214,6 +274,26 @@ describe('rotation', { timeout: 30_000 }, () => {
     const end = await agent.ended
     assert.ok(!end.ok && end.code === status.UNAUTHENTICATED && end.message.startsWith('MERLON_OPERATOR_CERTIFICATE_EXPIRED'), JSON.stringify(end))
     agent.close()
+    await operator.stop()
+  })
+
+  it('is asked for by an agent whose clock is far ahead without haste, and one that is behind gets one as well', async () => {
+    const operator = await new SecureOperator().start()
+    const asked: string[] = []
+    for (const skew of [3 * 86_400_000, -7_200_000]) {
+      const clock = new SimulatedClock(Date.now() + skew)
+      const enroller = operator.enroller('token-of-n1', { clock })
+      const abort = new AbortController()
+      const running = enroller.run(abort.signal, () => asked.push(String(skew)))
+      assert.ok((await enroller.ready) instanceof Credentials)
+      while (clock.waiting === 0) await new Promise((turn) => { setImmediate(turn) })
+      // By its clock the certificate has expired long ago: that is no reason to ask every second.
+      clock.advance(30_000)
+      await new Promise((turn) => { setTimeout(turn, 50) })
+      abort.abort()
+      await running
+    }
+    assert.deepEqual(asked, [])
     await operator.stop()
   })
 

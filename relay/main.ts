@@ -3,10 +3,10 @@
 import { hostname } from 'node:os'
 import { parseArgs } from 'node:util'
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js'
-import { EXIT_OK, EXIT_USAGE, runMain, type Life } from '../runtime/lifecycle.ts'
+import { EXIT_OK, EXIT_USAGE, runMain, switchLevels, type Life } from '../runtime/lifecycle.ts'
 import { checkTransport } from '../runtime/address.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { createLogger } from '../runtime/log.ts'
+import { createLogger, isLevel, LEVELS, type Level } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
 import { noMetrics, openMetrics, type Metrics } from '../runtime/metrics.ts'
 import { observeRelay } from './metrics.ts'
@@ -25,12 +25,17 @@ Takes event batches from agents and serves them to clients of KubeArmor's feeder
   --feeder-tls       clients are served by TLS too, which KubeArmor's know how to use; default: plaintext, which they try first
   --http ADDRESS     /livez, /readyz, /metrics and, for this machine alone, /loglevel
   --plaintext        no TLS, although agents come from other machines
+  --log-level LEVEL  ${LEVELS.join(', ')} (default info); SIGUSR2 switches to debug and back
+  --help             this text
+
+Ends on SIGTERM. Exit status: 0 ended as asked, 1 failed, 2 wrong usage or an address that cannot be used.
 `
 
 const logger = createLogger('relay')
 
 interface Settings extends RelayOptions {
   readonly http: string | undefined
+  readonly logLevel: Level
   readonly tls: { readonly operator: string; readonly trustFile: string; readonly tokenFile: string; readonly feeder: boolean } | undefined
 }
 
@@ -47,6 +52,7 @@ function readOptions(args: readonly string[]): Settings | 'help' {
       'feeder-tls': { type: 'boolean', default: false },
       plaintext: { type: 'boolean', default: false },
       http: { type: 'string' },
+      'log-level': { type: 'string', default: 'info' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -55,11 +61,12 @@ function readOptions(args: readonly string[]): Settings | 'help' {
   if (!Number.isSafeInteger(capacity) || capacity < 1) {
     throw new MerlonError('MERLON_RELAY_USAGE', `Cannot use --queue ${JSON.stringify(values.queue)}: a positive whole number is needed`)
   }
-  const { operator, 'ca-file': trustFile, 'token-file': tokenFile, 'feeder-tls': feeder } = values
+  const { operator, 'ca-file': trustFile, 'token-file': tokenFile, 'feeder-tls': feeder, 'log-level': logLevel } = values
+  if (!isLevel(logLevel)) throw new MerlonError('MERLON_RELAY_USAGE', `Cannot use --log-level ${JSON.stringify(logLevel)}: it is one of ${LEVELS.join(', ')}`)
   const problem = transportProblem(values)
   if (problem !== undefined) throw new MerlonError('MERLON_RELAY_USAGE', problem)
   const tls = trustFile === undefined || operator === undefined ? undefined : { operator, trustFile, tokenFile, feeder }
-  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), logger, tls, http: values.http }
+  return { listen: values.listen, agents: values.agents, capacity, hostName: hostname(), logger, tls, http: values.http, logLevel }
 }
 
 interface Transport {
@@ -82,6 +89,7 @@ async function serveHealthOf(address: string, { life, metrics, isListening }: { 
   const checks = [{ name: 'streams', problem: () => (isListening() ? undefined : 'not listening yet: a certificate may be missing, see the log') }]
   const endpoint = await serveHealth({ address, checks, metrics, logger })
   life.onShutdown('http', () => endpoint.close())
+  logger.info('Serving health', { address: endpoint.address })
 }
 
 async function main(life: Life): Promise<number | void> {
@@ -99,7 +107,8 @@ async function main(life: Life): Promise<number | void> {
   // What it would print about a port in use comes back as an error anyway.
   setLogVerbosity(logVerbosity.NONE)
   try {
-    const { tls, http } = options
+    const { tls, http, logLevel } = options
+    switchLevels(logLevel)
     const progress = { listens: false }
     const metrics = http === undefined ? noMetrics : await openMetrics()
     if (http !== undefined) await serveHealthOf(http, { life, metrics, isListening: () => progress.listens })

@@ -16,13 +16,25 @@ export interface Target {
   }
 }
 
+type Constructor<C> = new (...args: ConstructorParameters<ServiceClientConstructor>) => C
+
 /** A client of its own connection to the next replica; undefined: `signal` aborted before there was a certificate. */
-export async function connectTo<C extends Client>(constructor: new (...args: ConstructorParameters<ServiceClientConstructor>) => C, target: Target, signal: AbortSignal): Promise<C | undefined> {
-  const credentials = target.secure && (await unlessAborted(target.secure.ready, signal))
-  if (target.secure && !credentials) return undefined
-  const address = await target.endpoints.next()
-  if (signal.aborted) return undefined
-  return openClient(constructor, address, target.secure && credentials?.forClient(target.secure.peerId))
+export function connectTo<C extends Client>(constructor: Constructor<C>, target: Target, signal: AbortSignal): Promise<C | undefined> {
+  return connectAt(constructor, { ...target, address: () => target.endpoints.next() }, signal)
+}
+
+export interface Place extends Pick<Target, 'secure'> {
+  /** Asked when there is a certificate; undefined: nowhere. */
+  readonly address: () => Promise<string | undefined>
+}
+
+/** As connectTo(), to one replica. */
+export async function connectAt<C extends Client>(constructor: Constructor<C>, { secure, address: find }: Place, signal: AbortSignal): Promise<C | undefined> {
+  const credentials = secure && (await unlessAborted(secure.ready, signal))
+  if (secure && !credentials) return undefined
+  const address = await find()
+  if (signal.aborted || address === undefined) return undefined
+  return openClient(constructor, address, secure && credentials?.forClient(secure.peerId))
 }
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {

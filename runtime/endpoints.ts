@@ -28,11 +28,15 @@ export class Endpoints {
     }
   }
 
+  /** Each once, as they are now. A name that cannot be resolved stands for itself. */
+  async all(): Promise<readonly string[]> {
+    return [...new Set((await Promise.all(this.#addresses.map((address) => this.#resolve(address)))).flat())]
+  }
+
   /** The next one to try. Where there are others, never the same one twice in a row: it was just lost. */
   async next(): Promise<string> {
     if (this.#round.length === 0) {
-      const all = (await Promise.all(this.#addresses.map((address) => this.#resolve(address)))).flat()
-      this.#round = shuffle([...new Set(all)], this.#options.random)
+      this.#round = shuffle([...(await this.all())], this.#options.random)
       if (this.#round.length > 1 && this.#round[0] === this.#last) this.#round.push(this.#round.shift() as string)
     }
     this.#last = this.#round.shift() as string

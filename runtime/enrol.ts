@@ -31,6 +31,8 @@ const ANSWER_MS = 10_000
 /** A new certificate is asked for when between 60 and 70 % of the last one's life have passed: not by everyone at once. */
 const RENEW_FROM = 0.6
 const RENEW_SPREAD = 0.1
+/** Where our clock is so far ahead that the new certificate looks old: many such nodes are not to become a burden. */
+const RENEW_MIN_MS = 60_000
 
 export class Enroller {
   readonly #options: EnrollerOptions
@@ -82,7 +84,7 @@ export class Enroller {
       this.#accept(result.value, renewed)
       this.#attempted.resolve()
       const left = result.value.notAfter - clock.now()
-      await sleep(clock, Math.max(1_000, left * (RENEW_FROM + random() * RENEW_SPREAD)), signal)
+      await sleep(clock, Math.max(RENEW_MIN_MS, left * (RENEW_FROM + random() * RENEW_SPREAD)), signal)
     }
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { describe, it } from 'node:test'
 
@@ -20,6 +21,24 @@ async function run(body: string, react: (line: string, kill: (signal: NodeJS.Sig
 }
 
 const STEPS = `life.onShutdown('a', () => console.log('a')); life.onShutdown('b', async () => console.log('b'));`
+
+describe('switchLevels()', () => {
+  it('switches to debug and back with SIGUSR2', async () => {
+    const log = new URL('./log.ts', import.meta.url).href
+    const url = new URL('./lifecycle.ts', import.meta.url).href
+    const program = `import { switchLevels } from ${JSON.stringify(url)}; import { logLevel } from ${JSON.stringify(log)}
+      switchLevels('warn'); process.on('SIGUSR2', () => console.log(logLevel())); console.log(logLevel()); setInterval(() => {}, 1000)`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const lines: string[] = []
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line)
+      if (lines.length === 3) break
+      child.kill('SIGUSR2')
+    }
+    child.kill()
+    assert.deepEqual(lines, ['warn', 'debug', 'warn'])
+  })
+})
 
 describe('runMain()', () => {
   it('lives until SIGTERM, then shuts down in reverse order and exits with 0', async () => {
@@ -50,6 +69,19 @@ describe('runMain()', () => {
 
   it('exits with 3 when a step takes too long', async () => {
     assert.equal((await run(`life.onShutdown('stuck', () => new Promise(() => {})); life.stop()`, () => {}, ', shutdownMs: 20')).code, 3)
+  })
+
+  it('goes on when the disk is full that its output goes to; a command fails', async () => {
+    const url = new URL('./lifecycle.ts', import.meta.url).href
+    const full = openSync('/dev/full', 'w')
+    const start = async (body: string): Promise<number | null> => {
+      const program = `import { runMain } from ${JSON.stringify(url)}; await runMain(async (life) => { ${body} }, { name: 'test' })`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', full, full] })
+      return ((await once(child, 'close')) as [number | null])[0]
+    }
+    assert.equal(await start(`console.log('ready'); console.error('a log'); setTimeout(() => life.stop(5), 50)`), 5)
+    assert.equal(await start(`console.log('output'); return 0`), 1)
+    closeSync(full)
   })
 
   it('goes on when the reader of its output is gone', async () => {

@@ -14,6 +14,9 @@ const TREE = join(import.meta.dirname, '../..')
 const DAY_MS = 86_400_000
 const AUTHORITY = { commonName: 'merlon authority', keyType: 'ec', lifeMs: 365 * DAY_MS, leafMs: DAY_MS } as const
 
+/** As in Dockerfile.operator, without the cache of compiled code: each start is a first one. */
+const IMAGE_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '2' }
+
 /** For a profile of the operator: --cpu-prof. */
 function nodeOptions(): readonly string[] {
   return (process.env['MERLON_BENCH_NODE_OPTIONS'] ?? '').split(' ').filter((option) => option !== '')
@@ -54,7 +57,7 @@ export class OperatorProcess {
 
   constructor(kubeconfig: string, identities: string, log: string) {
     const args = ['--kubeconfig', kubeconfig, '--namespace', 'kubearmor', '--listen', '127.0.0.1:0', '--tls', identities, '--http', '127.0.0.1:0']
-    this.#child = spawn(process.execPath, [...nodeOptions(), join(TREE, 'build/bundle/operator/main.mjs'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(process.execPath, [...nodeOptions(), join(TREE, 'build/bundle/operator/main.mjs'), ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...IMAGE_ENVIRONMENT } })
     this.#ended = new Promise((resolve) => this.#child.on('close', () => resolve()))
     const address = Promise.withResolvers<string>()
     const http = Promise.withResolvers<string>()
@@ -80,6 +83,13 @@ export class OperatorProcess {
 
   memoryMb(field: 'VmRSS' | 'VmHWM'): number {
     return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${this.#child.pid}/status`, 'utf8'))?.[1]) / 1024
+  }
+
+  /** Megabytes: what the heap has, of what it took, and what is outside of it. */
+  async heapMb(): Promise<string> {
+    const text = await (await fetch(`http://${await this.http}/metrics`)).text()
+    const read = (name: string): string => (Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]) / 1e6).toFixed(0)
+    return `heap ${read('nodejs_heap_size_used_bytes')} of ${read('nodejs_heap_size_total_bytes')}, outside ${read('nodejs_external_memory_bytes')}`
   }
 
   async stop(): Promise<void> {

@@ -72,7 +72,7 @@ async function measure(bench: Bench, nodes: number, rollSeconds: number): Promis
     await settle(cluster.client)
     const restCpuPercent = await atRest(operator, restSeconds)
     const rssMb = operator.memoryMb('VmRSS')
-    console.log(`  at rest ${restCpuPercent.toFixed(2)} % of a core, ${rssMb.toFixed(0)} MB`)
+    console.log(`  at rest ${restCpuPercent.toFixed(2)} % of a core, ${rssMb.toFixed(0)} MB (${await operator.heapMb()})`)
     const all = await latency(cluster.client, running, nodes, { rounds })
     const one = await latency(cluster.client, running, nodes, { rounds: rounds * 2, node: (round) => nodeName((round * 37) % nodes) })
     console.log(`  a policy to all agents ${show(all)} (${all.cpuMs.toFixed(0)} ms of the operator's CPU); to one ${show(one)}`)

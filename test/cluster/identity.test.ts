@@ -20,7 +20,7 @@ import { Enroller } from '../../runtime/enrol.ts'
 import { silentLogger } from '../../runtime/log.ts'
 import type { Credentials } from '../../runtime/tls.ts'
 import { sharedCluster, type KubeClient, type SharedCluster } from '../support/cluster.ts'
-import { ensure } from './support/operator.ts'
+import { ensure, until } from './support/operator.ts'
 
 const NAMESPACE = 'identity-test'
 const CORE = `/api/v1/namespaces/${NAMESPACE}`
@@ -111,6 +111,50 @@ describe('identity on a real API server', { timeout: 120_000 }, () => {
       assert.ok(typeof problem === 'string')
       assert.match(problem, expected)
     }
+  })
+
+  it('refuses the token of a pod that is gone', async () => {
+    const { client } = cluster
+    await client.create(`${CORE}/pods`, { metadata: { name: 'short-lived' }, spec: { nodeName: 'identity-1', serviceAccountName: 'merlon-agent', containers: [{ name: 'main', image: 'image' }] } })
+    const stolen = await token(client, 'merlon-agent', { pod: 'short-lived' })
+    await client.send('DELETE', `${CORE}/pods/short-lived`, { gracePeriodSeconds: 0 })
+    const problem = await enrol('AGENT', stolen)
+    assert.ok(typeof problem === 'string')
+    assert.match(problem, /the API server does not accept this token/)
+  })
+
+  it('renews the authority in its Secret long before it expires; the other replica takes it over, and everybody hears of it before it signs', async () => {
+    const { client } = cluster
+    const namespace = 'identity-rotation'
+    await ensure(client, '/api/v1/namespaces', { metadata: { name: namespace } })
+    const clock = new SimulatedClock(Date.now())
+    const api = new ClientNodeApi(() => loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
+    const replicas = await Promise.all(['one', 'two'].map(() => openTransport({ tls: { kind: 'kubernetes' }, feederTls: false }, { clock, logger: silentLogger, cluster: { api, namespace } })))
+    const abort = new AbortController()
+    const running = replicas.map(async (replica) => replica?.run(abort.signal))
+    const owns = (): string[] => replicas.map((replica) => replica?.own.current.certificate ?? '')
+    const trusts = (): string[] => replicas.map((replica) => replica?.own.current.trust ?? '')
+    const certificates = (text: string): X509Certificate[] => (text.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? []).map((block) => new X509Certificate(block))
+    // An hour at a time: that is how often they look.
+    const pass = async (ms: number, holds: () => boolean): Promise<void> => {
+      clock.advance(ms)
+      await until('the replicas have looked', () => {
+        if (holds()) return true
+        clock.advance(3_600_000)
+        return false
+      })
+    }
+    const [first] = certificates(trusts()[0] ?? '')
+    await pass(250 * 86_400_000, () => trusts().every((trust) => certificates(trust).length === 2))
+    const [, second] = certificates(trusts()[0] ?? '')
+    assert.equal(trusts()[0], trusts()[1])
+    assert.ok(first && second)
+    const published = ((await client.get(`/api/v1/namespaces/${namespace}/configmaps/merlon-ca`))['data'] as Record<string, string>)['ca.crt'] ?? ''
+    assert.equal(certificates(published).length, 2)
+    for (const own of owns()) assert.ok(new X509Certificate(own).verify(first.publicKey), 'the old one signs until everybody knows the new one')
+    await pass(2 * 86_400_000, () => owns().every((own) => new X509Certificate(own).verify(second.publicKey)))
+    abort.abort()
+    await Promise.all(running)
   })
 
   it('gives the relay its two certificates, of two authorities; KubeArmor\'s clients find the second where they look', async () => {
