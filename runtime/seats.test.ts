@@ -65,7 +65,7 @@ describe('Seats', () => {
   it('are one for each replica, each at its own', async () => {
     const service = new Service('a', 'b', 'c')
     await turn()
-    assert.deepEqual(service.at.toSorted(), ['a', 'b', 'c'])
+    assert.deepEqual(new Set(service.at), new Set(['a', 'b', 'c']))
     await service.stop()
     assert.deepEqual(service.seats.all.map(({ isOver }) => isOver), [true, true, true])
   })

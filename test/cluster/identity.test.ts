@@ -128,10 +128,10 @@ describe('identity on a real API server', { timeout: 120_000 }, () => {
     const namespace = 'identity-rotation'
     await ensure(client, '/api/v1/namespaces', { metadata: { name: namespace } })
     const clock = new SimulatedClock(Date.now())
-    const api = new ClientNodeApi(loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
+    const api = new ClientNodeApi(() => loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
     const replicas = await Promise.all(['one', 'two'].map(() => openTransport({ tls: { kind: 'kubernetes' }, feederTls: false }, { clock, logger: silentLogger, cluster: { api, namespace } })))
     const abort = new AbortController()
-    const running = replicas.map((replica) => replica?.run(abort.signal))
+    const running = Promise.all(replicas.map(async (replica) => replica?.run(abort.signal)))
     const owns = (): string[] => replicas.map((replica) => replica?.own.current.certificate ?? '')
     const trusts = (): string[] => replicas.map((replica) => replica?.own.current.trust ?? '')
     const certificates = (text: string): X509Certificate[] => (text.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? []).map((block) => new X509Certificate(block))
@@ -154,7 +154,7 @@ describe('identity on a real API server', { timeout: 120_000 }, () => {
     for (const own of owns()) assert.ok(new X509Certificate(own).verify(first.publicKey), 'the old one signs until everybody knows the new one')
     await pass(2 * 86_400_000, () => owns().every((own) => new X509Certificate(own).verify(second.publicKey)))
     abort.abort()
-    await Promise.all(running)
+    await running
   })
 
   it('gives the relay its two certificates, of two authorities; KubeArmor\'s clients find the second where they look', async () => {
