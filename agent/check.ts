@@ -24,14 +24,19 @@ export interface Footing {
 
 type FootingResult = { readonly ok: true; readonly value: Footing } | { readonly ok: false; readonly problems: readonly AgentProblem[] }
 
-/** What an agent stands on. Throws where the addon or the object file cannot be read. */
+/** What an agent stands on. Throws where the addon cannot be read. */
 export function findFooting(options: Pick<AgentOptions, 'bpfObject' | 'pinDirectory'>): FootingResult {
   const machine = lookAround(dirname(options.pinDirectory))
   const { problems, canEnforce, abilities } = judge(machine)
   const { cgroupRoot } = machine
   if (!canEnforce || cgroupRoot === undefined) return { ok: false, problems }
   const native = loadBinding()
-  const object = readFileSync(options.bpfObject)
+  let object: Uint8Array
+  try {
+    object = readFileSync(options.bpfObject)
+  } catch (error) {
+    return { ok: false, problems: [{ code: 'MERLON_AGENT_NO_PROGRAMS', message: `Cannot read the BPF programs: ${reasonOf(error)}` }] }
+  }
   try {
     return { ok: true, value: { native, object, cgroupRoot, hostMountNamespace: statSync('/proc/1/ns/mnt').ino, abilities } }
   } catch (error) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of enforcement on this machine. Somebody may be in a hurry for it, and things may be broken: it needs no gRPC, and where the native
 // addon does not load, programs and pins go all the same.
+import { existsSync } from 'node:fs'
 import { loadBinding } from '../native/index.ts'
 import type { NativeBinding } from '../native/types.ts'
 import { findCgroupRoot } from './containers/cgroups.ts'
 import { reasonOf } from './errors.ts'
 import { releasePinned } from './held.ts'
 import { detachAll } from './pins.ts'
+import { isBpffs } from './preflight.ts'
 
 export interface Detached {
   /** False: there was nothing to detach. */
@@ -17,7 +19,9 @@ export interface Detached {
   readonly problem: string | undefined
 }
 
-export function detach(pinDirectory: string, load: () => NativeBinding = loadBinding): Detached {
+export function detach(pinDirectory: string, load: () => NativeBinding = loadBinding, isPlace: (path: string) => boolean = isBpffs): Detached {
+  // Files are removed there: a slip of the pen must not name somebody's home.
+  if (!isPlace(pinDirectory)) return { found: false, released: 0, problem: existsSync(pinDirectory) ? `${pinDirectory} is not in a bpffs: nothing was touched` : undefined }
   const { released, problem } = letGo(pinDirectory, load)
   return { found: detachAll(pinDirectory), released, problem }
 }

@@ -181,8 +181,24 @@ test('a table that is held serves a second profile without being sent again', ()
   assert.notDeepEqual(maps.bindings.lookup(u64(11n)), maps.bindings.lookup(u64(12n)))
 })
 
+test('the answer for a container that ended before it came is forgotten, with its table; a pod\'s waits for its cgroup', () => {
+  const enforcement = start()
+  enforcement.addTarget(target('c1', 11n))
+  enforcement.removeTarget(11n)
+  enforcement.apply(order({ full: true, tables: [A, B], profiles: { p: A, q: B }, bindings: { c1: 'p', 'pod/1': 'q' } }))
+  for (let i = 0; i < 3; i++) {
+    clock.advance(RETIRE_MS)
+    enforcement.sweep()
+  }
+  enforcement.addTarget(target('c1', 12n))
+  enforcement.addTarget(target('pod/1', 13n))
+  assert.deepEqual([deciding(12n), deciding(13n)], [undefined, tableHash(B)])
+  assert.equal(maps.counters.entries().count, 2, 'those of q')
+})
+
 test('slots of profiles that nobody wants are freed after a while', () => {
   const enforcement = start()
+  enforcement.addTarget(target('c1', 11n))
   for (let salt = 10; salt < 30; salt++) {
     const table = fakeTable(1, salt)
     const problems = enforcement.apply(order({ full: true, tables: [table], profiles: { [`p${salt}`]: table }, bindings: { c1: `p${salt}` } }))

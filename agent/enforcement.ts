@@ -20,6 +20,9 @@ export interface Target {
   readonly kind: BindKind
 }
 
+/** Pods are known to the operator before their cgroups exist; containers only from this node. */
+const POD = 'pod/'
+
 export interface Attribution {
   readonly profile: string
   /** Of ids 1, 2, ... */
@@ -64,6 +67,8 @@ export class Enforcement {
   readonly #slotOfProfile = new Map<string, number>()
   #identities = new Map<string, Identity>()
   #lastOwner = new Map<bigint, string>()
+  /** Had a wish and no cgroup at the last sweep. */
+  #strays = new Set<string>()
   #isSynced = false
 
   constructor(options: EnforcementOptions) {
@@ -127,11 +132,7 @@ export class Enforcement {
     if (this.#unbind(cgroupId)) this.#control.bumpEpoch()
     if (target === undefined || [...this.#targets.values()].some((other) => other.workload === target.workload)) return
     // The operator forgets a workload that is reported gone without a word, and sends everything anew when it comes back.
-    this.#wishes.delete(target.workload)
-    this.#answered.delete(target.workload)
-    this.#slotOfProfile.clear()
-    for (const [, { profile }] of this.#allWishes()) this.#reclaim(profile)
-    this.#freeUnused()
+    this.#forget([target.workload])
   }
 
   /** Whether the operator has said that nothing applies to this workload. What should apply and could not be brought into force is no such answer. */
@@ -163,12 +164,32 @@ export class Enforcement {
 
   /** Drops what events no longer ask for. Call it from time to time. */
   sweep(): void {
+    this.#forgetStrays()
     for (const serial of this.#tables.sweep()) this.#profileOfSerial.delete(serial)
     const used = new Set([...this.#profileOfSerial.values(), ...this.#allWishes().map(([, wish]) => wish.profile)])
     for (const id of this.#profiles.keys()) if (!used.has(id)) this.#profiles.delete(id)
     // Owners and identities are kept through one sweep after their cgroup went.
     this.#lastOwner = new Map([...this.#targets.values()].map((target) => [target.cgroupId, target.workload]))
     this.#identities = new Map([...this.#wishes].flatMap(([workload, wish]) => (wish.identity ? [[workload, wish.identity]] : [])))
+  }
+
+  /** The answer for a container that ended before it came: the operator has forgotten that one, and will never take it back. */
+  #forgetStrays(): void {
+    const present = new Set([...this.#targets.values()].map((target) => target.workload))
+    const strays = [...this.#wishes.keys()].filter((workload) => !present.has(workload) && !workload.startsWith(POD))
+    const gone = strays.filter((workload) => this.#strays.has(workload))
+    this.#strays = new Set(strays)
+    if (gone.length > 0) this.#forget(gone)
+  }
+
+  #forget(workloads: readonly string[]): void {
+    for (const workload of workloads) {
+      this.#wishes.delete(workload)
+      this.#answered.delete(workload)
+    }
+    this.#slotOfProfile.clear()
+    for (const [, { profile }] of this.#allWishes()) this.#reclaim(profile)
+    this.#freeUnused()
   }
 
   /** A complete message begins: what it does not name is not wished any more. */

@@ -8,6 +8,7 @@ export const AGENT_ERRORS = {
   MERLON_AGENT_NO_CGROUP2: 'Mount cgroup v2 (systemd.unified_cgroup_hierarchy=1): workloads are told apart by their cgroup.',
   MERLON_AGENT_NO_BPFFS: 'Mount bpffs (mount -t bpf bpf /sys/fs/bpf): enforcement that outlives the agent is pinned there.',
   MERLON_AGENT_BIG_ENDIAN: 'Use a little-endian machine: the tables are little-endian and are not converted.',
+  MERLON_AGENT_NO_PROGRAMS: 'Build them (make build), or say with --bpf-object where they are.',
   MERLON_AGENT_LOAD_FAILED: 'Report this with the kernel version and the log of the verifier; what was in force stays in force.',
   MERLON_AGENT_NOT_PERMITTED: 'Run the agent where root may load BPF LSM programs: not in a container without privileges, nor in a sandbox that filters bpf(2).',
   MERLON_AGENT_ALREADY_RUNS: 'Stop it first (merlon up, where that started it); a second agent beside it needs a --pin-directory of its own.',

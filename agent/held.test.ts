@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -51,7 +51,7 @@ test('releasePinned() lets everything go that waits, in every set of pins, and m
   mkdirSync(join(pins, 'unused-1'))
   const [waiting, other, done] = [cgroup('waiting', 41, 42), cgroup('other', 51), cgroup('done', 61)]
   one.update(u64(waiting), encodeHeld(HELD.WAITING, 41))
-  one.update(u64(done), encodeHeld(HELD.RELEASED, 61))
+  one.update(u64(done), encodeHeld(HELD.RESUMED, 61))
   one.update(u64(999_999n), encodeHeld(HELD.WAITING, 41))
   two.update(u64(other), encodeHeld(HELD.WAITING, 51))
   const resumed: string[] = []
@@ -76,9 +76,21 @@ test('releasePinned() ends the holding that a dead agent asked for', () => {
 
 test('detach() removes all pins where the native addon does not load, and says what it could not do', () => {
   pinned('v1')
-  const { found, released, problem } = detach(pins, () => { throw new Error('no libbpf') })
+  const { found, released, problem } = detach(pins, () => { throw new Error('no libbpf') }, () => true)
   assert.deepEqual([found, released], [true, 0])
   // Without cgroup v2 nothing is ever held.
   if (problem !== undefined) assert.match(problem, /no libbpf.*kill -CONT/)
-  assert.deepEqual(detach(pins, () => fake.binding()).found, false)
+  assert.deepEqual(detach(pins, () => fake.binding(), () => true).found, false)
+})
+
+test('detach() touches nothing outside a bpffs, and in one nothing that no agent made', () => {
+  pinned('v1')
+  assert.deepEqual(detach(pins, () => fake.binding()), { found: false, released: 0, problem: `${pins} is not in a bpffs: nothing was touched` })
+  assert.deepEqual(detach(join(root, 'nowhere'), () => fake.binding()), { found: false, released: 0, problem: undefined })
+  for (const name of ['notes', 'vault', 'v1x']) {
+    mkdirSync(join(pins, name))
+    writeFileSync(join(pins, name, 'kept'), '')
+  }
+  assert.equal(detach(pins, () => fake.binding(), () => true).found, true)
+  assert.deepEqual(readdirSync(pins).toSorted(), ['notes', 'v1x', 'vault'])
 })

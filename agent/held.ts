@@ -11,7 +11,8 @@ import { list } from './pins.ts'
 export interface HeldEntry {
   readonly cgroupId: bigint
   readonly tgid: number
-  readonly isWaiting: boolean
+  /** HELD */
+  readonly state: number
   /** Of its cgroup; undefined where that is gone, or the process has moved. */
   readonly path: string | undefined
 }
@@ -39,7 +40,7 @@ export function readHeld(held: BpfMap, places: Places): HeldEntry[] {
     const cgroupId = view(keys).getBigUint64(index * 8, true)
     const entry = view(values.subarray(index * HELD_ENTRY.bytes))
     const tgid = entry.getUint32(HELD_ENTRY.tgid, true)
-    return { cgroupId, tgid, isWaiting: entry.getUint32(HELD_ENTRY.state, true) === HELD.WAITING, path: heldPath(cgroupId, tgid, places) }
+    return { cgroupId, tgid, state: entry.getUint32(HELD_ENTRY.state, true), path: heldPath(cgroupId, tgid, places) }
   })
 }
 
@@ -49,15 +50,19 @@ export function heldPath(cgroupId: bigint, tgid: number, { cgroupRoot, proc }: P
   return path !== undefined && cgroupIdOf(path) === cgroupId ? path : undefined
 }
 
-/** Lets everything go that waits. Returns how many cgroups. */
+/** Lets one cgroup go. Whoever ends in the middle of it leaves RELEASED: the next one sends SIGCONT again. */
+export function release(held: BpfMap, { cgroupId, tgid, path }: { readonly cgroupId: bigint; readonly tgid: number; readonly path: string }, resume: Resume): void {
+  // Before SIGCONT: an exec that runs again while the entry still waits would be stopped again.
+  held.update(u64(cgroupId), encodeHeld(HELD.RELEASED, tgid))
+  for (const pid of processesIn(path)) resume(pid)
+  held.update(u64(cgroupId), encodeHeld(HELD.RESUMED, tgid))
+}
+
+/** Lets everything go that stands still. Returns how many cgroups. */
 export function releaseAll(held: BpfMap, places: Places, resume: Resume): number {
-  const waiting = readHeld(held, places).filter(({ isWaiting, path }) => isWaiting && path !== undefined)
-  for (const { cgroupId, tgid, path } of waiting) {
-    // Before SIGCONT: an exec that runs again while the entry still waits would be stopped again.
-    held.update(u64(cgroupId), encodeHeld(HELD.RELEASED, tgid))
-    for (const pid of processesIn(path ?? '')) resume(pid)
-  }
-  return waiting.length
+  const stopped = readHeld(held, places).flatMap(({ state, path, ...entry }) => (state === HELD.RESUMED || path === undefined ? [] : [{ ...entry, path }]))
+  for (const entry of stopped) release(held, entry, resume)
+  return stopped.length
 }
 
 /** The `held` maps of every set that is pinned here, of other ABI versions and set aside too; the caller closes them. */

@@ -69,7 +69,7 @@ test('a container is announced, and released with all its processes when it is b
   state.bound.add(id)
   holder.check()
   assert.deepEqual(seen, ['ask demo', 'resume 41', 'resume 42', 'done demo'])
-  assert.equal(entry(id), HELD.RELEASED)
+  assert.equal(entry(id), HELD.RESUMED)
   assert.equal(state.clock.waiting, 1)
   state.clock.advance(100)
   assert.equal(state.clock.waiting, 0, 'nothing is watched when nothing waits')
@@ -128,7 +128,7 @@ test('what nobody claims runs without a profile under allow and audit, and that 
     assert.deepEqual(seen, [])
     state.clock.advance(50)
     assert.deepEqual(seen, [`${level}: Cgroup /stray runs without a profile: no container runtime claims it`, 'resume 41'])
-    assert.equal(entry(id), HELD.RELEASED)
+    assert.equal(entry(id), HELD.RESUMED)
   }
 })
 
@@ -163,7 +163,7 @@ test('under block it waits, which is said once, and runs when it is bound after 
   assert.equal(entry(id), HELD.WAITING)
   state.bound.add(id)
   state.clock.advance(50)
-  assert.equal(entry(id), HELD.RELEASED)
+  assert.equal(entry(id), HELD.RESUMED)
 })
 
 test('an operator that is away is waited for two seconds, one that is silent five', () => {
@@ -183,14 +183,17 @@ test('an operator that is away is waited for two seconds, one that is silent fiv
 test('adopt() takes up what an earlier agent left stopped and forgets what is gone', () => {
   const waiting = cgroup('demo', 41)
   const released = cgroup('done', 51)
+  const halfway = cgroup('halfway', 71)
   const { held, holder, state, seen, entry } = start()
   state.containers = [container('demo', 'demo')]
   held.update(u64(waiting), encodeHeld(HELD.WAITING, 41))
-  held.update(u64(released), encodeHeld(HELD.RELEASED, 51))
+  held.update(u64(released), encodeHeld(HELD.RESUMED, 51))
+  // The agent ended between its decision and SIGCONT.
+  held.update(u64(halfway), encodeHeld(HELD.RELEASED, 71))
   held.update(u64(999_999n), encodeHeld(HELD.WAITING, 61))
   holder.adopt()
-  assert.deepEqual(seen, ['ask demo'])
-  assert.equal(entry(released), HELD.RELEASED)
+  assert.deepEqual(seen.toSorted(), ['ask demo', 'resume 71'])
+  assert.deepEqual([entry(released), entry(halfway)], [HELD.RESUMED, HELD.RESUMED])
   assert.equal(entry(999_999n), undefined)
   rmSync(join(cgroups, 'done'), { recursive: true })
   holder.sweep()

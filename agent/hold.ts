@@ -4,10 +4,10 @@
 import { basename, join } from 'node:path'
 import type { BpfMap } from '../native/types.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { encodeHeld, HELD, u64 } from './abi.ts'
+import { HELD, u64 } from './abi.ts'
 import { cgroupIdOf, processesIn } from './containers/cgroups.ts'
 import type { Container } from './containers/source.ts'
-import { heldPath, readHeld, type Resume } from './held.ts'
+import { heldPath, readHeld, release, type Resume } from './held.ts'
 
 /** A runtime writes its state file before the first exec, but the file may come a moment after the event. */
 export const CLAIM_MS = 1_500
@@ -84,11 +84,15 @@ export class Holder {
 
   /** At start: what an earlier agent left stopped is taken up, what is gone is forgotten. */
   adopt(): void {
-    const { held } = this.#options
-    for (const { cgroupId, tgid, isWaiting, path } of readHeld(held, this.#options)) {
+    const { held, resume } = this.#options
+    for (const { cgroupId, tgid, state, path } of readHeld(held, this.#options)) {
       if (path === undefined) held.delete(u64(cgroupId))
-      else if (isWaiting) this.onHeld(cgroupId, tgid)
-      else this.#released.set(cgroupId, path)
+      else if (state === HELD.WAITING) this.onHeld(cgroupId, tgid)
+      else {
+        // Decided, but the agent ended before it could wake them.
+        if (state === HELD.RELEASED) release(held, { cgroupId, tgid, path }, resume)
+        this.#released.set(cgroupId, path)
+      }
     }
   }
 
@@ -164,11 +168,9 @@ export class Holder {
 
   #release(entry: Waiting): void {
     const { held, announce, resume } = this.#options
-    // Before SIGCONT: an exec that runs again while the entry still waits would be stopped again.
-    held.update(u64(entry.cgroupId), encodeHeld(HELD.RELEASED, entry.tgid))
     this.#waiting.delete(entry.cgroupId)
     this.#released.set(entry.cgroupId, entry.path)
-    for (const pid of processesIn(entry.path)) resume(pid)
+    release(held, entry, resume)
     if (entry.container) announce(entry.container, false)
   }
 

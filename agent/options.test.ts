@@ -41,6 +41,9 @@ test('what is wrong is named', () => {
   assert.match(problem('--node-label', 'x'), /--node-label "x"/)
   assert.match(problem('--nonsense'), /nonsense/)
   assert.match(problem('stray'), /stray/)
+  assert.equal(problem('--pin-directory', 'merlon'), 'Cannot use --pin-directory "merlon": it is an absolute path in a bpffs')
+  assert.match(problem('--node', ''), /--node ""/)
+  assert.match(problem('--check', '--detach'), /--check and --detach together/)
 })
 
 test('--help names every option', () => {

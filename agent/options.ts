@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isAbsolute } from 'node:path'
 import { parseArgs } from 'node:util'
 import { STATE_DIRECTORIES } from './containers/oci.ts'
 import { checkTransport } from '../runtime/address.ts'
@@ -86,6 +87,10 @@ export function parseOptions(argv: readonly string[], defaults: Defaults): Optio
     const { unbound, 'log-level': logLevel } = values
     if (!isLevel(logLevel)) return { kind: 'problem', message: `Cannot use --log-level "${logLevel}": it is one of ${LEVELS.join(', ')}` }
     if (!isUnbound(unbound)) return { kind: 'problem', message: `Cannot use --unbound "${unbound}": it is allow, audit or block` }
+    if (!isAbsolute(values['pin-directory'])) return { kind: 'problem', message: `Cannot use --pin-directory "${values['pin-directory']}": it is an absolute path in a bpffs` }
+    const modes = (['check', 'detach', 'release'] as const).filter((mode) => values[mode])
+    if (modes.length > 1) return { kind: 'problem', message: `Cannot use --${modes.join(' and --')} together: each does one thing and ends` }
+    if (values.node === '') return { kind: 'problem', message: 'Cannot use --node "": a node has a name' }
     const problem = checkTransport([values.operator, values.relay], values['ca-file'] !== undefined, values.plaintext)
     if (problem !== undefined) return { kind: 'problem', message: problem }
     const labels = values['node-label'].map((label) => label.split('='))

@@ -83,10 +83,14 @@ export function ensureDirectory(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 })
 }
 
+/** What agents make in a pin directory, and nothing else that may lie there. */
+const OURS = /^(?:v\d+|(?:stale|unused)-\d+)$/
+
 /** Everything that Merlon pinned here goes: programs are detached, maps are freed. */
 export function detachAll(directory: string): boolean {
-  const found = list(directory)
+  const all = list(directory)
+  const found = all.filter((name) => OURS.test(name))
   for (const name of found) removePins(join(directory, name))
-  if (existsSync(directory)) rmdirSync(directory)
+  if (existsSync(directory) && found.length === all.length) rmdirSync(directory)
   return found.length > 0
 }

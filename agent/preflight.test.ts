@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { describe } from './errors.ts'
-import { judge, lookAround, type Machine } from './preflight.ts'
+import { isBpffs, judge, lookAround, mountBpffs, type Machine } from './preflight.ts'
 
 const WHOLE: Machine = { isLittleEndian: true, isRoot: true, hasBtf: true, lsms: ['capability', 'bpf'], cgroupRoot: '/sys/fs/cgroup', bpffsProblem: undefined }
 const codes = (change: Partial<Machine>): string[] => judge({ ...WHOLE, ...change }).problems.map((problem) => problem.code)
@@ -34,4 +37,20 @@ test('lookAround() never throws, whatever the machine', () => {
   const machine = lookAround('/proc/nowhere')
   assert.equal(typeof machine.isLittleEndian, 'boolean')
   assert.notEqual(machine.bpffsProblem, undefined)
+})
+
+test('no bpffs is mounted over what is there', (context) => {
+  const directory = mkdtempSync(join(tmpdir(), 'merlon-preflight-'))
+  context.after(() => rmSync(directory, { recursive: true }))
+  const file = join(directory, 'file')
+  writeFileSync(file, '')
+  for (const path of [directory, file, '/']) assert.match(mountBpffs(path, true) ?? '', /is not one, and not an empty directory/)
+  assert.match(lookAround(directory).bpffsProblem ?? '', /not an empty directory|only root/)
+  assert.ok(!readFileSync('/proc/self/mounts', 'utf8').includes(directory))
+})
+
+test('a directory that is still to be made is where its parent is', (context) => {
+  if (!isBpffs('/sys/fs/bpf')) return context.skip('SKIPPED: this machine has no bpffs')
+  assert.ok(isBpffs('/sys/fs/bpf/to/be/made'))
+  assert.ok(!isBpffs('/sys/fs/nowhere/at/all'))
 })

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this machine lacks, one sentence each, before anything is loaded.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { endianness } from 'node:os'
+import { dirname, resolve } from 'node:path'
 import { findCgroupRoot } from './containers/cgroups.ts'
 import { reasonOf, type AgentErrorCode, type AgentProblem } from './errors.ts'
 
@@ -60,7 +61,7 @@ export function lookAround(bpffs: string): Machine {
     hasBtf: existsSync(BTF),
     lsms: readLsms(),
     cgroupRoot: findCgroupRoot(),
-    bpffsProblem: isBpffs(bpffs) ? undefined : mountBpffs(bpffs, isRoot),
+    bpffsProblem: isBpffs(resolve(bpffs)) ? undefined : mountBpffs(resolve(bpffs), isRoot),
   }
 }
 
@@ -72,16 +73,19 @@ function readLsms(): string[] | undefined {
   }
 }
 
-function isBpffs(path: string): boolean {
+/** Whether this directory is in a bpffs, or would be once it is made. */
+export function isBpffs(path: string): boolean {
   try {
-    return statfsSync(path).type === BPFFS_MAGIC
+    return existsSync(path) ? statfsSync(path).type === BPFFS_MAGIC : dirname(path) !== path && isBpffs(dirname(path))
   } catch {
     return false
   }
 }
 
-function mountBpffs(path: string, isRoot: boolean): string | undefined {
+/** Nothing is ever hidden under a mount: a directory that somebody uses is not taken for a mount point. */
+export function mountBpffs(path: string, isRoot: boolean): string | undefined {
   if (!isRoot) return `${path} is not one, and only root can mount it`
+  if (existsSync(path) && (!statSync(path).isDirectory() || readdirSync(path).length > 0)) return `${path} is not one, and not an empty directory that one could be mounted on`
   const problem = tryMount('bpf', path)
   return problem ?? (isBpffs(path) ? undefined : `${path} is still not one after mounting`)
 }

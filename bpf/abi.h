@@ -89,8 +89,9 @@ enum merlon_hold_mode {
 #define MERLON_HEARTBEAT_MAX_NS 3000000000ULL
 
 enum merlon_held_state {
-	MERLON_HELD_WAITING = 1,  /* tasks are stopped; the agent must bind, then set RELEASED and send SIGCONT */
-	MERLON_HELD_RELEASED = 2, /* decided by the agent: not held again, whether bound or not */
+	MERLON_HELD_WAITING = 1,  /* tasks are stopped; the agent must bind, set RELEASED, send SIGCONT, set RESUMED */
+	MERLON_HELD_RELEASED = 2, /* decided by the agent: not held again, whether bound or not; SIGCONT is on its way */
+	MERLON_HELD_RESUMED = 3,  /* and has been sent */
 };
 
 struct merlon_held {

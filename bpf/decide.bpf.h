@@ -198,6 +198,19 @@ static __always_inline int merlon_run_automata(struct merlon_scratch *slot, __u3
 	return 0;
 }
 
+/*
+ * What the task runs already was decided when it was executed. Container runtimes on the node execute themselves once more, from a bind mount of
+ * their program that they have unmounted, so that it has no path: under a profile of the node that blocks anything, no container would start.
+ */
+static __always_inline bool merlon_is_own_executable(const struct merlon_scratch *slot)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	const struct dentry *dentry = (const void *)slot->dentry; /* apart: what BPF_CORE_READ reads is the kernel's */
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+
+	return inode && inode == BPF_CORE_READ(task, mm, exe_file, f_inode);
+}
+
 /* slot->found.matched.word for a question. Returns the reason where it is the word for what cannot be decided. */
 static __always_inline __u32 merlon_ask(struct merlon_scratch *slot, struct merlon_task *who,
 					const struct merlon_question *question)
@@ -209,6 +222,10 @@ static __always_inline __u32 merlon_ask(struct merlon_scratch *slot, struct merl
 		merlon_walk(slot, slot->dentry, slot->vfsmount);
 		reason = slot->walk.reason;
 		pseudo = slot->walk.pseudo;
+		if (reason == MERLON_REASON_DETACHED && merlon_is_own_executable(slot)) {
+			slot->found.matched.word = 0;
+			return 0;
+		}
 		if (reason)
 			break;
 		if (pseudo && question->op != MERLON_OP_EXEC) {

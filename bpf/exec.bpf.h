@@ -47,7 +47,7 @@ static __always_inline int merlon_hold(const struct merlon_task *who, const stru
 	__u64 cgroup_id = who->cgroup_id;
 
 	held_before = bpf_map_lookup_elem(&held, &cgroup_id);
-	if (held_before && held_before->state == MERLON_HELD_RELEASED)
+	if (held_before && held_before->state != MERLON_HELD_WAITING)
 		return 0;
 	if (mode == MERLON_HOLD_LIVE && !merlon_agent_lives()) {
 		merlon_stat(MERLON_STAT_NOT_HELD);

@@ -166,15 +166,15 @@ async function superviseAll(settings: Settings, { io, say, claimed }: Context): 
     const backoff = new Backoff({ baseMs: 500, capMs: 30_000, clock: systemClock, random: Math.random })
     parts.push({ child: new Child(spec, { ...options, backoff }), ready })
   }
-  const failure = await startAll(parts, io.signal, say)
+  const { failure, unable } = await startAll(parts, io.signal, say)
   isStarting = false
   if (failure === undefined && !io.signal.aborted) {
-    say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${await enforced(settings)}; events on ${settings.listen}`)
+    say('info', `Ready in ${((performance.now() - started) / 1000).toFixed(1)} s: ${unable ? 'nothing is enforced on this host; ' : ''}${await enforced(settings)}; events on ${settings.listen}`)
     await new Promise((resolveWait) => io.signal.addEventListener('abort', resolveWait, { once: true }))
   }
   await stopAll(parts.map(({ child }) => child), settings)
   if (failure === undefined) {
-    say('info', 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
+    say('info', unable ? 'Stopped' : 'Stopped. The kernel goes on enforcing what was loaded; merlon rescue ends that')
     return EXIT_OK
   }
   // Last, where it is seen: the others have had their say about being stopped.
@@ -193,14 +193,23 @@ interface Failure {
   readonly end: string
 }
 
-/** All at once: they wait for each other as they do after any restart. Returns what failed first, undefined when nothing did. */
-async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say): Promise<Failure | undefined> {
+interface Outcome {
+  /** What failed first; undefined when nothing did. */
+  readonly failure: Failure | undefined
+  /** The agent has found that this host lacks what enforcement needs. */
+  readonly unable: boolean
+}
+
+/** All at once: they wait for each other as they do after any restart. */
+async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say): Promise<Outcome> {
   const giveUp = new AbortController()
   let failure: Failure | undefined
+  let unable = false
   const start = async ({ child, ready }: Part): Promise<void> => {
     const outcome = await child.start((died) => ready(AbortSignal.any([died, stopping, giveUp.signal])))
     if (outcome.ok || stopping.aborted || giveUp.signal.aborted) return
     if (child.name === 'agent' && outcome.end === CANNOT_ENFORCE) {
+      unable = true
       say('error', 'Nothing is enforced on this host: the agent says above what is missing. Policies are still read and checked, and merlon status shows them')
       return
     }
@@ -208,7 +217,7 @@ async function startAll(parts: readonly Part[], stopping: AbortSignal, say: Say)
     giveUp.abort()
   }
   await Promise.all(parts.map(start))
-  return failure
+  return { failure, unable }
 }
 
 async function enforced({ stateDir }: Settings): Promise<string> {

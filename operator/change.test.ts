@@ -89,11 +89,25 @@ describe('Reconciler.change()', () => {
     assert.deepEqual(cluster.policies(`pod/${UID}`), ['p'])
     cluster.reconciler.setWorkloads('n1', false, [workload(`pod/${UID}`, { pod_uid: UID })], [])
     await cluster.change({ pods: new Map([[UID, undefined]]) })
-    // The agent still has its cgroup: it is bound until that is reported gone.
-    assert.deepEqual(cluster.policies(`pod/${UID}`), [])
+    // The agent still has its cgroup, as of a pod that was deleted by force: what runs there keeps its rules until it is reported gone.
+    assert.deepEqual(cluster.policies(`pod/${UID}`), ['p'])
     cluster.reconciler.setWorkloads('n1', false, [], [`pod/${UID}`])
     await cluster.reconciler.settled()
     assert.equal(cluster.policies(`pod/${UID}`), undefined)
+  })
+
+  it('has no answer for a pod\'s cgroup before somebody says whose it is, and then one', async () => {
+    const cluster = await new Cluster().change({ policies: policy({ name: 'p' }) })
+    cluster.reconciler.setWorkloads('n1', true, [workload('host'), workload(`pod/${UID}`, { pod_uid: UID }), workload('c1', { pod_uid: UID, container: 'c1', waiting: true })], [])
+    await cluster.reconciler.settled()
+    assert.deepEqual([cluster.policies(`pod/${UID}`), cluster.policies('c1')], [undefined, undefined])
+    assert.ok(cluster.reconciler.isSettled('n1'))
+    await cluster.change({ pods: pod(UID) })
+    assert.deepEqual([cluster.policies(`pod/${UID}`), cluster.policies('c1')], [['p'], ['p']])
+    // A runtime's state may say it before the API does.
+    cluster.reconciler.setWorkloads('n1', false, [workload('c2', { pod_uid: 'another', labels: { app: 'web' }, namespace: 'shop' })], [])
+    await cluster.reconciler.settled()
+    assert.ok(cluster.policies('c2') !== undefined)
   })
 
   it('knows a container by the id that the pod says, and so its name', async () => {

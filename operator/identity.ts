@@ -39,6 +39,14 @@ export function identify(reported: ReportedWorkload, found: FoundPod | undefined
   return found === undefined ? asReported(reported) : inPod(reported, found, facts)
 }
 
+/**
+ * A pod's cgroup, or a container in one, of which nothing else is known yet. "No rule applies" would be an answer for somebody else, and let it run: without
+ * an answer it waits until the pod or the container's runtime says who it is (agent/hold.ts).
+ */
+export function isStranger({ pod_uid, pod, labels }: ReportedWorkload): boolean {
+  return pod_uid !== '' && pod === '' && Object.keys(labels).length === 0
+}
+
 function asReported({ namespace, pod, container, labels, image }: ReportedWorkload): Identified {
   return { workload: { host: false, namespace: namespace || DEFAULT_NAMESPACE, pod, container, labels }, image }
 }

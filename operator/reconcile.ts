@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import { Decider, type Decision, type DecisionInputs, type DeciderOptions, type DesiredProfile } from './decide.ts'
 import { fileFinding, type Snapshot } from './files.ts'
-import { identify, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
+import { identify, isStranger, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
 import { affected, type Affected } from './affected.ts'
 import { World, type Change, type Settings } from './world.ts'
@@ -283,7 +283,7 @@ export class Reconciler {
   #reconcile(state: NodeState, id: string): void {
     state.pending.delete(id)
     const entry = state.entries.get(id)
-    if (!entry) return
+    if (!entry || (isStranger(entry.reported) && !this.world.find(entry.reported))) return
     const inputs = this.#inputsOf(entry, state)
     entry.key = this.decider.key(inputs, entry.identified?.workload as Workload)
     const decision = this.#decide(entry, inputs)

@@ -17,6 +17,7 @@ const POD = /(?:^|-)pod(?<uid>[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|
 const CONTAINER = /^(?:(?:cri-containerd|crio|docker|libpod)-)?(?<id>[0-9a-f]{64})(?:\.scope)?$/
 const KUBEPODS = /^(?:.+-)?kubepods(?:\.slice)?$/
 const CLASS = /^(?:(?:.+-)?kubepods-)?(?:burstable|besteffort)(?:\.slice)?$/
+const RUNTIME = /^(?:.*containerd|docker|crio|cri-o|k3s.*|rke2.*|k0s.*)\.service$/
 const MIXED = /^(?<pod>.+\.slice):(?:cri-containerd|crio|docker):(?<id>[0-9a-f]{64})$/
 
 /** uid of the pod that a cgroup directory's name stands for. */
@@ -43,7 +44,7 @@ export class KubepodsSource implements ContainerSource {
   }
 
   list(): Container[] {
-    const mixed = this.#tops().flatMap((path) => childrenOf(path).flatMap((name) => readMixed(path, name)))
+    const mixed = [...this.#tops(), ...this.#runtimes()].flatMap((path) => childrenOf(path).flatMap((name) => readMixed(path, name)))
     return [...mixed, ...this.#pods().flatMap((pod) => [
       ...describe(pod, pod.path, `pod/${pod.uid}`, ''),
       ...childrenOf(pod.path).flatMap((name) => {
@@ -77,10 +78,15 @@ export class KubepodsSource implements ContainerSource {
     return { close: () => { for (const watcher of watchers.values()) watcher.close() } }
   }
 
-  /** Where kubepods may be: in the root, or one level down. Services of the system are where a container runtime is. */
+  /** Where kubepods may be: in the root, or one level down. */
   #tops(): string[] {
-    const below = (path: string): string[] => childrenOf(path).map((name) => join(path, name))
-    return [this.#cgroupRoot, ...below(this.#cgroupRoot), ...below(join(this.#cgroupRoot, 'system.slice'))]
+    return [this.#cgroupRoot, ...childrenOf(this.#cgroupRoot).map((name) => join(this.#cgroupRoot, name))]
+  }
+
+  /** Services that container runtimes are in. */
+  #runtimes(): string[] {
+    const services = join(this.#cgroupRoot, 'system.slice')
+    return childrenOf(services).filter((name) => RUNTIME.test(name)).map((name) => join(services, name))
   }
 
   /** Directories that hold pods: kubepods and its QoS classes. */

@@ -122,6 +122,58 @@ test('the directory goes away: everything stays in force, and that is said', asy
   renameSync(`${policies}.away`, policies)
 })
 
+test('a second merlon up beside this one, and a rescue: each says that an agent runs, and changes nothing', async () => {
+  const beside = new Lines(['up', policies, '--state-dir', `${stateDir}-2`, '--listen', '127.0.0.1:32768'])
+  assert.equal(await beside.ended, 2)
+  assert.match(beside.tail(2), /The agent did not start: exit code 1\. agent: An agent runs here that holds .*MERLON_AGENT_ALREADY_RUNS/)
+  const rescue = await merlon('rescue', '--yes')
+  assert.deepEqual([rescue.status, /An agent runs here.*Stop it first/.test(rescue.output)], [1, true], rescue.output)
+  await assertBlocked('after what was refused')
+})
+
+/** `merlon events`, connected. */
+async function follow(): Promise<Lines> {
+  const events = new Lines(['events', '-o', 'json'])
+  await events.until((line) => line.startsWith('-- Connected'), SECONDS)
+  return events
+}
+
+test('the relay hangs: events wait for it, and all arrive', async () => {
+  const events = await follow()
+  const relay = await childPid(stateDir, 'relay')
+  const attempts = 30
+  process.kill(relay, 'SIGSTOP')
+  await container?.exec(`i=0; while [ $i -lt ${attempts} ]; do find /etc -name no-$i; i=$((i+1)); done`)
+  process.kill(relay, 'SIGCONT')
+  const arrived = new Set<string>()
+  await events.until((line) => {
+    const name = line.includes('"PolicyName":"block-shell-tools"') ? /-name (no-\d+)/.exec(line)?.[1] : undefined
+    if (name !== undefined) arrived.add(name)
+    return arrived.size === attempts
+  }, SECONDS)
+  await events.stop()
+})
+
+test('the agent hangs while more happens than a ring holds: verdicts stand, what is lost is counted and said, and no denial is', async () => {
+  const events = await follow()
+  const agent = await childPid(stateDir, 'agent')
+  const attempts = 8000
+  process.kill(agent, 'SIGSTOP')
+  await container?.exec(`i=0; while [ $i -lt ${attempts} ]; do : < /etc/passwd; i=$((i+1)); done`)
+  await assertBlocked('while the agent hangs')
+  process.kill(agent, 'SIGCONT')
+  const seen = { denials: 0, audits: 0, lost: 0 }
+  await events.until((line) => {
+    if (line.includes('"PolicyName":"block-shell-tools"')) seen.denials += 1
+    else if (line.includes('"PolicyName":"audit-accounts"')) seen.audits += 1
+    // By the kernel and the agent; by the relay, for one who reads too slowly.
+    else seen.lost += Number(/Lost (\d+) (events on node|alerts of the subscriber)/.exec(line)?.[1] ?? 0)
+    return seen.denials > 0 && seen.audits + seen.lost >= attempts
+  }, SECONDS)
+  assert.ok(seen.lost > 0, `nothing was lost: ${attempts} audits are too few to fill a ring`)
+  await events.stop()
+})
+
 test('kill -9 of relay and agent: the kernel goes on, each comes back', async () => {
   const from = running().count
   process.kill(await childPid(stateDir, 'relay'), 'SIGKILL')

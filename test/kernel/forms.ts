@@ -5,7 +5,7 @@ import type { Try } from './expect.ts'
 
 export interface Form {
   readonly name: string
-  /** Tried with every runtime on every root. */
+  /** Tried together with others, too. */
   readonly isCore?: true
   /** YAML of one rule, and the list that it belongs to. */
   readonly rule: string

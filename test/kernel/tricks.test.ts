@@ -2,6 +2,7 @@
 // What somebody tries who knows the rules and wants around them. Each trick is refused, or is one of those that a rule about paths does not close:
 // then it is here all the same, so that docs/semantics.md ("Other names") says what is so.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { BIND, EVENT_FLAG, OP, REASONS, STATS, VERDICT } from '../../agent/abi.ts'
@@ -13,8 +14,8 @@ import { furnish } from './world.ts'
 
 const TOP = '/run/merlon-tricks'
 const SECRET = `${TOP}/secret/file`
-/** On the guest's disk, whose file system can open by handle without a name. Nobody else has it open. */
-const ON_DISK = '/etc/services'
+/** On the guest's disk, whose file system can open by handle without a name. */
+const ON_DISK = '/var/merlon-tricks'
 const [CLONE_NEWUSER, CLONE_NEWNS] = [0x10000000, 0x20000]
 const [MS_BIND, MS_PRIVATE_REC] = [4096, 0x44000]
 const ROOT = '/sys/fs/cgroup'
@@ -35,7 +36,7 @@ after(() => {
 beforeEach(() => {
   rmSync(TOP, { recursive: true, force: true })
   for (const each of ['secret', 'open', 'bin']) mkdirSync(`${TOP}/${each}`, { recursive: true })
-  writeFileSync(SECRET, 'secret')
+  for (const path of [SECRET, ON_DISK]) writeFileSync(path, 'secret')
   for (const each of ['good', 'bad']) copyFileSync(PROGRAM, `${TOP}/bin/${each}`)
   ;({ trial, pid } = hostTrial())
   enter(directory, pid)
@@ -90,9 +91,10 @@ test('a file that is opened by its handle: by the name that the kernel has for i
   if (error === 'EOPNOTSUPP') return context.skip('SKIPPED: the guest\'s disk has no handles')
   assert.equal(error, 'ok')
   // What is not in the cache of names is found by its number, without a directory.
+  execFileSync('sync')
   writeFileSync('/proc/sys/vm/drop_caches', '2')
   const before = node.stat(STATS.indexOf('undecidable'))
-  const event = await denied('openhandle', '/etc', O.RDONLY)
+  const event = await denied('openhandle', '/var', O.RDONLY)
   assert.equal(REASONS[event.reason], 'Detached')
   assert.equal(node.stat(STATS.indexOf('undecidable')), before + 1)
 })
@@ -167,6 +169,18 @@ test('the dynamic loader, started as a program, reads the other one: a rule of `
 })
 
 /* ---- What is no trick ---- */
+
+test('a process may execute itself from a mount that it has taken away, and nothing else from there', async () => {
+  await ownMounts()
+  const place = `${TOP}/bin/good`
+  for (const program of [PROGRAM, `${TOP}/bin/bad`]) {
+    await trial.must('mount', program, place, 'none', MS_BIND)
+    const fd = await trial.must('keep', place, O.PATH)
+    await trial.must('umount', place)
+    if (program === PROGRAM) await permitted('execfd', fd)
+    else assert.equal(REASONS[(await denied('execfd', fd)).reason], 'Detached')
+  }
+})
 
 for (const runtime of RUNTIMES) {
   test(`${runtime} starts a container on a node whose own profile blocks: its start-up code is no way around, and is not in the way`, async () => {

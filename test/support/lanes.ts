@@ -2,13 +2,18 @@
 // Jobs side by side in as many lanes as the machine has processors for. The longest go first, so that no lane stands idle at the end.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { add, none, type Totals } from './results.ts'
+import { cacheDirectory } from './vm/cache.ts'
 
 /** How long a part of a job took: a test file, as a rule. */
 export type Took = { name: string; seconds: number }
 export type Came = { totals: Totals; took: readonly Took[] }
 export type Job = { name: string; run: () => Promise<Came> }
+/** How long each job took last time; it outlives a checkout. */
+export const DURATIONS = join(cacheDirectory(), 'durations.json')
+/** The name there of a whole make test. */
+export const TEST_RUN = 'make test'
 /** Seconds by the name of a job. */
 export type Durations = Readonly<Record<string, number>>
 

@@ -8,10 +8,9 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { Cluster, SHARED } from './cluster.ts'
 import { kernelJobs } from './kernel-suite.ts'
-import { longest, readDurations, runJobs, writeDurations, type Job } from './lanes.ts'
+import { DURATIONS, longest, readDurations, runJobs, TEST_RUN, writeDurations, type Job } from './lanes.ts'
 import { add, exitStatus, none, summary, type Totals } from './results.ts'
 import { fileJobs, runFiles, suiteFiles, unitFiles } from './suites.ts'
-import { cacheDirectory } from './vm/cache.ts'
 import { TREE } from './vm/guest.ts'
 import { isKernelName, KERNEL_NAMES } from './vm/kernels.ts'
 
@@ -37,8 +36,6 @@ const isWanted = (name: string): boolean => process.env['MERLON_TEST_SUITES']?.s
 const kernels = process.env['MERLON_TEST_KERNELS']?.split(/[ ,]+/).filter(isKernelName) ?? KERNEL_NAMES
 /** What is done side by side: an emulated processor keeps a real one busy, and a guest or an API server has up to 2 GB. */
 const LANES = Number(process.env['MERLON_TEST_LANES'] ?? Math.max(1, Math.min(availableParallelism(), Math.round(totalmem() / 2e9))))
-/** How long each job took last time; it outlives a checkout. */
-const DURATIONS = join(cacheDirectory(), 'durations.json')
 const SHOWN = 20
 
 /** The cluster tests' files, one after the other on one API server. */
@@ -75,9 +72,13 @@ async function runSuites(names: readonly string[]): Promise<Totals> {
 }
 
 async function all(): Promise<Totals> {
+  const started = performance.now()
   const checks = Object.entries({ lint, types }).filter(([name]) => isWanted(name))
   const totals = add(none(), ...(await Promise.all(checks.map(([, each]) => each()))))
-  return add(totals, await runSuites(Object.keys(JOBS).filter(isWanted)))
+  add(totals, await runSuites(Object.keys(JOBS).filter(isWanted)))
+  const isWhole = named.length === 0 && Object.keys(JOBS).every(isWanted) && kernels === KERNEL_NAMES
+  if (isWhole) writeDurations(DURATIONS, { [TEST_RUN]: Math.round((performance.now() - started) / 1000) })
+  return totals
 }
 
 const SUITES: Record<string, () => Promise<Totals>> = { all, lint, types, ...Object.fromEntries(Object.keys(JOBS).map((name) => [name, () => runSuites([name])])) }

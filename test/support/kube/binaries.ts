@@ -2,11 +2,12 @@
 // The programs of a Kubernetes control plane: those of KUBEBUILDER_ASSETS, else those on PATH, else built from source by Go, once, into the cache.
 
 import { createHash } from 'node:crypto'
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { copyFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cached } from '../vm/cache.ts'
 import { command } from '../vm/command.ts'
+import { findGo } from './go.ts'
 
 const SOURCE = import.meta.dirname
 const VERSION = 'v1.36.3'
@@ -51,12 +52,4 @@ export async function provideKube(): Promise<string> {
     await command(findGo(), ['build', '-trimpath', '-ldflags', LINKER, '-o', 'kube', '.'], { cwd: into, env: { ...process.env, CGO_ENABLED: '0' } })
     for (const name of BUILT) await symlink('kube', join(into, name))
   })
-}
-
-/** Debian 12's own Go is too old to build it, and too old to fetch a newer one. */
-export function findGo(): string {
-  const directories = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/go/bin', '/usr/lib/go-1.26/bin']
-  const go = directories.map((directory) => join(directory, 'go')).find((path) => existsSync(path))
-  if (go === undefined) throw new Error('MERLON_TEST_NO_GO: Cannot build Kubernetes: Go 1.26 is not installed; install it, or set KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver and kubectl')
-  return go
 }

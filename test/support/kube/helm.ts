@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { cached } from '../vm/cache.ts'
 import { command } from '../vm/command.ts'
-import { findGo } from './binaries.ts'
+import { findGo } from './go.ts'
 
 const VERSION = 'v3.22.0'
 /** The Kubernetes that charts are rendered for: a helm that Go built knows none. */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of the guests: Debian's own packages, unpacked into the cache. The system's apt configuration is only read.
+// The kernels of the guests: Debian's own packages, unpacked into the cache.
 
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cacheDirectory, cached, exists } from './cache.ts'
+import { cached, exists } from './cache.ts'
 import { command, commandBytes } from './command.ts'
+import { aptFor } from './debian.ts'
 
 export type KernelName = '6.1' | '6.12' | '7.2'
 
@@ -26,8 +27,6 @@ const SOURCES: Record<KernelName, Source> = {
   '6.12': { suite: 'trixie', packages: [/^linux-image-6\.12\.[0-9]+\+deb13-amd64$/] },
   '7.2': { suite: 'forky', packages: ['binary', 'base', 'modules'].map((part) => new RegExp(`^linux-${part}-7\\.2\\.[0-9]+\\+deb14-amd64$`)) },
 }
-
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 /** Four fifths of a kernel package are drivers of hardware that QEMU does not show to these guests. */
 const UNWANTED = [
@@ -53,7 +52,7 @@ export async function provideKernel(name: KernelName): Promise<Kernel> {
 async function fetchKernel(name: KernelName, into: string): Promise<void> {
   const { suite, packages } = SOURCES[name]
   const apt = await aptFor(suite)
-  const names = (await command('apt-cache', ['pkgnames', 'linux-'], { env: apt })).split('\n')
+  const names = await apt.namesOf('linux-')
   const download = join(into, 'download')
   await mkdir(download)
   for (const pattern of packages) {
@@ -61,7 +60,7 @@ async function fetchKernel(name: KernelName, into: string): Promise<void> {
     if (newest === undefined) {
       throw new Error(`MERLON_TEST_KERNEL: Debian's suite ${suite} has no package ${pattern.source}: it moved on to another kernel, name that one in kernels.ts`)
     }
-    await command('apt-get', ['download', newest], { cwd: download, env: apt })
+    await apt.download(newest, download)
   }
   const unpacked = join(into, 'unpacked')
   await mkdir(unpacked)
@@ -69,39 +68,6 @@ async function fetchKernel(name: KernelName, into: string): Promise<void> {
   await arrange(unpacked, into)
   await rm(download, { recursive: true })
   await rm(unpacked, { recursive: true })
-}
-
-/** An apt of our own: its lists, its sources and its state are in the cache. Returns the environment that selects it. */
-async function aptFor(suite: string): Promise<NodeJS.ProcessEnv> {
-  const mirror = await systemMirror()
-  const directory = join(cacheDirectory(), `apt-${suite}`)
-  await mkdir(join(directory, 'lists/partial'), { recursive: true })
-  await mkdir(join(directory, 'archives/partial'), { recursive: true })
-  await writeFile(join(directory, 'sources.list'), `deb [signed-by=${KEYRING}] ${mirror} ${suite} main\n`)
-  await writeFile(join(directory, 'status'), '')
-  const settings = [
-    `Dir::State "${directory}";`, `Dir::State::Lists "${directory}/lists";`, `Dir::State::status "${directory}/status";`,
-    `Dir::Cache "${directory}";`, `Dir::Etc::sourcelist "${directory}/sources.list";`, 'Dir::Etc::sourceparts "/dev/null";',
-    'APT::Architecture "amd64";', 'APT::Sandbox::User "";', 'Acquire::Languages "none";',
-    'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";', 'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";',
-  ]
-  await writeFile(join(directory, 'apt.conf'), `${settings.join('\n')}\n`)
-  const env = { ...process.env, APT_CONFIG: join(directory, 'apt.conf') }
-  await command('apt-get', ['update'], { env })
-  return env
-}
-
-/** The Debian mirror that this machine itself uses, so that its proxies and its policy are ours as well. */
-async function systemMirror(): Promise<string> {
-  const chosen = process.env['MERLON_DEBIAN_MIRROR']
-  if (chosen !== undefined) return chosen
-  const targets = await command('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'])
-  const suites = /^(bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)$/
-  const line = targets.split('\n').find((each) => suites.test(each.split(' ')[1] ?? ''))
-  if (line === undefined) {
-    throw new Error('MERLON_TEST_KERNEL: This machine has no Debian source in its apt configuration: set MERLON_DEBIAN_MIRROR to the address of one')
-  }
-  return line.split(' ')[0] ?? ''
 }
 
 async function unpack(archive: string, into: string): Promise<void> {

@@ -2,6 +2,7 @@
 // make vm: a shell in a guest, or one script whose exit status is ours.
 
 import { parseArgs } from 'node:util'
+import { provideGo } from '../kube/go.ts'
 import { runInGuest, shellInGuest } from './guest.ts'
 import { provideImage } from './image.ts'
 import { isKernelName, KERNEL_NAMES, provideKernel } from './kernels.ts'
@@ -15,12 +16,13 @@ const { values, positionals } = parseArgs({
   },
 })
 
-/** Fetches the kernels and builds the image, so that later runs need no network. */
+/** Fetches kernels and compilers and builds the image, so that later runs need no network for them. */
 async function fetchAll(): Promise<void> {
   for (const name of KERNEL_NAMES) {
     console.log(`kernel ${name}: ${(await provideKernel(name)).release}`)
   }
   console.log(`guest image: ${await provideImage()}`)
+  console.log(`Go, for Kubernetes: ${await provideGo()}`)
 }
 
 async function main(): Promise<number> {
