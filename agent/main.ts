@@ -11,20 +11,6 @@ import { alreadyRuns, claimPins } from './single.ts'
 
 const logger = createLogger('agent')
 
-/** --detach and --release. */
-async function leave({ pinDirectory, detach: all }: AgentOptions): Promise<number> {
-  // Programs stay in the kernel for as long as an agent lives that holds them, whatever becomes of the pins.
-  if (all && (await claimPins(pinDirectory)) === undefined) {
-    process.stderr.write(`${describe(alreadyRuns(pinDirectory))}\n`)
-    return EXIT_FAILED
-  }
-  const { found, released, problem } = all ? detach(pinDirectory) : { found: undefined, ...letGo(pinDirectory) }
-  if (found !== undefined) logger.info(found ? 'Detached: nothing is enforced on this machine any more' : 'Found nothing to detach')
-  if (released > 0) logger.info('Released containers that an earlier agent held', { count: released })
-  if (problem !== undefined) logger.warn(problem)
-  return 0
-}
-
 async function main(life: Life): Promise<number | void> {
   const parsed = parseOptions(process.argv.slice(2), { hostName: hostname(), bpfObject: join(import.meta.dirname, '../build/bpf/merlon.bpf.o') })
   if (parsed.kind === 'help') {

@@ -25,8 +25,8 @@ A test file:
     - {exec: /usr/bin/wget, source: /bin/sh, expect: Block, policy: block-shell-tools}
     - {open: /etc/passwd, write: true, notOwner: true, expect: Audit, rule: file path /etc/passwd}
 
-Each test may have a name, a workload and a posture of its own. Exit codes: 0 all hold, 1 some do not or some manifest or test is
-wrong, 2 usage, files, or nothing to run.
+Operations are those of merlon why. Each test may have a name, a workload and a posture of its own. Exit codes: 0 all hold, 1 some
+do not or some manifest or test is wrong, 2 usage, files, or nothing to run.
 `
 
 export const verb: Verb = { help: HELP, run }

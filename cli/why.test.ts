@@ -57,7 +57,7 @@ async function json(context: TestContext, args: readonly string[], text = MANIFE
 test('text: verdict, rule with its place and line, what lost, the default, what would change', async (context) => {
   const { code, stdout } = await why(context, [...WEB, '--operation', 'exec', '--resource', '/usr/bin/ls'])
   assert.equal(code, 0)
-  assert.equal(stdout, `Block: this Block rule matches
+  assert.equal(stdout, `Block: this Block rule matches; another rule matches too, and loses
   m.yaml:12:9 process path /usr/bin/ls, in KubeArmorPolicy shop/web
      12 |       - {path: /usr/bin/ls}
 
@@ -109,14 +109,14 @@ test('what cannot be asked is refused', async (context) => {
     [[], /Say with --operation/],
     [['--operation', 'open'], /Name with --resource/],
     [['--operation', 'jump', '--resource', '/a'], /use exec, open/],
-    [['--operation', 'connect', '--resource', '/a'], /"\/a" is no protocol: write tcp, udp/],
-    [['--operation', 'capability', '--resource', 'fly'], /"fly" is no capability/],
-    [['--operation', 'egress', '--resource', 'tcp/10.0.0.1'], /is no packet: write PROTOCOL/],
-    [['--operation', 'open', '--resource', '/a', '--arg', 'x'], /Only exec takes --arg/],
+    [['--operation', 'connect', '--resource', '/a'], /"\/a" is no object of network: write tcp, udp/],
+    [['--operation', 'capability', '--resource', 'fly'], /"fly" is no object of capability/],
+    [['--operation', 'egress', '--resource', 'tcp/10.0.0.1'], /is no object of egress: write ADDRESS/],
+    [['--operation', 'open', '--resource', '/a', '--arg', 'x'], /only exec has arguments/],
     [['--operation', 'exec', '--resource', '/a', '--link', 'a=b'], /LINK=TARGET/],
-    [['--operation', 'open', '--resource', 'a'], /"a" is no absolute path/],
-    [['--operation', 'exec', '--resource', '/a', '--write'], /Only open takes --write/],
-    [['--operation', 'open', '--resource', '/a', '--parent', '/b'], /Only exec takes --parent/],
+    [['--operation', 'open', '--resource', 'a'], /"a" is no object of read: write an absolute path/],
+    [['--operation', 'exec', '--resource', '/a', '--write'], /only open may be for writing/],
+    [['--operation', 'open', '--resource', '/a', '--parent', '/b'], /only exec has a parent/],
     [['--operation', 'open', '--resource', '/a', '--labels', 'app'], /key=value/],
     [['--operation', 'open', '--resource', '/a', '--host', '-n', 'shop'], /A host has no --namespace/],
   ]
@@ -153,8 +153,8 @@ test('every kind of rule answers', async (context) => {
   assert.deepEqual(await asked(...exec, '/bin/sh', '--tty'), ['Block', 'process path /bin/sh pts false'])
   assert.deepEqual(await asked(...exec, '/bin/sh'), ['Allow', 'process path /bin/sh pts false'])
   assert.deepEqual(await asked(...exec, '/bin/busybox', '--invoked', 'sh', '--tty', '--link', '/bin/sh=/bin/busybox', '--multicall', '/bin/busybox'), ['Block', 'process path /bin/sh pts false'])
-  assert.deepEqual(await asked(...exec, '/usr/bin/tar', '--arg', 'tar', '--arg=-t'), ['Allow', 'process path /usr/bin/tar allowedArgs -t'])
-  assert.deepEqual(await asked(...exec, '/usr/bin/tar', '--arg', 'tar', '--arg=-x'), ['Block', 'process path /usr/bin/tar allowedArgs -t'])
+  assert.deepEqual(await asked(...exec, '/usr/bin/tar', '--arg=-t'), ['Allow', 'process path /usr/bin/tar allowedArgs -t'])
+  assert.deepEqual(await asked(...exec, '/usr/bin/tar', '--arg=-x'), ['Block', 'process path /usr/bin/tar allowedArgs -t'])
   assert.deepEqual(await asked('--operation', 'connect', '--resource', 'tcp', '--source', '/usr/bin/curl'), ['Allow', 'network protocol tcp from /usr/bin/curl'])
   assert.deepEqual(await asked('--operation', 'connect', '--resource', 'tcp', '--posture', 'block'), ['Block', 'network default posture'])
   assert.deepEqual(await asked('--operation', 'socket', '--resource', '17/3/768'), ['Block', 'network protocol raw'])

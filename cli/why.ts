@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expandPath } from '../policy/alias.ts'
-import { askingOf, RESOURCES, WORDS } from '../policy/asking.ts'
+import { askingOf, WORDS } from '../policy/asking.ts'
 import { explain, type Explanation, type Situation } from '../policy/explain.ts'
 import { normalisePath } from '../policy/path.ts'
+import { RESOURCE_FORMS } from '../policy/resource.ts'
 import type { ClauseOrigin, Links, Operation, Question, Verdict } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless, paint, type Colour } from './terminal.ts'
@@ -19,13 +20,14 @@ ${WORKLOAD_HELP}
   --operation WORD       exec, open, create, mkdir, rmdir, unlink, rename, link, symlink, truncate, chmod, chown,
                          setxattr, mknod; socket, connect, bind, listen, accept; dns, capability, syscall, mount,
                          umount, ptrace, device, preset, ingress, egress
-  --resource WHAT        ${RESOURCES.replaceAll('\n', '\n                         ')}
+  --resource WHAT        what it is done to:
+${forms()}
   --write                open it for writing
   --source EXE           the executable of the process; for exec, of the one that calls execve
   --parent EXE           for exec: the executable of its parent
   --not-owner            the file belongs to another user than the process
   --tty                  the process has a terminal
-  --arg TEXT             for exec: an argument, argv[0] first; again for more. Without any they are not known
+  --arg=TEXT             for exec: an argument after the program's name; again for more. Without any they are not known
   --invoked NAME         for exec: the name given to execve, where that is a link
   --link LINK=TARGET     a link in the container's root; again for more. With one, no others are assumed
   --multicall PATH       a target of links that goes by the name it is executed by, such as /bin/busybox
@@ -36,6 +38,14 @@ Exit codes: 0 answered, 1 answered although some policies of the files are refus
 `
 
 export const verb: Verb = { help: HELP, run }
+
+function forms(): string {
+  const forms: readonly (readonly [words: string, form: string])[] = [
+    ['exec, open, create...', RESOURCE_FORMS.exec], ['socket, connect...', RESOURCE_FORMS.network], ['dns', RESOURCE_FORMS.dns], ['capability', RESOURCE_FORMS.capability],
+    ['syscall', RESOURCE_FORMS.syscall], ['mount, umount, ptrace', 'nothing (""), or a path'], ['device', RESOURCE_FORMS.device], ['preset', RESOURCE_FORMS.preset], ['ingress, egress', RESOURCE_FORMS.egress],
+  ]
+  return forms.map(([words, form]) => `${' '.repeat(27)}${words}: ${form}`).join('\n')
+}
 
 const OPTIONS = {
   file: { type: 'string', short: 'f', multiple: true, default: [] as string[] },
@@ -89,28 +99,20 @@ function readQuestion(values: QuestionValues): Question {
   if (operation === undefined) throw new UsageError('Say with --operation what is done, such as exec or open')
   const known = readChoice('operation', operation, WORDS)
   if (resource === undefined) throw new UsageError('Name with --resource what it is done to')
-  checkOptions(known, values)
   const asking = askingOf({
     operation: known,
     resource,
     write: values.write === true,
-    owner: values['not-owner'] !== true,
-    sources: [source, parent].filter((each) => each !== undefined),
+    notOwner: values['not-owner'] === true,
     tty: values.tty === true,
     overQuota: values['over-limit'] === true,
-    ...(values.invoked === undefined ? {} : { invoked: values.invoked }),
-    ...(values.arg === undefined ? {} : { args: values.arg }),
+    invoked: values.invoked,
+    args: values.arg,
+    source,
+    parent,
   })
-  if (!asking.ok) throw new UsageError(`Cannot ask about that: ${asking.problem}`)
+  if (!asking.ok) throw new UsageError(`Cannot ask that: ${asking.problem}`)
   return asking.question
-}
-
-/** Options that say nothing of an operation would be taken for an answer. */
-function checkOptions(operation: string, { write, parent, arg, invoked }: QuestionValues): void {
-  if (operation !== 'open' && write === true) throw new UsageError('Only open takes --write')
-  if (operation === 'exec') return
-  if (parent !== undefined) throw new UsageError('Only exec takes --parent: what does anything else is the process itself')
-  if (arg !== undefined || invoked !== undefined) throw new UsageError('Only exec takes --arg and --invoked')
 }
 
 /** Undefined: nothing is known of the root. */

@@ -9,7 +9,7 @@ const TREE = join(import.meta.dirname, '..')
 const SECTIONS = { operator: 'Operator', agent: 'Agent', relay: 'Relay' } as const
 
 function madeIn(app: string): ReadonlySet<string> {
-  const sources = globSync(`${app}/**/*.ts`, { cwd: TREE }).filter((path) => !/\.test\.ts$|\/testing/.test(path))
+  const sources = globSync(`${app}/**/metrics.ts`, { cwd: TREE })
   return new Set(sources.flatMap((path) => [...readFileSync(join(TREE, path), 'utf8').matchAll(/(?:name: |gauge\(|counter\()'(merlon_\w+)'/g)].map(([, name = '']) => name)))
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { openTable } from '../policy/lookup.ts'
 import { SECTIONS, type Plan, type Policy } from '../policy/types.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/log.ts'
@@ -23,6 +24,25 @@ const workload = (id: string, parts: Partial<ReportedWorkload> = {}): ReportedWo
 function pod(uid: string, parts: Partial<PodManifest> = {}): Map<string, PodManifest> {
   return new Map([[uid, { name: `pod-${uid.slice(0, 4)}`, namespace: 'default', uid, labels: { app: 'web' }, containers: [{ name: 'main', image: 'img' }], node: 'n1', ...parts }]])
 }
+
+interface Mode {
+  readonly field?: string
+  readonly annotation?: string
+}
+
+function moded({ field, annotation }: Mode): object {
+  const metadata = { name: 'p', namespace: 'default', ...(annotation === undefined ? {} : { annotations: { 'merlon.io/mode': annotation } }) }
+  const spec = { ...(field === undefined ? {} : { mode: field }), selector: { matchLabels: { app: 'web' } }, process: { matchPaths: [{ path: '/bin/ls' }] } }
+  return { apiVersion: 'security.kubearmor.com/v1', kind: 'KubeArmorPolicy', metadata, spec }
+}
+
+const named = (read: readonly Policy[]): Map<string, Policy> => new Map(read.map((each) => [nameOf(each), each]))
+
+/** How a directory's files are read, and the objects of an API. */
+const SOURCES: readonly (readonly [name: string, read: (mode: Mode) => Map<string, Policy>])[] = [
+  ['a file', (mode) => named(policyLibrary.read(JSON.stringify(moded(mode)), 'p.json').policies)],
+  ['the API', (mode) => named(policyLibrary.readObject(moded(mode), 'p').policies)],
+]
 
 /** Two nodes, changes one after another, and what each of them cost. */
 class Cluster {
@@ -125,6 +145,7 @@ describe('Reconciler.change()', () => {
     await cluster.change({ pods: pod('u1', { node: 'n2', labels: { app: 'db' } }) })
     assert.deepEqual(cluster.policies('pod/u1', 'n2'), ['q'])
     assert.equal(cluster.selections, 2)
+    assert.equal(cluster.reconciler.decider.done.plans, 1)
     assert.deepEqual(cluster.notified, ['n2'])
   })
 
@@ -176,6 +197,20 @@ describe('Reconciler.change()', () => {
     assert.deepEqual([audited.action, profile().action], ['Block', 'Block'])
     assert.notEqual(audited.table, profile().table)
   })
+
+  for (const [source, read] of SOURCES) {
+    it(`follows the mode of a policy from ${source}, as a field and as an annotation that goes before it`, async () => {
+      const cluster = await new Cluster().change({ pods: pod(UID) })
+      const modes = [{}, { field: 'Audit' }, { field: 'Off' }, { field: 'Enforce' }, { annotation: 'Audit' }, { field: 'Audit', annotation: 'Enforce' }, { annotation: 'Off' }]
+      const verdicts: string[] = []
+      for (const mode of modes) {
+        await cluster.change({ policies: read(mode) })
+        const table = cluster.reconciler.desired('n1').get(`pod/${UID}`)?.profile.table ?? new Uint8Array()
+        verdicts.push(table.length === 0 ? 'no rules' : openTable(table).decide({ operation: 'exec', owner: true, path: Buffer.from('/bin/ls'), sources: [] }).verdict)
+      }
+      assert.deepEqual(verdicts, ['Block', 'Audit', 'no rules', 'Block', 'Audit', 'Block', 'no rules'])
+    })
+  }
 
   it('selects hosts by the labels that the API gives their nodes, and switches them off by annotation', async () => {
     const hosts = policies(hostPolicyText('h', 'zone: a'))

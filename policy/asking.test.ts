@@ -1,57 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { askingOf, WORDS } from './asking.ts'
-import { readDeviceKey, readFlowKey, readNetworkKey } from './keys.ts'
+import { askingOf, WORDS, type Asked } from './asking.ts'
 import type { Question } from './types.ts'
 import { wordsFor } from './words.ts'
 
-const ask = (operation: string, resource: string): Question => {
-  const asking = askingOf({ operation, resource, sources: [] })
+const ask = (operation: string, resource: string, more: Partial<Asked> = {}): Question => {
+  const asking = askingOf({ operation, resource, ...more })
   assert.ok(asking.ok, asking.ok ? '' : asking.problem)
   return asking.question
 }
-const problem = (operation: string, resource: string): string => {
-  const asking = askingOf({ operation, resource, sources: [] })
+const problem = (operation: string, resource: string, more: Partial<Asked> = {}): string => {
+  const asking = askingOf({ operation, resource, ...more })
   return asking.ok ? '' : asking.problem
 }
+const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes)
 
 test('what changes a file is a write, whatever it changes', () => {
   for (const word of ['create', 'unlink', 'rename', 'chmod', 'setxattr', 'truncate']) assert.equal(ask(word, '/a/../b').operation, 'write')
-  assert.equal(new TextDecoder().decode(ask('unlink', '/a/../b').path), '/b')
-  assert.deepEqual([ask('open', '/a').operation, ask('exec', '/a').operation], ['read', 'exec'])
+  assert.equal(text(ask('unlink', '/a/../b').path), '/b')
+  assert.deepEqual([ask('open', '/a').operation, ask('open', '/a', { write: true }).operation, ask('exec', '/a').operation], ['read', 'write', 'exec'])
 })
 
-test('sockets are asked about by a word or by numbers, and packets and devices by their parts', () => {
-  assert.deepEqual(readNetworkKey(ask('connect', 'TCP').path), { family: 2, type: 1, protocol: 6 })
-  assert.deepEqual(readNetworkKey(ask('bind', '10/2/17').path), { family: 10, type: 2, protocol: 17 })
-  assert.deepEqual(readDeviceKey(ask('device', '8/6/80/2').path), { class: 8, subClass: 6, protocol: 80, level: 2 })
-  const packet = readFlowKey(ask('egress', 'udp/fd00::1/53/eth0').path)
-  assert.deepEqual([packet?.direction, packet?.transport, packet?.port, packet?.address[0], new TextDecoder().decode(packet?.iface)], ['egress', 17, 53, 0xfd, 'eth0'])
+test('whatever is done to a socket is about the socket, and some words are system calls', () => {
+  for (const word of ['socket', 'connect', 'bind', 'listen', 'accept', 'network']) assert.equal(wordsFor(ask(word, 'udp')), 'a socket of family inet, type dgram, protocol udp')
+  assert.equal(wordsFor(ask('mount', '')), 'system call mount')
+  assert.equal(wordsFor(ask('mount', '/a//b')), 'system call mount on /a/b')
 })
 
-test('every key is told in words', () => {
-  const said: readonly (readonly [operation: string, resource: string, words: string])[] = [
-    ['dns', 'WWW.a.example.', 'the name www.a.example'],
-    ['capability', 'CAP_BPF', 'capability bpf'],
-    ['preset', 'exec', 'preset exec'],
-    ['syscall', 'unlink /a/x', 'system call unlink on /a/x'],
-    ['mount', '', 'system call mount'],
-    ['connect', 'udp', 'a socket of family inet, type dgram, protocol udp'],
-    ['device', '8/6/80/2', 'a device of class 8, subclass 6, protocol 80 at level 2'],
-    ['ingress', 'tcp/10.0.0.1/443', 'tcp from 10.0.0.1, port 443'],
+test('who does it, and how it was started', () => {
+  const { sources, invoked, args, owner, tty, overQuota } = ask('exec', '/bin/busybox', { source: '/bin/./sh', parent: '/init', invoked: '/bin/ls', args: ['-l'], notOwner: true, tty: true })
+  assert.deepEqual([sources.map(text), text(invoked), args?.map(text), owner, tty, overQuota], [['/bin/sh', '/init'], 'ls', ['', '-l'], false, true, undefined])
+  assert.equal(ask('open', '/x').owner, true)
+})
+
+test('what says nothing of the operation is refused, not left out', () => {
+  const cases: readonly (readonly [operation: string, resource: string, more: Partial<Asked>, complaint: RegExp])[] = [
+    ['unlink', '/x', { write: true }, /^only open may be for writing$/],
+    ['exec', '/x', { write: true }, /^only open/],
+    ['connect', 'tcp', { notOwner: true }, /^only files have an owner$/],
+    ['open', '/x', { overQuota: true }, /^only ingress and egress have limits$/],
+    ['open', '/x', { parent: '/bin/sh' }, /^only exec has a parent/],
+    ['open', '/x', { args: [] }, /^only exec has arguments/],
+    ['dns', 'a.b', { invoked: 'x' }, /^only exec has arguments/],
   ]
-  for (const [operation, resource, words] of said) assert.equal(wordsFor(ask(operation, resource)), words)
+  for (const [operation, resource, more, complaint] of cases) assert.match(problem(operation, resource, more), complaint)
+  assert.equal(problem('rename', '/x', { notOwner: true }), '')
+  assert.equal(problem('egress', '10.0.0.1:80', { overQuota: true }), '')
 })
 
 test('what cannot be asked is told', () => {
-  assert.match(problem('open', 'a'), /is no absolute path/)
-  assert.match(problem('connect', 'tcp/1'), /is no protocol/)
-  assert.match(problem('connect', '2/1/99999'), /is no protocol/)
-  assert.match(problem('capability', 'fly'), /is no capability/)
-  assert.match(problem('syscall', 'fly'), /is no system call/)
-  assert.match(problem('syscall', 'unlink x'), /is no absolute path/)
-  assert.match(problem('egress', 'tcp/10.0.0.1/99999'), /is no packet/)
-  assert.match(problem('jump', '/a'), /is no operation/)
+  assert.match(problem('open', 'a'), /write an absolute path$/)
+  assert.match(problem('connect', '2/1/99999'), /is no object of network/)
+  assert.match(problem('capability', 'fly'), /is no object of capability/)
+  assert.match(problem('open', '/a', { source: 'sh' }), /the executable "sh" is no absolute path/)
+  assert.match(problem('jump', '/a'), /"jump" is no operation/)
   for (const word of WORDS) assert.doesNotMatch(problem(word, ''), /is no operation/, word)
 })

@@ -1,162 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations as people name them, as questions.
-import { parseCidr } from './cidr.ts'
-import { capabilityKey, deviceKey, domainKey, flowKey, networkKey, presetKey, syscallKey, type Socket } from './keys.ts'
-import { CAPABILITIES, PRESETS } from './names.ts'
+// Operations as people name them, on a command line or in a test of policies, as questions.
 import { normalisePath } from './path.ts'
-import { SYSCALL_NUMBERS } from './syscalls.ts'
+import { readResource } from './resource.ts'
 import type { Operation, Question } from './types.ts'
 
-/** What a person says of an operation. `resource` is what it is done to, in the form that RESOURCES names. */
+/** What a person says of an operation. `resource` is what it is done to, in the form that RESOURCE_FORMS names. */
 export interface Asked {
   readonly operation: string
   readonly resource: string
   readonly write?: boolean
-  readonly owner?: boolean
+  readonly notOwner?: boolean
   readonly tty?: boolean
   readonly overQuota?: boolean
-  readonly invoked?: string
-  /** Absent: not known. */
-  readonly args?: readonly string[]
-  /** Executables: of the process, and for an exec that of its parent. */
-  readonly sources: readonly string[]
+  readonly invoked?: string | undefined
+  /** Those after the program's own name. Absent: not known. */
+  readonly args?: readonly string[] | undefined
+  /** The executable of the process, and for an exec that of its parent. */
+  readonly source?: string | undefined
+  readonly parent?: string | undefined
 }
 
 export type Asking = { readonly ok: true; readonly question: Question } | { readonly ok: false; readonly problem: string }
 
 /** What file rules call a write, beside an open for writing: all that changes a file, its name or its attributes. */
-export const WRITES: readonly string[] = ['create', 'mknod', 'mkdir', 'rmdir', 'unlink', 'rename', 'link', 'symlink', 'truncate', 'chmod', 'chown', 'setxattr']
+const WRITES: readonly string[] = ['create', 'mknod', 'mkdir', 'rmdir', 'unlink', 'rename', 'link', 'symlink', 'truncate', 'chmod', 'chown', 'setxattr']
 const SOCKETS: readonly string[] = ['socket', 'connect', 'bind', 'listen', 'accept', 'network']
 /** Of these policies know the system call. */
 const CALLS: readonly string[] = ['mount', 'umount', 'ptrace']
-const KEYS: readonly string[] = ['capability', 'syscall', 'dns', 'device', 'preset', 'ingress', 'egress']
+const KEYS = ['capability', 'syscall', 'dns', 'device', 'preset', 'ingress', 'egress'] as const
 
+/** Words for operations that are done to a path. */
+export const PATH_WORDS: readonly string[] = ['exec', 'open', ...WRITES]
 /** Every word for an operation. */
-export const WORDS: readonly string[] = ['exec', 'open', ...WRITES, ...SOCKETS, ...KEYS, ...CALLS]
-
-/** How to write what an operation is done to. */
-export const RESOURCES = `an absolute path (exec, open, create and the like); a protocol such as tcp, or FAMILY/TYPE/PROTOCOL
-in numbers (socket, connect, bind, accept); a name (capability, dns, preset); a name and perhaps a
-path, as in "unlink /etc/x" (syscall; mount, umount and ptrace take the path alone);
-CLASS/SUBCLASS/PROTOCOL/LEVEL (device); PROTOCOL/ADDRESS/PORT[/INTERFACE] (ingress, egress)`
+export const WORDS: readonly string[] = [...PATH_WORDS, ...SOCKETS, ...KEYS, ...CALLS]
 
 const UTF8 = new TextEncoder()
 
 export function askingOf(asked: Asked): Asking {
-  const object = objectOf(asked)
-  if (typeof object === 'string') return { ok: false, problem: object }
-  const relative = asked.sources.find((source) => !source.startsWith('/'))
-  if (relative !== undefined) return { ok: false, problem: `the executable ${JSON.stringify(relative)} is no absolute path` }
-  const { owner = true, tty, overQuota, invoked, args, sources } = asked
-  const exec = object.operation === 'exec'
+  const operation = operationOf(asked)
+  if (operation === undefined) return { ok: false, problem: `${JSON.stringify(asked.operation)} is no operation` }
+  const resource = readResource(operation, CALLS.includes(asked.operation) ? `${asked.operation} ${asked.resource}` : asked.resource)
+  if (!resource.ok) return resource
+  const { source, parent, notOwner, tty, overQuota } = asked
+  const sources = [source, parent].filter((each) => each !== undefined)
+  const problem = misplaced(operation, asked) ?? sources.filter((each) => !each.startsWith('/')).map((each) => `the executable ${JSON.stringify(each)} is no absolute path`)[0]
+  if (problem !== undefined) return { ok: false, problem }
   return {
     ok: true,
     question: {
-      ...object,
-      owner,
-      sources: sources.map((source) => UTF8.encode(normalisePath(source))),
+      operation,
+      path: resource.path,
+      owner: notOwner !== true,
+      sources: sources.map((each) => UTF8.encode(normalisePath(each))),
       ...(tty === undefined ? {} : { tty }),
       ...(overQuota === undefined ? {} : { overQuota }),
-      ...(exec && invoked !== undefined ? { invoked: UTF8.encode(invoked.slice(invoked.lastIndexOf('/') + 1)) } : {}),
-      ...(exec && args !== undefined ? { args: args.map((argument) => UTF8.encode(argument)) } : {}),
+      ...(operation === 'exec' ? startedAs(asked) : {}),
     },
   }
 }
 
-type Thing = Pick<Question, 'operation' | 'path'>
-
-/** Or what is wrong with it. */
-function objectOf({ operation, resource, write }: Asked): Thing | string {
-  if (operation === 'exec') return pathOf('exec', resource)
-  if (operation === 'open') return pathOf(write === true ? 'write' : 'read', resource)
-  if (WRITES.includes(operation)) return pathOf('write', resource)
-  if (CALLS.includes(operation)) return callOf(operation, resource)
-  const read = SOCKETS.includes(operation) ? READERS['network'] : READERS[operation]
-  return read === undefined ? `${JSON.stringify(operation)} is no operation` : read(resource)
+/** What says nothing of the operation would be taken for a part of the answer. */
+function misplaced(operation: Operation, asked: Asked): string | undefined {
+  if (asked.write === true && asked.operation !== 'open') return 'only open may be for writing'
+  if (asked.notOwner === true && !PATH_WORDS.includes(asked.operation)) return 'only files have an owner'
+  if (asked.overQuota === true && operation !== 'ingress' && operation !== 'egress') return 'only ingress and egress have limits'
+  if (operation === 'exec') return undefined
+  if (asked.parent !== undefined) return 'only exec has a parent: what does anything else is the process itself'
+  return asked.args === undefined && asked.invoked === undefined ? undefined : 'only exec has arguments and a name that it is invoked by'
 }
 
-const READERS: Readonly<Record<string, (resource: string) => Thing | string>> = {
-  network: (resource) => keyOf('network', socketOf(resource), networkKey) ?? `${JSON.stringify(resource)} is no protocol: write ${[...SAMPLES.keys()].join(', ')}, or FAMILY/TYPE/PROTOCOL in numbers`,
-  capability: (resource) => keyOf('capability', indexIn(CAPABILITIES, resource.toLowerCase().replace(/^cap_/, '')), capabilityKey) ?? `${JSON.stringify(resource)} is no capability`,
-  preset: (resource) => keyOf('preset', indexIn(PRESETS, resource), presetKey) ?? `${JSON.stringify(resource)} is no preset: there are ${PRESETS.join(', ')}`,
-  dns: (resource) => ({ operation: 'dns', path: domainKey(resource) }),
-  syscall: (resource) => callOf(...split(resource)),
-  device: (resource) => deviceOf(resource) ?? `${JSON.stringify(resource)} is no device: write CLASS/SUBCLASS/PROTOCOL/LEVEL in numbers`,
-  ingress: (resource) => packetOf('ingress', resource),
-  egress: (resource) => packetOf('egress', resource),
+function startedAs({ invoked, args }: Asked): Pick<Question, 'invoked' | 'args'> {
+  return {
+    ...(invoked === undefined ? {} : { invoked: UTF8.encode(invoked.slice(invoked.lastIndexOf('/') + 1)) }),
+    ...(args === undefined ? {} : { args: ['', ...args].map((argument) => UTF8.encode(argument)) }),
+  }
 }
 
-function pathOf(operation: Operation, resource: string): Thing | string {
-  return resource.startsWith('/') ? { operation, path: UTF8.encode(normalisePath(resource)) } : `${JSON.stringify(resource)} is no absolute path`
-}
-
-function keyOf<T>(operation: Operation, value: T | undefined, encode: (value: T) => Uint8Array): Thing | undefined {
-  return value === undefined ? undefined : { operation, path: encode(value) }
-}
-
-function indexIn(names: readonly string[], name: string): number | undefined {
-  return names.includes(name) ? names.indexOf(name) : undefined
-}
-
-/** A socket that people mean by a word. */
-const SAMPLES: ReadonlyMap<string, Socket> = new Map([
-  ['tcp', { family: 2, type: 1, protocol: 6 }],
-  ['udp', { family: 2, type: 2, protocol: 17 }],
-  ['icmp', { family: 2, type: 2, protocol: 1 }],
-  ['icmpv6', { family: 10, type: 2, protocol: 58 }],
-  ['sctp', { family: 2, type: 1, protocol: 132 }],
-  ['dccp', { family: 2, type: 6, protocol: 33 }],
-  ['raw', { family: 2, type: 3, protocol: 255 }],
-  ['packet', { family: 17, type: 3, protocol: 0x300 }],
-  ['unix', { family: 1, type: 1, protocol: 0 }],
-  ['netlink', { family: 16, type: 3, protocol: 0 }],
-])
-
-function socketOf(resource: string): Socket | undefined {
-  const sample = SAMPLES.get(resource.toLowerCase())
-  if (sample !== undefined) return sample
-  const [family, type, protocol] = numbersIn(resource, [0xff, 0xf, 0xfff]) ?? []
-  return family === undefined || type === undefined || protocol === undefined ? undefined : { family, type, protocol }
-}
-
-/** Numbers between slashes, none above its limit. */
-function numbersIn(text: string, limits: readonly number[]): readonly number[] | undefined {
-  const parts = text.split('/')
-  const numbers = parts.map(Number)
-  const fits = parts.length === limits.length && parts.every((part, index) => /^\d{1,10}$/.test(part) && numbers[index]! <= limits[index]!)
-  return fits ? numbers : undefined
-}
-
-function split(resource: string): readonly [name: string, path: string] {
-  const [name = '', ...path] = resource.split(' ')
-  return [name, path.join(' ')]
-}
-
-function callOf(name: string, path: string): Thing | string {
-  const number = SYSCALL_NUMBERS.get(name)
-  if (number === undefined) return `${JSON.stringify(name)} is no system call`
-  if (path !== '' && !path.startsWith('/')) return `${JSON.stringify(path)} is no absolute path`
-  return { operation: 'syscall', path: syscallKey(number, UTF8.encode(path === '' ? '' : normalisePath(path))) }
-}
-
-function deviceOf(resource: string): Thing | undefined {
-  const [type, subClass, protocol, level] = numbersIn(resource, [0xff, 0xff, 0xff, 0x7fffffff]) ?? []
-  if (type === undefined || subClass === undefined || protocol === undefined || level === undefined) return undefined
-  return { operation: 'device', path: deviceKey({ class: type, subClass, protocol, level }) }
-}
-
-const TRANSPORTS: ReadonlyMap<string, number> = new Map([['tcp', 6], ['udp', 17], ['sctp', 132], ['icmp', 1], ['icmpv6', 58]])
-
-function packetOf(operation: 'ingress' | 'egress', resource: string): Thing | string {
-  const key = packetKey(operation, resource)
-  const problem = `${JSON.stringify(resource)} is no packet: write PROTOCOL/ADDRESS/PORT or PROTOCOL/ADDRESS/PORT/INTERFACE, as in tcp/10.0.0.1/443`
-  return key === undefined ? problem : { operation, path: key }
-}
-
-function packetKey(operation: 'ingress' | 'egress', resource: string): Uint8Array | undefined {
-  const [protocol = '', address = '', port = '', iface = '', ...more] = resource.split('/')
-  const transport = TRANSPORTS.get(protocol.toLowerCase())
-  const network = parseCidr(address)
-  if (transport === undefined || network === undefined || !/^\d{1,5}$/.test(port) || Number(port) > 0xffff || more.length > 0) return undefined
-  return flowKey(operation, { transport, port: Number(port), address: network.bytes, iface })
+function operationOf({ operation, write }: Asked): Operation | undefined {
+  if (operation === 'exec') return 'exec'
+  if (operation === 'open') return write === true ? 'write' : 'read'
+  if (WRITES.includes(operation)) return 'write'
+  if (SOCKETS.includes(operation)) return 'network'
+  if (CALLS.includes(operation)) return 'syscall'
+  return KEYS.find((key) => key === operation)
 }

@@ -151,6 +151,13 @@ test('patterns that would multiply are refused, and the worst are named first', 
   assert.equal(result.findings[0]?.position.line, 2)
 })
 
+test('what is named is the pattern that multiplies, not the one that the budget ended at', () => {
+  const questions = Array.from({ length: 40 }, (_, i) => `/**a${'?'.repeat(i)}`)
+  const result = compile(planOf(patternRules('/etc/*.conf', ...questions), 'audit'))
+  assert.ok(!result.ok)
+  assert.ok(result.findings[0]!.text.includes('?'.repeat(36)), result.findings[0]!.text)
+})
+
 test('many distinct sources make no large table', () => {
   const { stats, table } = compiled(planOf(Array.from({ length: 2200 }, (_, i) => rule({ kind: 'path', path: `/${i}` }, { sources: [`/s/${i}`] })), 'audit'))
   assert.equal(stats.subjects, 2201)

@@ -13,7 +13,7 @@ import { clauseCount, reservedClauses } from './planes.ts'
 import { renumber, type Numbered } from './renumber.ts'
 import type { SplitLimits } from './split.ts'
 import { makeSubjects, type Subjects } from './subjects.ts'
-import { MAX_INDEX, MAX_PAGES, MAX_SET_WORDS, PAGE } from './table.ts'
+import { MAX_INDEX, MAX_PAGES, MAX_SET_WORDS, PAGE, pagesFor, WORDS_PER_PAGE } from './table.ts'
 import { dumpTrie } from './trie.ts'
 import { SECTIONS, type Finding, type Plan } from './types.ts'
 
@@ -114,6 +114,9 @@ function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false
   const built = makeDfa(inputs, objects, limits)
   if (!built.ok) return { ok: false, findings: tooManyStates(plan, built.culprits, limits) }
   const numbered = renumber(built.dfa)
+  // Each state has a cell of its own: what cannot fit is not packed first.
+  const least = pagesFor(numbered.automaton.states, WORDS_PER_PAGE)
+  if (least > MAX_PAGES) return { ok: false, findings: [tooLarge(plan, least)] }
   const comb = makeComb(numbered.automaton)
   return { ok: true, inputs, subjects, numbered, comb, objects, vectors: numbered.objects.map(object => objects.vectors[object]!), work: built.dfa.work }
 }
@@ -153,7 +156,7 @@ function tooLarge(plan: Plan, pages: number): Finding {
   return {
     code: 'MERLON_POLICY_TABLE_TOO_LARGE',
     severity: 'error',
-    message: `Cannot compile the ${plan.clauses.length} clauses of this workload: their table would have ${pages * PAGE} bytes, and ${MAX_PAGES * PAGE} is the most that the kernel holds`,
+    message: `Cannot compile the ${plan.clauses.length} clauses of this workload: their table would have ${pages * PAGE} bytes or more, and ${MAX_PAGES * PAGE} is the most that the kernel holds`,
     position: origin.position,
     text: origin.text.slice(0, 80),
     hint: 'Split the policies so that each workload is selected by fewer rules, or use directories and patterns in place of single paths',

@@ -26,6 +26,8 @@ type Term =
   | { readonly kind: 'union'; readonly members: readonly number[] }
 
 export class Languages {
+  /** Derivatives that were asked for: what the time of a proof depends on. */
+  steps = 0
   private readonly terms: Term[] = [{ kind: 'end' }, { kind: 'end' }]
   private readonly ids = new Map<number | string, number>()
   private readonly nullables: boolean[] = [false, true]
@@ -226,26 +228,27 @@ export class Languages {
   }
 
   derivative(language: number, byte: number): number {
+    this.steps++
     const term = this.terms[language]!
     switch (term.kind) {
       case 'end':
         return NOTHING
       case 'byte':
         return this.sets[term.set]![byte] === 1 ? term.next : NOTHING
-      case 'star': {
-        const rest = this.derivative(term.next, byte)
-        return this.sets[term.set]![byte] === 1 ? this.union([language, rest]) : rest
-      }
+      case 'star':
       case 'union': {
         const key = language * 256 + byte
         let result = this.derivatives.get(key)
-        if (result === undefined) {
-          result = this.union(term.members.map(member => this.derivative(member, byte)))
-          this.derivatives.set(key, result)
-        }
+        if (result === undefined) this.derivatives.set(key, (result = this.union(this.parts(language, term, byte))))
         return result
       }
     }
+  }
+
+  private parts(language: number, term: Extract<Term, { kind: 'star' | 'union' }>, byte: number): readonly number[] {
+    if (term.kind === 'union') return term.members.map(member => this.derivative(member, byte))
+    const rest = this.derivative(term.next, byte)
+    return this.sets[term.set]![byte] === 1 ? [language, rest] : [rest]
   }
 
   /** One byte of each class: bytes that no language so far tells apart, nor `classOf`. NUL is in no path. */

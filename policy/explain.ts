@@ -83,10 +83,16 @@ interface Deciding {
 }
 
 function reasonOf({ winner, by, lost, section, fallback, selecting }: Deciding): string {
-  if (winner !== undefined) return `${ruleReason(winner)}${lost.length === 0 ? '; no other rule matches' : ''}`
+  if (winner !== undefined) return `${ruleReason(winner)}; ${othersIn(lost, winner)}`
   if (by === 'undecidable') return `the path has more than 4,095 bytes, so no rule can be applied: the ${section} section's verdict for what cannot be decided holds`
   if (selecting === 0) return 'no policy selects this workload'
   return `no rule matches, and ${fallback.reason}`
+}
+
+/** How many: without the rule that decided there is one less, so that no reason stays the same. */
+function othersIn(lost: readonly Lost[], winner: Clause): string {
+  const others = new Set(lost.map(({ origin }) => origin).filter((origin) => origin !== winner.origin)).size
+  return others === 0 ? 'no other rule matches' : others === 1 ? 'another rule matches too, and loses' : `${others} other rules match too, and lose`
 }
 
 function ruleReason({ origin, verdict, match }: Clause): string {

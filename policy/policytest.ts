@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tests of policies, written beside them: for a workload and an operation, the verdict and who gives it. Run by the evaluator.
+import { askingOf, PATH_WORDS, WORDS, type Asked } from './asking.ts'
 import { parseDocuments, type Node, type Source } from './document.ts'
 import { explain, type Explanation } from './explain.ts'
 import { posturesOf } from './postures.ts'
 import type { NamespaceFacts } from './read.ts'
-import { readResource } from './resource.ts'
 import type { Schema } from './schema.ts'
-import { VERDICTS, type Finding, type Operation, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
+import { VERDICTS, type Finding, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
 import { field, stringMap, strings, text } from './tree.ts'
 import { validate } from './validate.ts'
 
@@ -39,9 +39,6 @@ export interface Outcome {
   readonly explanation: Explanation
 }
 
-/** What a test may be about, one of them: `open` is read, or write with `write: true`. */
-const WORDS = ['exec', 'open', 'network', 'dns', 'capability', 'syscall', 'device', 'preset', 'ingress', 'egress'] as const
-
 const STRING: Schema = { type: 'string' }
 const FLAG: Schema = { type: 'boolean' }
 const PATH: Schema = { type: 'string', format: { pattern: /^\//, words: 'an absolute path', suggestion: 'begin it with a slash' } }
@@ -54,7 +51,7 @@ const WORKLOAD: Schema = {
 const TEST: Schema = {
   type: 'object',
   fields: {
-    name: STRING, workload: WORKLOAD, posture: POSTURE, ...Object.fromEntries(WORDS.map((word) => [word, word === 'exec' || word === 'open' ? PATH : STRING])),
+    name: STRING, workload: WORKLOAD, posture: POSTURE, ...Object.fromEntries(WORDS.map((word) => [word, PATH_WORDS.includes(word) ? PATH : STRING])),
     write: FLAG, source: PATH, parent: PATH, notOwner: FLAG, terminal: FLAG, invoked: STRING, args: { type: 'list', items: STRING }, overQuota: FLAG,
     expect: { type: 'string', oneOf: VERDICTS }, policy: STRING, rule: STRING,
   },
@@ -89,16 +86,15 @@ function readTest(test: Node, root: Node, source: Source): Read {
   const words = WORDS.filter((word) => field(test, word) !== undefined)
   const [word] = words
   if (word === undefined || words.length > 1) return wrong(`a test is about one operation, and this is about ${words.length === 0 ? 'none' : words.join(' and ')}`, `write one of ${WORDS.join(', ')}, such as exec: PATH or open: PATH`)
-  const operation = word === 'open' ? (isTrue(test, 'write') ? 'write' : 'read') : word
-  const resource = readResource(operation, text(test, word) ?? '')
-  if (!resource.ok) return wrong(resource.problem, 'docs/cli.md has all forms')
-  const question = questionOf(test, operation, resource.path)
+  const resource = text(test, word) ?? ''
+  const asking = askingOf({ operation: word, resource, ...circumstancesOf(test) })
+  if (!asking.ok) return wrong(asking.problem, 'docs/cli.md has all forms')
   return {
     ok: true,
     test: {
-      name: text(test, 'name') ?? `${operation} ${text(test, word) ?? ''}`,
+      name: text(test, 'name') ?? `${word} ${resource}`,
       workload: workloadOf(field(test, 'workload') ?? field(root, 'workload')),
-      question,
+      question: asking.question,
       ...expectationOf(test, root),
       position,
     },
@@ -116,16 +112,18 @@ function expectationOf(test: Node, root: Node): Pick<PolicyTest, 'posture' | 'ex
   }
 }
 
-/** `args` are those after the program's own name. */
-function questionOf(test: Node, operation: Operation, path: Uint8Array): Question {
-  const sources = [text(test, 'source'), text(test, 'parent')].filter((each) => each !== undefined)
-  const [invoked, args] = [text(test, 'invoked'), field(test, 'args')]
+/** All that a test says of an operation but the operation itself. */
+function circumstancesOf(test: Node): Omit<Asked, 'operation' | 'resource'> {
+  const args = field(test, 'args')
   return {
-    operation, owner: !isTrue(test, 'notOwner'), path, sources: sources.map(encode),
-    ...(isTrue(test, 'terminal') ? { tty: true } : {}),
-    ...(isTrue(test, 'overQuota') ? { overQuota: true } : {}),
-    ...(invoked === undefined ? {} : { invoked: encode(invoked) }),
-    ...(args === undefined ? {} : { args: ['', ...strings(args)].map(encode) }),
+    write: isTrue(test, 'write'),
+    notOwner: isTrue(test, 'notOwner'),
+    tty: isTrue(test, 'terminal'),
+    overQuota: isTrue(test, 'overQuota'),
+    invoked: text(test, 'invoked'),
+    args: args === undefined ? undefined : strings(args),
+    source: text(test, 'source'),
+    parent: text(test, 'parent'),
   }
 }
 
@@ -137,10 +135,6 @@ function workloadOf(node: Node | undefined): Workload {
 function isTrue(node: Node | undefined, name: string): boolean {
   const found = field(node, name)
   return found?.kind === 'scalar' && found.value === true
-}
-
-function encode(path: string): Uint8Array {
-  return new TextEncoder().encode(path)
 }
 
 /* ---- Running ---- */

@@ -128,4 +128,7 @@ test('prove() gives up at its limit', () => {
   const proof = prove(PLAN, tableOf(PLAN), { limit: 10 })
   assert.ok('unknown' in proof)
   assert.match(proof.unknown, /more than 10 pairs/)
+  const tired = prove(PLAN, tableOf(PLAN), { work: 10 })
+  assert.ok('unknown' in tired)
+  assert.match(tired.unknown, /more than 10 derivatives/)
 })

@@ -15,6 +15,8 @@ import { isPathMatch, type Answer, type Clause, type Plan, type Question } from 
 export interface ProveOptions {
   /** Pairs of a state and a language that are looked at in one search. */
   readonly limit?: number
+  /** Derivatives that are taken in all. */
+  readonly work?: number
 }
 
 export interface Difference {
@@ -30,13 +32,15 @@ export type Proof =
   | { readonly ok: false; readonly unknown: string }
 
 const LIMIT = 1 << 21
+/** Some ten seconds. */
+const WORK = 1 << 26
 const LONGEST_PATH = 4095
 const SLASH = 0x2f
 const UTF8 = new TextEncoder()
 
 /** Takes a verified table (verify.ts). Of the differences that it meets it gives one with a shortest path. */
 export function prove(plan: Plan, table: Uint8Array, options: ProveOptions = {}): Proof {
-  return new Prover(plan, table, options.limit ?? LIMIT).run()
+  return new Prover(plan, table, { limit: options.limit ?? LIMIT, work: options.work ?? WORK }).run()
 }
 
 /** A state of one automaton, and what the rest of a path has to be: for each clause to match, and to be among its sources. */
@@ -57,6 +61,7 @@ class Prover {
   private readonly plan: Plan
   private readonly table: Uint8Array
   private readonly limit: number
+  private readonly work: number
   private readonly claims: Claims
   private readonly languages = new Languages()
   /** Of each clause, and after them of each argument set: what it matches on paths, and on keys. */
@@ -68,10 +73,11 @@ class Prover {
   private pairs = 0
   private readonly suspects: Uint8Array[] = []
 
-  constructor(plan: Plan, table: Uint8Array, limit: number) {
+  constructor(plan: Plan, table: Uint8Array, { limit, work }: Required<ProveOptions>) {
     this.plan = plan
     this.table = table
     this.limit = limit
+    this.work = work
     this.claims = new Claims(plan, table)
     const { languages } = this
     const sets = plan.conditions.flatMap(condition => (condition.kind === 'arguments' ? [condition.allowed] : []))
@@ -104,7 +110,10 @@ class Prover {
       const difference = this.differenceAt(path)
       if (difference !== undefined) return { ok: false, path, ...difference }
     }
-    if (!complete) return { ok: false, unknown: `A search met more than ${this.limit} pairs of a state and a language` }
+    if (!complete) {
+      const unknown = this.isSpent() ? `The patterns ask for more than ${this.work} derivatives` : `A search met more than ${this.limit} pairs of a state and a language`
+      return { ok: false, unknown }
+    }
     if (this.suspects.length > 0) return { ok: false, unknown: `The table says something of a path that it should not, which no answer shows: bytes ${this.suspects[0]!.join()}` }
     const long = this.differenceOf(questionsAbout(this.plan, new Uint8Array(LONGEST_PATH + 1).fill(SLASH)))
     return long === undefined ? { ok: true, pairs: this.pairs } : { ok: false, path: long.question.path, ...long }
@@ -112,10 +121,14 @@ class Prover {
 
   /** Undefined where the limit was exceeded. */
   private look<S>(start: S, space: Space<S>): { readonly path: Uint8Array | undefined } | undefined {
-    const found = search(start, space, this.bytes, this.limit)
+    const found = search(start, { ...space, spent: () => this.isSpent() }, this.bytes, this.limit)
     if ('exceeded' in found) return undefined
     this.pairs += found.states
     return found
+  }
+
+  private isSpent(): boolean {
+    return this.languages.steps > this.work
   }
 
   private keep(path: Uint8Array | undefined): void {

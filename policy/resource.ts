@@ -30,7 +30,7 @@ export const RESOURCE_FORMS: Readonly<Record<Operation, string>> = {
 
 /** The object of an operation, as a question has it. Never throws. */
 export function readResource(operation: Operation, written: string): Resource {
-  const result = READERS[operation](written.trim())
+  const result = READERS[operation](written)
   // Not instanceof: in a browser's frames or Node's contexts the bytes of TextEncoder may be of another realm.
   if (typeof result === 'object') return { ok: true, path: result }
   return { ok: false, problem: `${JSON.stringify(written)} is no object of ${operation}: write ${RESOURCE_FORMS[operation]}${result === undefined ? '' : `; did you mean ${result}?`}` }
@@ -39,18 +39,19 @@ export function readResource(operation: Operation, written: string): Resource {
 /** The bytes, or what was perhaps meant, or neither. */
 type Read = Uint8Array | string | undefined
 
+/** White space around paths is part of their names. */
 const READERS: Readonly<Record<Operation, (text: string) => Read>> = {
   exec: pathOf,
   read: pathOf,
   write: pathOf,
-  network: socketOf,
-  dns: (text) => (/^[^\s.][^\s]*$/.test(text) ? domainKey(text) : undefined),
-  capability: (text) => numbered(CAPABILITIES, text.toLowerCase().replace(/^cap_/, ''), capabilityKey),
-  preset: (text) => numbered(PRESETS, PRESETS.find((each) => each.toLowerCase() === text.toLowerCase()) ?? text, presetKey),
+  network: (text) => socketOf(text.trim()),
+  dns: (text) => (/^[^\s.][^\s]*$/.test(text.trim()) ? domainKey(text.trim()) : undefined),
+  capability: (text) => numbered(CAPABILITIES, text.trim().toLowerCase().replace(/^cap_/, ''), capabilityKey),
+  preset: (text) => numbered(PRESETS, PRESETS.find((each) => each.toLowerCase() === text.trim().toLowerCase()) ?? text, presetKey),
   syscall: callOf,
-  device: deviceOf,
-  ingress: (text) => flowOf('ingress', text),
-  egress: (text) => flowOf('egress', text),
+  device: (text) => deviceOf(text.trim()),
+  ingress: (text) => flowOf('ingress', text.trim()),
+  egress: (text) => flowOf('egress', text.trim()),
 }
 
 function pathOf(text: string): Read {

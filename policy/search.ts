@@ -7,6 +7,8 @@ export interface Space<S> {
   /** Undefined where nothing can be found any more. */
   next(state: S, byte: number): S | undefined
   wanted(state: S): boolean
+  /** True when enough was done, whatever was found. Absent: only the number of states is limited. */
+  spent?(): boolean
 }
 
 export type Found = { readonly path: Uint8Array | undefined; readonly states: number } | { readonly exceeded: true }
@@ -19,7 +21,7 @@ export function search<S>(start: S, space: Space<S>, bytes: readonly number[], l
   const seen = new Set<number | string>([space.key(start)])
   for (let i = 0; i < states.length; i++) {
     if (space.wanted(states[i]!)) return { path: pathTo(i, from, by), states: states.length }
-    if (states.length > limit) return { exceeded: true }
+    if (states.length > limit || space.spent?.() === true) return { exceeded: true }
     for (const byte of bytes) {
       const state = space.next(states[i]!, byte)
       if (state === undefined) continue

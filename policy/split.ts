@@ -110,9 +110,10 @@ class Builder {
     if (single || this.meter.exhausted) return subset
     const half = patterns.length >> 1
     const a = this.build(patterns.slice(0, half), own)
-    if (!a.ok) return a
-    const b = this.build(patterns.slice(half), own)
-    return b.ok ? { ok: true, groups: [...a.groups, ...b.groups] } : b
+    const b = a.ok ? this.build(patterns.slice(half), own) : a
+    if (a.ok && b.ok) return { ok: true, groups: [...a.groups, ...b.groups] }
+    // A half that the budget ran out in is not to blame for what was spent before: all of the shape together tell who multiplies.
+    return this.meter.exhausted ? subset : b
   }
 }
 

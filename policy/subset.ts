@@ -27,8 +27,6 @@ interface Position {
   readonly empty: number[]
   readonly children: Map<string, number>
   readonly clauses: number[]
-  /** The clause that brought the position in: for the blame only. */
-  readonly owner: number
 }
 
 class PositionTree {
@@ -39,33 +37,40 @@ class PositionTree {
 
   constructor(alphabet: Alphabet) {
     this.alphabet = alphabet
-    this.add(-1)
+    this.add()
   }
 
   insert(pattern: Pattern): void {
-    this.positions[this.sequence(0, pattern.expression, pattern.clause)]!.clauses.push(pattern.clause)
+    this.positions[this.sequence(0, pattern.expression)]!.clauses.push(pattern.clause)
   }
 
-  private add(owner: number): number {
-    return this.positions.push({ edges: [], empty: [], children: new Map(), clauses: [], owner }) - 1
+  /** The positions along an expression that was inserted; of choices only those at their ends. */
+  along(expression: Expression): readonly number[] {
+    const positions = [0]
+    for (const { key } of expression) positions.push(this.positions[positions.at(-1)!]!.children.get(key)!)
+    return positions
   }
 
-  private sequence(from: number, expression: Expression, owner: number): number {
-    return expression.reduce((at, item) => this.item(at, item, owner), from)
+  private add(): number {
+    return this.positions.push({ edges: [], empty: [], children: new Map(), clauses: [] }) - 1
   }
 
-  private item(from: number, item: Item, owner: number): number {
+  private sequence(from: number, expression: Expression): number {
+    return expression.reduce((at, item) => this.item(at, item), from)
+  }
+
+  private item(from: number, item: Item): number {
     const position = this.positions[from]!
     const shared = position.children.get(item.key)
     if (shared !== undefined) return shared
-    const to = this.add(owner)
+    const to = this.add()
     position.children.set(item.key, to)
     if (item.kind === 'byte') position.edges.push({ classes: this.classList(item), target: to })
     else if (item.kind === 'star') {
       position.empty.push(to)
       this.positions[to]!.edges.push({ classes: this.classList(item), target: to })
     } else {
-      for (const branch of item.branches) this.positions[this.sequence(from, branch, owner)]!.empty.push(to)
+      for (const branch of item.branches) this.positions[this.sequence(from, branch)]!.empty.push(to)
     }
     return to
   }
@@ -102,7 +107,7 @@ export function subsetConstruction(patterns: readonly Pattern[], alphabet: Alpha
   for (const pattern of patterns) tree.insert(pattern)
   const construction = new Construction(tree, alphabet.count)
   const complete = construction.run(limits, meter)
-  if (!complete) return { ok: false, culprits: construction.culprits() }
+  if (!complete) return { ok: false, culprits: construction.culprits(patterns) }
   return { ok: true, automaton: construction.automaton(), sets: construction.acceptSets }
 }
 
@@ -167,16 +172,13 @@ class Construction {
     }
   }
 
-  /** Clauses by how many positions they hold in all states, if they hold more than one in some. */
-  culprits(): readonly number[] {
-    const held = new Map<number, number>()
-    for (const subset of this.subsets) {
-      for (const at of subset) {
-        const owner = this.tree.positions[at]!.owner
-        if (owner >= 0) held.set(owner, (held.get(owner) ?? 0) + 1)
-      }
-    }
-    return [...held].sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([clause]) => clause)
+  /** Clauses by how often positions of theirs are held in all states; of equals, where the search had not come far, the longer. Those that patterns share count for each. */
+  culprits(patterns: readonly Pattern[]): readonly number[] {
+    const held = new Float64Array(this.tree.positions.length)
+    for (const subset of this.subsets) for (const at of subset) held[at]!++
+    const blamed = patterns.map(({ expression, clause }) => ({ clause, items: expression.length, held: this.tree.along(expression).reduce((sum, at) => sum + held[at]!, 0) }))
+    blamed.sort((a, b) => b.held - a.held || b.items - a.items || a.clause - b.clause)
+    return [...new Set(blamed.map(({ clause }) => clause))]
   }
 
   private stateOf(targets: readonly number[]): number {

@@ -131,7 +131,7 @@ describe('identity on a real API server', { timeout: 120_000 }, () => {
     const api = new ClientNodeApi(() => loadConfig({ kind: 'kubeconfig', file: cluster.kubeconfig }))
     const replicas = await Promise.all(['one', 'two'].map(() => openTransport({ tls: { kind: 'kubernetes' }, feederTls: false }, { clock, logger: silentLogger, cluster: { api, namespace } })))
     const abort = new AbortController()
-    const running = Promise.all(replicas.map(async (replica) => replica?.run(abort.signal)))
+    const running = replicas.map(async (replica) => replica?.run(abort.signal))
     const owns = (): string[] => replicas.map((replica) => replica?.own.current.certificate ?? '')
     const trusts = (): string[] => replicas.map((replica) => replica?.own.current.trust ?? '')
     const certificates = (text: string): X509Certificate[] => (text.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? []).map((block) => new X509Certificate(block))
@@ -154,7 +154,7 @@ describe('identity on a real API server', { timeout: 120_000 }, () => {
     for (const own of owns()) assert.ok(new X509Certificate(own).verify(first.publicKey), 'the old one signs until everybody knows the new one')
     await pass(2 * 86_400_000, () => owns().every((own) => new X509Certificate(own).verify(second.publicKey)))
     abort.abort()
-    await running
+    await Promise.all(running)
   })
 
   it('gives the relay its two certificates, of two authorities; KubeArmor\'s clients find the second where they look', async () => {
