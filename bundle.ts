@@ -4,7 +4,7 @@
 // process reads three files at its start instead of three hundred, and needs no node_modules. node bundle.ts, after make -C bpf and make -C native.
 import { cp, mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 
 const TREE = import.meta.dirname
 const OUT = join(TREE, 'build/bundle')
@@ -13,6 +13,25 @@ const APPS: readonly string[] = ['agent', 'cli', 'operator', 'relay']
 const WORKERS: readonly string[] = ['operator/compile-worker']
 /** What the apps read at run time, by the same paths. */
 const FILES: readonly string[] = ['package.json', 'build/bpf/merlon.bpf.o', 'build/native/merlon_bpf.node']
+
+/**
+ * Of the Kubernetes client we use its configuration and its watch, and so does dot-i, which asks for all of it. The rest are classes for a thousand kinds, 18 MB of
+ * source, and nowhere is it said that they can be left out: here it is.
+ */
+const LIBRARY = '@kubernetes/client-node'
+const ASKS_FOR_ALL = '/node_modules/@dot-i/k8s-operator/'
+const onlyWhatIsUsed: Plugin = {
+  name: 'only-what-is-used',
+  setup: ({ onResolve, onLoad, resolve }) => {
+    onResolve({ filter: /^[.@]/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
+      if (path === LIBRARY && importer.includes(ASKS_FOR_ALL)) return { path: LIBRARY, namespace: onlyWhatIsUsed.name, pluginData: resolveDir }
+      const isIts = path === LIBRARY || importer.includes(`/node_modules/${LIBRARY}/`)
+      if (!isIts || pluginData === onlyWhatIsUsed) return undefined
+      return { ...(await resolve(path, { importer, kind, resolveDir, pluginData: onlyWhatIsUsed })), sideEffects: false }
+    })
+    onLoad({ filter: /./, namespace: onlyWhatIsUsed.name }, ({ pluginData }) => ({ contents: `export { KubeConfig, loadYaml, Watch } from '${LIBRARY}'`, resolveDir: pluginData as string }))
+  },
+}
 
 /** `programs`: source file by the name that its bundle gets in `outdir`, without the extension. */
 async function bundle(programs: Readonly<Record<string, string>>, outdir: string): Promise<void> {
@@ -30,6 +49,7 @@ async function bundle(programs: Readonly<Record<string, string>>, outdir: string
     target: 'node24',
     // grpc-js asks for it in services that nothing here uses.
     external: ['@grpc/proto-loader'],
+    plugins: [onlyWhatIsUsed],
     legalComments: 'linked',
     logLevel: 'warning',
     // Packages in CommonJS call require for Node's own modules.
