@@ -95,16 +95,17 @@ function lineOptions(io: Io): { colour: boolean; width?: number } {
   return { colour: io.colour, ...(io.stdout.columns === undefined ? {} : { width: Math.min(io.stdout.columns, 160) }) }
 }
 
-export function isWanted(event: ShownEvent, wanted: Wanted): boolean {
+export function isWanted(event: ShownEvent, { namespace, pod, container, operation, policy, source, resource, labels }: Wanted): boolean {
+  const isSame = (wanted: string | undefined, actual: string | undefined): boolean => wanted === undefined || wanted === actual
   return (
-    (wanted.namespace === undefined || event.NamespaceName === wanted.namespace) &&
-    (wanted.pod === undefined || event.PodName.startsWith(wanted.pod)) &&
-    (wanted.container === undefined || event.ContainerName === wanted.container) &&
-    (wanted.operation === undefined || event.Operation.toLowerCase() === wanted.operation.toLowerCase()) &&
-    (wanted.policy === undefined || event.PolicyName === wanted.policy) &&
-    (wanted.source === undefined || event.Source.includes(wanted.source)) &&
-    (wanted.resource === undefined || event.Resource.includes(wanted.resource)) &&
-    hasLabels(event, wanted.labels ?? [])
+    isSame(namespace, event.NamespaceName) &&
+    event.PodName.startsWith(pod ?? '') &&
+    isSame(container, event.ContainerName) &&
+    isSame(operation?.toLowerCase(), event.Operation.toLowerCase()) &&
+    isSame(policy, event.PolicyName) &&
+    event.Source.includes(source ?? '') &&
+    event.Resource.includes(resource ?? '') &&
+    hasLabels(event, labels ?? [])
   )
 }
 

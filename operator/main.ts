@@ -34,6 +34,9 @@ async function main(life: Life, args: readonly string[]): Promise<number | void>
   await run(life, parsed.value)
 }
 
+/** Beside this file, in sources as in bundles. */
+const worker = new URL(`compile-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'}`, import.meta.url)
+
 async function run(life: Life, settings: Settings): Promise<void> {
   const logger = createLogger('operator')
   const clock = systemClock
@@ -48,7 +51,6 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const onFinding = (finding: Finding): void => messages?.add(finding)
   const postures = sameEverywhere(settings.defaultPosture)
   const defaults = { postures, hostPostures: postures }
-  const worker = new URL(`compile-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'mjs'}`, import.meta.url)
   const compiler = new Compiler(logger, worker)
   const timings = makeTimings(metrics)
   const reconciler = new Reconciler({

@@ -20,33 +20,30 @@ import { verifyTable } from './verify.ts'
 export const DUMPS = ['plan', 'pattern', 'expression', 'alphabet', 'trie', 'subset', 'dfa', 'comb', 'objects', 'table'] as const
 export type Dump = (typeof DUMPS)[number]
 
-const BEFORE: Readonly<Partial<Record<Dump, (plan: Plan) => string>>> = {
+const DUMPERS: Readonly<Record<Dump, (plan: Plan) => string>> = {
   plan: dumpPlan,
   pattern: (plan) => dumpPatterns(plan.clauses.flatMap(({ matches }) => matches)),
   expression: (plan) => dumpShapes(plan.clauses.flatMap(({ matches, section }) => matches.flatMap((match) => shapesOf(match, section)))),
   subset: (plan) => dumpSubset(gatherInputs(plan, makeSubjects(plan))),
+  alphabet: ofSteps(({ inputs }) => dumpAlphabet(inputs.alphabet)),
+  trie: ofSteps(({ inputs }) => dumpTrie(inputs.leaves)),
+  dfa: ofSteps(({ numbered, inputs }) => dumpAutomaton(numbered.automaton, inputs.alphabet)),
+  comb: ofSteps(({ comb }) => dumpComb(comb)),
+  objects: ofSteps(({ vectors }) => dumpObjects(vectors)),
   table: dumpTable,
 }
 
 /** Where a later step needs what an earlier one refuses, the findings. */
 export function dump(plan: Plan, which: Dump): string {
-  return (BEFORE[which] ?? ((of: Plan) => dumpStep(of, which)))(plan) || 'nothing\n'
+  return DUMPERS[which](plan) || 'nothing\n'
 }
 
-function dumpStep(plan: Plan, which: Dump): string {
-  const steps = runSteps(plan, LIMITS)
-  if (!steps.ok) return refusal(steps.findings)
-  switch (which) {
-    case 'alphabet':
-      return dumpAlphabet(steps.inputs.alphabet)
-    case 'trie':
-      return dumpTrie(steps.inputs.leaves)
-    case 'dfa':
-      return dumpAutomaton(steps.numbered.automaton, steps.inputs.alphabet)
-    case 'comb':
-      return dumpComb(steps.comb)
-    default:
-      return dumpObjects(steps.vectors)
+type Steps = Extract<ReturnType<typeof runSteps>, { ok: true }>
+
+function ofSteps(show: (steps: Steps) => string): (plan: Plan) => string {
+  return (plan) => {
+    const steps = runSteps(plan, LIMITS)
+    return steps.ok ? show(steps) : refusal(steps.findings)
   }
 }
 
@@ -81,7 +78,8 @@ function showNode(node: GlobNode): string {
       return `${node.negated ? 'not' : 'one of'} [${node.ranges.map(([first, last]) => [...new Set([first, last])].map((code) => `U+${code.toString(16).padStart(4, '0')}`).join('-')).join(' ')}]`
     case 'either':
       return `either (${node.branches.map((branch) => branch.map(showNode).join(' ')).join(' | ')})`
-    default:
+    case 'component':
+    case 'across':
       return node.kind
   }
 }
