@@ -20,16 +20,22 @@ const FILES: readonly string[] = ['package.json', 'build/bpf/merlon.bpf.o', 'bui
  */
 const LIBRARY = '@kubernetes/client-node'
 const ASKS_FOR_ALL = '/node_modules/@dot-i/k8s-operator/'
+/** It makes clients of these two in its constructor, which bring all classes with them, and which our adapter has no use for: it never asks dot-i to install definitions. */
+const FOR_DOT_I = `export { KubeConfig, loadYaml, Watch } from '${LIBRARY}'
+  export class CoreV1Api {}
+  export class ApiextensionsV1Api {
+    createCustomResourceDefinition() { throw new Error('Cannot install a definition: this bundle has no client for it') }
+  }`
 const onlyWhatIsUsed: Plugin = {
   name: 'only-what-is-used',
-  setup: ({ onResolve, onLoad, resolve }) => {
-    onResolve({ filter: /^[.@]/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
+  setup: (bundling) => {
+    bundling.onResolve({ filter: /^[.@]/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
       if (path === LIBRARY && importer.includes(ASKS_FOR_ALL)) return { path: LIBRARY, namespace: onlyWhatIsUsed.name, pluginData: resolveDir }
       const isIts = path === LIBRARY || importer.includes(`/node_modules/${LIBRARY}/`)
       if (!isIts || pluginData === onlyWhatIsUsed) return undefined
-      return { ...(await resolve(path, { importer, kind, resolveDir, pluginData: onlyWhatIsUsed })), sideEffects: false }
+      return { ...(await bundling.resolve(path, { importer, kind, resolveDir, pluginData: onlyWhatIsUsed })), sideEffects: false }
     })
-    onLoad({ filter: /./, namespace: onlyWhatIsUsed.name }, ({ pluginData }) => ({ contents: `export { KubeConfig, loadYaml, Watch } from '${LIBRARY}'`, resolveDir: pluginData as string }))
+    bundling.onLoad({ filter: /./, namespace: onlyWhatIsUsed.name }, ({ pluginData }) => ({ contents: FOR_DOT_I, resolveDir: pluginData as string }))
   },
 }
 

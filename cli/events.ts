@@ -95,17 +95,17 @@ function lineOptions(io: Io): { colour: boolean; width?: number } {
   return { colour: io.colour, ...(io.stdout.columns === undefined ? {} : { width: Math.min(io.stdout.columns, 160) }) }
 }
 
-export function isWanted(event: ShownEvent, wanted: Wanted): boolean {
-  return (
-    (wanted.namespace === undefined || event.NamespaceName === wanted.namespace) &&
-    (wanted.pod === undefined || event.PodName.startsWith(wanted.pod)) &&
-    (wanted.container === undefined || event.ContainerName === wanted.container) &&
-    (wanted.operation === undefined || event.Operation.toLowerCase() === wanted.operation.toLowerCase()) &&
-    (wanted.policy === undefined || event.PolicyName === wanted.policy) &&
-    (wanted.source === undefined || event.Source.includes(wanted.source)) &&
-    (wanted.resource === undefined || event.Resource.includes(wanted.resource)) &&
-    hasLabels(event, wanted.labels ?? [])
-  )
+export function isWanted(event: ShownEvent, { namespace, pod, container, operation, policy, source, resource, labels = [] }: Wanted): boolean {
+  const asked: readonly (readonly [string | undefined, (text: string) => boolean])[] = [
+    [namespace, (text) => event.NamespaceName === text],
+    [pod, (text) => event.PodName.startsWith(text)],
+    [container, (text) => event.ContainerName === text],
+    [operation, (text) => event.Operation.toLowerCase() === text.toLowerCase()],
+    [policy, (text) => event.PolicyName === text],
+    [source, (text) => event.Source.includes(text)],
+    [resource, (text) => event.Resource.includes(text)],
+  ]
+  return asked.every(([text, holds]) => text === undefined || holds(text)) && hasLabels(event, labels)
 }
 
 /** KubeArmor writes labels as k=v,k=v. */
