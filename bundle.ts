@@ -9,33 +9,34 @@ import { build, type Plugin } from 'esbuild'
 const TREE = import.meta.dirname
 const OUT = join(TREE, 'build/bundle')
 const APPS: readonly string[] = ['agent', 'cli', 'operator', 'relay']
+const CLIENT = '@kubernetes/client-node'
+/** What its constructor asks for. */
+const OF_DOT_I: Readonly<Record<string, string>> = {
+  [CLIENT]: `export { KubeConfig, Watch } from '${CLIENT}'; export class CoreV1Api {}`,
+  gaxios: "export function request() { throw new Error('dot-i makes no requests here') }",
+}
 /** Threads of the apps. */
 const WORKERS: readonly string[] = ['operator/compile-worker']
 /** What the apps read at run time, by the same paths. */
 const FILES: readonly string[] = ['package.json', 'build/bpf/merlon.bpf.o', 'build/native/merlon_bpf.node']
 
 /**
- * Of the Kubernetes client we use its configuration and its watch, and so does dot-i, which asks for all of it. The rest are classes for a thousand kinds, 18 MB of
- * source, and nowhere is it said that they can be left out: here it is.
+ * What of packages nothing here uses stays out: classes for every kind of Kubernetes, 18 MB that an operator would read and parse at its start and keep in
+ * memory. client-node's modules only define things, which its package.json does not say. dot-i takes hold of all of client-node, and of an HTTP client;
+ * operator/dot-i.ts overrides whatever needs more than this of them.
  */
-const LIBRARY = '@kubernetes/client-node'
-const ASKS_FOR_ALL = '/node_modules/@dot-i/k8s-operator/'
-/** It makes clients of these two in its constructor, which bring all classes with them, and which our adapter has no use for: it never asks dot-i to install definitions. */
-const FOR_DOT_I = `export { KubeConfig, loadYaml, Watch } from '${LIBRARY}'
-  export class CoreV1Api {}
-  export class ApiextensionsV1Api {
-    createCustomResourceDefinition() { throw new Error('Cannot install a definition: this bundle has no client for it') }
-  }`
 const onlyWhatIsUsed: Plugin = {
   name: 'only-what-is-used',
-  setup: (bundling) => {
-    bundling.onResolve({ filter: /^[.@]/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
-      if (path === LIBRARY && importer.includes(ASKS_FOR_ALL)) return { path: LIBRARY, namespace: onlyWhatIsUsed.name, pluginData: resolveDir }
-      const isIts = path === LIBRARY || importer.includes(`/node_modules/${LIBRARY}/`)
-      if (!isIts || pluginData === onlyWhatIsUsed) return undefined
-      return { ...(await bundling.resolve(path, { importer, kind, resolveDir, pluginData: onlyWhatIsUsed })), sideEffects: false }
+  setup(setup) {
+    setup.onResolve({ filter: /.*/ }, async ({ path, pluginData, ...from }) => {
+      if (pluginData === onlyWhatIsUsed) return undefined
+      if (from.importer.includes('/@dot-i/k8s-operator/') && path in OF_DOT_I) return { path, namespace: 'of-dot-i' }
+      if (path !== CLIENT && !from.importer.includes(`/${CLIENT}/dist/`)) return undefined
+      const { importer, kind, namespace, resolveDir } = from
+      const found = await setup.resolve(path, { importer, kind, namespace, resolveDir, pluginData: onlyWhatIsUsed })
+      return found.path.includes(`/${CLIENT}/dist/`) ? { path: found.path, sideEffects: false } : found
     })
-    bundling.onLoad({ filter: /./, namespace: onlyWhatIsUsed.name }, ({ pluginData }) => ({ contents: FOR_DOT_I, resolveDir: pluginData as string }))
+    setup.onLoad({ filter: /.*/, namespace: 'of-dot-i' }, ({ path }) => ({ contents: OF_DOT_I[path] ?? '', resolveDir: TREE }))
   },
 }
 

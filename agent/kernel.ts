@@ -48,7 +48,7 @@ export interface Kernel {
   readonly tablesDirectory: string
   /** Hash of the object whose programs run. */
   readonly object: string
-  /** Which of its programs are attached only while a table asks for them. */
+  /** Those of its programs that are attached only when a table asks for them. */
   readonly onDemand: OnDemand
   readonly problems: readonly AgentProblem[]
   /** Lets go of sets that other maps belong to, once this one's maps hold what the operator wants. Returns how many. */

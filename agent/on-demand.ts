@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs that are loaded always and attached only while a table in force has rules for them: on a node that nobody wrote file rules for, opening
-// a file costs nothing. INVARIANT: a program is attached before the first table that needs it is in force.
-import { existsSync, unlinkSync } from 'node:fs'
+// Programs that are loaded always and attached only when a table has rules for them: on a node that nobody wrote file rules for, opening a file costs
+// nothing. INVARIANT: a program is attached before the first table that needs it is in force. It stays: Linux attaches a loaded LSM program once
+// (bpf_tracing_prog_attach says EINVAL the second time), so what is detached would have to be loaded again before the next table could come.
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { NativeBinding } from '../native/types.ts'
 import { FLAGS } from '../policy/table.ts'
@@ -40,18 +41,12 @@ export class OnDemand {
         link.pin(join(this.#directory, program))
         link.close()
       } catch (error) {
-        return { code: 'MERLON_AGENT_LOAD_FAILED', message: `Cannot attach ${program}: ${reasonOf(error)}` }
+        // Of no use any more, as after an agent that was killed between attaching and pinning: the next agent finds the set incomplete and loads it anew.
+        rmSync(programPath(this.#directory, program), { force: true })
+        return { code: 'MERLON_AGENT_LOAD_FAILED', message: `Cannot attach ${program} (the next start of the agent loads it again): ${reasonOf(error)}` }
       }
     }
     return undefined
-  }
-
-  /** Detaches what no table asks for; `flags`: those of all tables in force, together. Returns the names. */
-  release(flags: number): string[] {
-    // An object that an older agent loaded has no pinned programs: what is detached could not be attached again.
-    const idle = Object.entries(NEEDED_BY).filter(([program, flag]) => (flags & flag) === 0 && this.#isAttached(program) && existsSync(programPath(this.#directory, program)))
-    for (const [program] of idle) unlinkSync(join(this.#directory, program))
-    return idle.map(([program]) => program)
   }
 
   #isAttached(program: string): boolean {

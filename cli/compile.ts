@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { planAlone } from '../policy/alone.ts'
-import { compile, dump, DUMPS, type CompileResult, type Dump } from '../policy/compile.ts'
+import { compile, type CompileResult } from '../policy/compile.ts'
+import { dump, DUMPS, type Dump } from '../policy/dump.ts'
 import { makePlan } from '../policy/plan.ts'
 import { prove } from '../policy/prove.ts'
 import { renderFinding } from '../policy/render.ts'
@@ -10,7 +11,7 @@ import type { Plan, Policy } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless, quote } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
-import { readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
+import { describesWorkload, optionsAlone, readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
 
 const HELP = `Usage: merlon compile PATH... [OPTION]...
 
@@ -52,10 +53,9 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   return failed ? EXIT_NEGATIVE : EXIT_OK
 }
 
-function jobsOf({ policies, namespaces }: Loaded, values: WorkloadValues): readonly Job[] {
-  const described = values.namespace ?? values.labels ?? values.container ?? values.host
-  if (described === undefined) return policies.map((policy) => ({ name: nameOf(policy), plan: planAlone([policy], readWorkload(values, namespaces).options.filePosture) }))
-  const { workload, options } = readWorkload(values, namespaces)
+function jobsOf({ policies, surroundings }: Loaded, values: WorkloadValues): readonly Job[] {
+  if (!describesWorkload(values)) return policies.map((policy) => ({ name: nameOf(policy), plan: planAlone([policy], optionsAlone(policy, values, surroundings)) }))
+  const { workload, options } = readWorkload(values, surroundings)
   return [{ name: workload.host ? 'this host' : `this workload of namespace ${workload.namespace}`, plan: makePlan(policies, workload, options) }]
 }
 
@@ -64,7 +64,7 @@ function nameOf({ kind, namespace, name, position }: Policy): string {
 }
 
 function dumped({ name, plan }: Job, step: Dump, named: boolean): string {
-  return `${named ? `# ${harmless(name)}\n` : ''}${dump(plan, step)}`
+  return `${named ? `# ${harmless(name)}\n` : ''}${dump(plan, step).split('\n').map(harmless).join('\n')}`
 }
 
 interface Wanted {

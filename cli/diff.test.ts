@@ -51,6 +51,25 @@ test('json is one object a line', async (context) => {
   })
 })
 
+test('arguments, modes and what selects show', async (context) => {
+  const args = await diff(context, policy('{path: /a, allowedArgs: [-x]}'), policy('{path: /a, allowedArgs: [-y]}'))
+  assert.equal(args.stdout, 'KubeArmorPolicy default/p:\n  exec /a with "-x": Allow -> Block (old.yaml:6 -> new.yaml:6)\n  exec /a with "-y": Block -> Allow (old.yaml:6 -> new.yaml:6)\n')
+  const switched = policy('{path: /a}').replace('spec:', 'spec:\n  mode: Off')
+  assert.match((await diff(context, policy('{path: /a}'), switched)).stdout, /exec \/a: Block -> Allow \(old\.yaml:6 -> no rule\)/)
+  const moved = await diff(context, policy('{path: /a}'), policy('{path: /a}', 'db'), ['-o', 'json'])
+  assert.equal(moved.code, 1)
+  const selector = (app: string): object => ({ matchLabels: { app }, matchExpressions: [], containers: [] })
+  assert.deepEqual(JSON.parse(moved.stdout), { of: 'KubeArmorPolicy default/p', selector: { before: selector('web'), after: selector('db') } })
+})
+
+test('a default posture that changes shows, from the manifests or from the command line', async (context) => {
+  const config = (posture: string): string => `---\napiVersion: operator.kubearmor.com/v1\nkind: KubeArmorConfig\nmetadata: {name: c, namespace: kubearmor}\nspec: {defaultFilePosture: ${posture}}\n`
+  const allow = policy('{path: /a, action: Allow}')
+  const { code, stdout } = await diff(context, allow + config('audit'), allow + config('block'))
+  assert.deepEqual([code, stdout], [1, 'KubeArmorPolicy default/p:\n  exec /: Audit -> Block (the default posture -> the default posture)\n'])
+  assert.equal((await diff(context, allow + config('audit'), allow + config('block'), ['--posture', 'block'])).code, 0)
+})
+
 test('refused policies cannot be compared', async (context) => {
   const { code, stdout, stderr } = await diff(context, policy('{path: /a}'), policy('{pth: /a}'))
   assert.deepEqual([code, stdout], [2, ''])

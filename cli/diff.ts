@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { planAlone } from '../policy/alone.ts'
 import { compile } from '../policy/compile.ts'
-import { differences, type Difference } from '../policy/diff.ts'
-import { openTable, type Table } from '../policy/lookup.ts'
+import { differences, type Difference, type Differences } from '../policy/diff.ts'
 import { makePlan } from '../policy/plan.ts'
 import { renderFinding } from '../policy/render.ts'
-import type { Answer, Operation, Plan, Policy } from '../policy/types.ts'
+import type { Answer, Operation, Plan, Policy, Question } from '../policy/types.ts'
 import { wordsFor } from '../policy/words.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
-import { readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
+import { describesWorkload, optionsAlone, readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
 
 const HELP = `Usage: merlon diff OLD NEW [OPTION]...
 
@@ -20,7 +19,7 @@ or directories. With a description of a workload: what changes for it. Without o
 ${WORKLOAD_HELP}
   -o, --output FORMAT    text or json (default text)
 
-Exit codes: 0 nothing changes, 1 something does, 2 usage, files, or policies that are refused.
+Exit codes: 0 nothing changes, 1 something does, 2 usage, files, policies that are refused, or too much to compare.
 `
 
 export const verb: Verb = { help: HELP, run }
@@ -29,8 +28,8 @@ interface Pair {
   readonly name: string
   readonly before: Plan
   readonly after: Plan
-  /** The policy selects other workloads than before. */
-  readonly selects: boolean
+  /** Where the policy selects by other labels than before. */
+  readonly selection: { readonly before: unknown; readonly after: unknown } | undefined
 }
 
 async function run(args: readonly string[], io: Io): Promise<number> {
@@ -39,13 +38,20 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const [old, now] = positionals
   if (old === undefined || now === undefined) throw new UsageError('Name two files or directories, OLD and NEW')
   const [before, after] = [await load(old, io), await load(now, io)]
+  const incomplete: string[] = []
   let changed = false
   for (const pair of pairsOf(before, after, values)) {
     const found = compare(pair)
-    if (found.length > 0 || pair.selects) changed = true
-    io.stdout.write(output === 'json' ? found.map((each) => `${JSON.stringify(toJson(pair, each))}\n`).join('') : describe(pair, found))
+    if (found.differences.length > 0 || pair.selection !== undefined) changed = true
+    if (!found.complete) incomplete.push(pair.name)
+    io.stdout.write(output === 'json' ? asJson(pair, found.differences) : describe(pair, found.differences))
   }
-  return changed ? EXIT_NEGATIVE : EXIT_OK
+  if (incomplete.length === 0) return changed ? EXIT_NEGATIVE : EXIT_OK
+  const problem = `There is too much to compare all of ${incomplete.map(harmless).join(', ')}: compare fewer policies at once`
+  // What was found is so; that there is no more is not known.
+  if (!changed) throw new TroubleError('MERLON_CLI_DIFF_TOO_LARGE', problem)
+  io.stderr.write(`There may be more. ${problem} (MERLON_CLI_DIFF_TOO_LARGE)\n`)
+  return EXIT_NEGATIVE
 }
 
 /** Half a set would show as a difference that is none. */
@@ -56,21 +62,21 @@ async function load(path: string, io: Io): Promise<Loaded> {
 }
 
 function pairsOf(before: Loaded, after: Loaded, values: WorkloadValues): readonly Pair[] {
-  const described = values.namespace ?? values.labels ?? values.container ?? values.host
-  if (described !== undefined) {
-    const planOf = ({ policies, namespaces }: Loaded): Plan => {
-      const { workload, options } = readWorkload(values, namespaces)
+  if (describesWorkload(values)) {
+    const planOf = ({ policies, surroundings }: Loaded): Plan => {
+      const { workload, options } = readWorkload(values, surroundings)
       return makePlan(policies, workload, options)
     }
-    return [{ name: 'this workload', before: planOf(before), after: planOf(after), selects: false }]
+    return [{ name: 'this workload', before: planOf(before), after: planOf(after), selection: undefined }]
   }
   const names = [...new Set([...before.policies, ...after.policies].map(nameOf))]
-  const posture = readWorkload(values, []).options.filePosture
   return names.map((name) => {
-    const [old, now] = [before, after].map(({ policies }) => policies.find((policy) => nameOf(policy) === name))
-    const plan = (policy: Policy | undefined): Plan => (policy === undefined ? makePlan([], NOBODY, { filePosture: posture }) : planAlone([policy], posture))
-    const selects = old !== undefined && now !== undefined && JSON.stringify(old.selector) !== JSON.stringify(now.selector)
-    return { name, before: plan(old), after: plan(now), selects }
+    const [old, now] = [before, after].map(({ policies }) => policies.filter((policy) => nameOf(policy) === name))
+    const plan = (policies: readonly Policy[] = [], { surroundings }: Loaded): Plan => {
+      const [policy] = policies
+      return policy === undefined ? makePlan([], NOBODY, { filePosture: 'audit' }) : planAlone(policies, optionsAlone(policy, values, surroundings))
+    }
+    return { name, before: plan(old, before), after: plan(now, after), selection: selectionOf(old?.[0], now?.[0]) }
   })
 }
 
@@ -80,39 +86,47 @@ function nameOf({ kind, namespace, name }: Policy): string {
   return `${kind} ${[namespace, name].filter((part) => part !== '').join('/')}`
 }
 
-function compare({ name, before, after }: Pair): readonly Difference[] {
-  const sources = [...new Set([before, after].flatMap(({ clauses }) => clauses.flatMap((clause) => clause.sources)))]
-  const found = differences(tableOf(before), tableOf(after), sources.map((source) => new TextEncoder().encode(source)))
-  if (!found.complete) throw new TroubleError('MERLON_CLI_DIFF_TOO_LARGE', `There are too many states to compare all of ${name}: compare fewer policies at once`)
-  return found.differences
+function selectionOf(before: Policy | undefined, after: Policy | undefined): Pair['selection'] {
+  if (before === undefined || after === undefined) return undefined
+  const [old, now] = [before, after].map(({ selector, nodeSelector }) => ({ ...selector, ...(nodeSelector === undefined ? {} : { nodeSelector }) }))
+  return JSON.stringify(old) === JSON.stringify(now) ? undefined : { before: old, after: now }
 }
 
-function tableOf(plan: Plan): Table {
+function compare({ before, after }: Pair): Differences {
+  return differences({ plan: before, table: tableOf(before) }, { plan: after, table: tableOf(after) })
+}
+
+function tableOf(plan: Plan): Uint8Array {
   const compiled = compile(plan)
   if (!compiled.ok) throw new TroubleError('MERLON_CLI_REFUSED', compiled.findings.map((finding) => renderFinding(finding)).join('\n'))
-  return openTable(compiled.table)
+  return compiled.table
 }
 
 /* ---- Output ---- */
 
 function describe(pair: Pair, found: readonly Difference[]): string {
   const lines = found.map(({ question, before, after }) => `  ${operationOf(question)}: ${before.verdict} -> ${after.verdict} (${whose(pair.before, before)} -> ${whose(pair.after, after)})`)
-  if (pair.selects) lines.unshift('  its selector is another one: compare for a workload (-n, -l) to see what that changes')
+  if (pair.selection !== undefined) lines.unshift('  its selector is another one: compare for a workload (-n, -l) to see what that changes')
   return lines.length === 0 ? '' : `${harmless(pair.name)}:\n${lines.map(harmless).join('\n')}\n`
 }
 
-function toJson(pair: Pair, { question, before, after }: Difference): unknown {
+function asJson(pair: Pair, found: readonly Difference[]): string {
   const side = (plan: Plan, answer: Answer): object => ({ verdict: answer.verdict, rule: whose(plan, answer) })
-  return { of: pair.name, operation: operationOf(question), before: side(pair.before, before), after: side(pair.after, after) }
+  const lines = found.map(({ question, before, after }) => ({ of: pair.name, operation: operationOf(question), before: side(pair.before, before), after: side(pair.after, after) }))
+  const selection = pair.selection === undefined ? [] : [{ of: pair.name, selector: pair.selection }]
+  return [...selection, ...lines].map((line) => `${JSON.stringify(line)}\n`).join('')
 }
 
 /** As the options of `merlon why` would have it, in short. */
-function operationOf(question: Difference['question']): string {
-  const { operation, owner, tty, sources } = question
+function operationOf(question: Question): string {
+  const { operation, owner, tty, sources, args, overQuota } = question
   const decoder = new TextDecoder()
   const word = { read: 'open', write: 'open for writing' }[operation as string] ?? operation
-  const flags = `${owner || !isOfFiles(operation) ? '' : ', not the owner'}${tty === true ? ', on a terminal' : ''}`
-  return `${word} ${wordsFor(question)}${sources.map((source) => ` by ${decoder.decode(source)}`).join('')}${flags}`
+  return [
+    `${word} ${wordsFor(question)}`,
+    ...(args === undefined ? [] : [args.length === 1 ? 'without arguments' : `with ${args.slice(1).map((argument) => JSON.stringify(decoder.decode(argument))).join(' ')}`]),
+    ...(sources.length === 0 ? [] : [`by ${sources.map((source) => decoder.decode(source)).join(' and ')}`]),
+  ].join(' ') + [...(owner || !isOfFiles(operation) ? [] : [', not the owner']), ...(tty === true ? [', on a terminal'] : []), ...(overQuota === true ? [', over the limit'] : [])].join('')
 }
 
 function isOfFiles(operation: Operation): boolean {

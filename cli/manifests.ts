@@ -4,7 +4,8 @@ import { createReadStream } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LintInput } from '../policy/lint.ts'
-import { readManifests, type NamespaceFacts } from '../policy/read.ts'
+import type { Surroundings } from '../policy/postures.ts'
+import { readManifests } from '../policy/read.ts'
 import { renderFinding } from '../policy/render.ts'
 import type { Finding, Policy } from '../policy/types.ts'
 import { TroubleError, UsageError, type Io } from './verb.ts'
@@ -107,7 +108,7 @@ function unreadable(path: string, error: unknown): TroubleError {
 
 export interface Loaded {
   readonly policies: readonly Policy[]
-  readonly namespaces: readonly NamespaceFacts[]
+  readonly surroundings: Surroundings
   /** Text of each file, for excerpts. */
   readonly contents: ReadonlyMap<string, string>
   /** Errors: their policies are refused, the others are used. */
@@ -122,5 +123,6 @@ export async function loadPolicies(paths: readonly string[], io: Io): Promise<Lo
   const errors = read.flatMap(({ findings }) => findings.filter(({ severity }) => severity === 'error'))
   for (const finding of errors) io.stderr.write(`${renderFinding(finding, contents.get(finding.position.file))}\n`)
   if (errors.length > 0) io.stderr.write('Policies with errors are refused; what follows is about the others.\n')
-  return { policies: read.flatMap(({ policies }) => policies), namespaces: read.flatMap(({ namespaces }) => namespaces), contents, errors }
+  const surroundings = { namespaces: read.flatMap(({ namespaces }) => namespaces), settings: read.flatMap(({ settings }) => settings) }
+  return { policies: read.flatMap(({ policies }) => policies), surroundings, contents, errors }
 }

@@ -3,7 +3,7 @@
 import { classCoverage } from '../policy/coverage.ts'
 import { makePlan } from '../policy/plan.ts'
 import type { Outcome, PolicyTest } from '../policy/policytest.ts'
-import { posturesOf } from '../policy/postures.ts'
+import { optionsFor } from '../policy/postures.ts'
 import { mutationScore } from '../policy/rule-mutants.ts'
 import type { Position } from '../policy/types.ts'
 import type { Loaded } from './manifests.ts'
@@ -48,10 +48,10 @@ export class Coverage {
 
   /** Classes of objects that a test was about; those of each workload that is tested. */
   classes(): Count {
-    const found = this.groups.flatMap(({ loaded: { policies, namespaces }, runs }) =>
+    const found = this.groups.flatMap(({ loaded: { policies, surroundings }, runs }) =>
       [...Map.groupBy(runs, ({ test }) => JSON.stringify([test.workload, test.posture])).values()].map((own) => {
         const { workload, posture } = own[0]!.test
-        const plan = makePlan(policies, workload, posturesOf(workload, namespaces, posture))
+        const plan = makePlan(policies, workload, optionsFor(workload, surroundings, posture))
         const covered = classCoverage(plan, own.map(({ test }) => test.question))
         const labels = Object.entries(workload.labels).map(([key, value]) => `${key}=${value}`).join()
         return { covered, of: workload.host ? `a host with ${labels}` : `${workload.namespace} ${labels}`.trim() }
@@ -65,7 +65,7 @@ export class Coverage {
   /** Changes of rules that the tests notice; undefined where nobody asked. */
   mutants(): Count | undefined {
     if (!this.withMutants) return undefined
-    const scores = this.groups.map(({ loaded: { policies, namespaces }, runs }) => mutationScore({ policies, namespaces, tests: runs.map(({ test }) => test) }))
+    const scores = this.groups.map(({ loaded: { policies, surroundings }, runs }) => mutationScore({ policies, surroundings, tests: runs.map(({ test }) => test) }))
     return {
       of: scores.reduce((sum, { mutants }) => sum + mutants, 0),
       done: scores.reduce((sum, { noticed }) => sum + noticed, 0),

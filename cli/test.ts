@@ -43,7 +43,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     for (const finding of findings) io.stderr.write(`${renderFinding(finding, text)}\n`)
     const loaded = await loadPolicies(await manifestsOf(file, manifests), io)
     if (findings.length > 0 || loaded.errors.length > 0) wrong = true
-    const own = tests.map((test): Run => ({ file, test, outcome: runPolicyTest(test, loaded.policies, loaded.namespaces) }))
+    const own = tests.map((test): Run => ({ file, test, outcome: runPolicyTest(test, loaded.policies, loaded.surroundings) }))
     coverage.add(loaded, own)
     runs.push(...own)
   }

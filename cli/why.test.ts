@@ -168,6 +168,16 @@ test('every kind of rule answers', async (context) => {
   assert.deepEqual([unknown.verdict, unknown.notes], ['Block', ['no --arg is given, so no list of allowedArgs counts as satisfied']])
 })
 
+test('the settings of KubeArmor among the files give the posture where the namespace does not, and the namespaces without policies', async (context) => {
+  const settings = `---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubearmor-config, namespace: kubearmor}\ndata: {defaultNetworkPosture: block, untrackedNs: "bank"}\n`
+  const tcp = ['--operation', 'connect', '--resource', 'udp'] as const
+  assert.deepEqual((await json(context, ['-n', 'shop', ...tcp], KINDS)).verdict, 'Audit')
+  assert.deepEqual((await json(context, ['-n', 'shop', ...tcp], KINDS + settings)).verdict, 'Block')
+  assert.deepEqual((await json(context, ['-n', 'shop', ...tcp, '--posture', 'audit'], KINDS + settings)).verdict, 'Audit')
+  const bank = KINDS.replace('namespace: shop', 'namespace: bank')
+  assert.deepEqual((await json(context, ['-n', 'bank', ...tcp], bank + settings)).verdict, 'Allow')
+})
+
 test('refused policies are said, and the others answered for', async (context) => {
   const broken = MANIFESTS.replace('recursive: true', 'recurive: true')
   const { code, stdout, stderr } = await why(context, [...WEB, '--operation', 'exec', '--resource', '/usr/bin/ls'], broken)

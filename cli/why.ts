@@ -15,7 +15,7 @@ const HELP = `Usage: merlon why -f PATH... --operation WORD --resource PATH [OPT
 Says what policies do with one operation, and why: the rule that decides, those that matched too and why they lost, the default,
 and what would have to change. Needs no kernel and no cluster.
 
-  -f, --file PATH        manifests: a file or a directory; again for more (policies, and namespaces for their posture)
+  -f, --file PATH        manifests: a file or a directory; again for more (policies, and what says their posture)
 ${WORKLOAD_HELP}
   --operation WORD       exec, open, create, mkdir, rmdir, unlink, rename, link, symlink, truncate, chmod, chown,
                          setxattr, mknod; socket, connect, bind, listen, accept; dns, capability, syscall, mount,
@@ -71,7 +71,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const question = readQuestion(values)
   // `-f a.yaml b.yaml`, as shells expand `-f *.yaml`.
   const loaded = await loadPolicies([...values.file, ...positionals], io)
-  const described = readWorkload(values, loaded.namespaces)
+  const described = readWorkload(values, loaded.surroundings)
   const links = readLinks(values.link ?? [], values.multicall ?? [])
   const situation = { policies: loaded.policies, ...described, workload: { ...described.workload, ...(links === undefined ? {} : { links }) } }
   const found = explain(situation, question)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The options by which a command line describes one container, or one host.
+import { isAboutHosts } from '../policy/alone.ts'
 import type { PlanOptions } from '../policy/plan.ts'
-import { posturesOf } from '../policy/postures.ts'
-import type { NamespaceFacts } from '../policy/read.ts'
-import type { Workload } from '../policy/types.ts'
+import { optionsFor, type Surroundings } from '../policy/postures.ts'
+import type { Policy, Workload } from '../policy/types.ts'
 import { readChoice, UsageError } from './verb.ts'
 
 export const WORKLOAD_OPTIONS = {
@@ -19,7 +19,7 @@ export const WORKLOAD_HELP = `  -n, --namespace NAME   namespace of the workload
   -c, --container NAME   the container's name, for policies that are restricted to some
   --host                 a host, not a container; host policies select it by its labels
   --posture WORD         audit or block: what allow-lists do with the rest; by default what the namespace in
-                         the manifests says, or else audit`
+                         the manifests says, or a KubeArmorConfig among them, or else audit`
 
 export interface WorkloadValues {
   readonly namespace?: string | undefined
@@ -34,15 +34,25 @@ export interface Described {
   readonly options: PlanOptions
 }
 
-export function readWorkload(values: WorkloadValues, namespaces: readonly NamespaceFacts[]): Described {
+export function readWorkload(values: WorkloadValues, surroundings: Surroundings): Described {
   const labels = readLabels(values.labels ?? '')
   const given = values.posture === undefined ? undefined : readChoice('posture', values.posture, ['audit', 'block'])
   if (values.host === true) {
     if (values.namespace !== undefined || values.container !== undefined) throw new UsageError('A host has no --namespace and no --container')
-    return { workload: { host: true, namespace: '', pod: '', container: '', labels }, options: posturesOf({ host: true, namespace: '' }, namespaces, given) }
+    return { workload: { host: true, namespace: '', pod: '', container: '', labels }, options: optionsFor({ host: true, namespace: '' }, surroundings, given) }
   }
   const namespace = values.namespace ?? 'default'
-  return { workload: { host: false, namespace, pod: '', container: values.container ?? '', labels }, options: posturesOf({ host: false, namespace }, namespaces, given) }
+  return { workload: { host: false, namespace, pod: '', container: values.container ?? '', labels }, options: optionsFor({ host: false, namespace }, surroundings, given) }
+}
+
+/** Whether the command line describes a workload at all. */
+export function describesWorkload({ namespace, labels, container, host }: WorkloadValues): boolean {
+  return (namespace ?? labels ?? container ?? host) !== undefined
+}
+
+/** What holds for a policy that is looked at for itself. */
+export function optionsAlone(policy: Policy, { posture }: WorkloadValues, surroundings: Surroundings): PlanOptions {
+  return readWorkload(isAboutHosts(policy) ? { posture, host: true } : { posture, namespace: policy.namespace }, surroundings).options
 }
 
 function readLabels(text: string): Readonly<Record<string, string>> {

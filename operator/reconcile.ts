@@ -165,6 +165,17 @@ export class Reconciler {
     return state === undefined || state.pending.size + state.compiling.size === 0
   }
 
+  /** The same, but for tables that are being compiled elsewhere: the rest of the node does not wait for them. */
+  isDecided(node: string): boolean {
+    return (this.#nodes.get(node)?.pending.size ?? 0) === 0
+  }
+
+  /** Workloads of which nothing can be said: the compiler refused them, or has not answered yet, and nothing was decided before. */
+  undecided(node: string): readonly string[] {
+    const state = this.#nodes.get(node)
+    return state ? [...state.failed.keys(), ...[...state.compiling].filter((id) => !state.desired.has(id))] : []
+  }
+
   /** Resolves when nothing is left to decide. */
   async settled(): Promise<void> {
     while (this.#draining) await this.#draining

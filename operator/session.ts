@@ -165,7 +165,7 @@ export class Session {
   #next(): OperatorMessage | undefined {
     const { reconciler } = this.#options
     if (!this.#reported) return undefined
-    return this.view?.next(reconciler.desired(this.node), this.#hasRoom() && reconciler.isSettled(this.node), reconciler.failed(this.node).keys())
+    return this.view?.next(reconciler.desired(this.node), this.#hasRoom() && reconciler.isDecided(this.node), reconciler.undecided(this.node))
   }
 
   #hasRoom(): boolean {

@@ -84,8 +84,8 @@ export class AgentView {
   }
 
   /**
-   * The next message, undefined when the agent has all that there is. Waiting workloads come first; then, when all is decided
-   * (`settled`), the rest in pieces; the snapshot (full) comes when everything that it names has been sent, so that it is never partial.
+   * The next message, undefined when the agent has all that there is. Waiting workloads come first; then, when all is decided that is not
+   * being compiled (`settled`), the rest in pieces; the snapshot (full) comes when everything that it names has been sent, so that it is never partial.
    * `undecided`: workloads for which there is nothing to say, not even that they have no rules: the snapshot leaves them what they have.
    */
   next(desired: ReadonlyMap<string, DesiredBinding>, settled: boolean, undecided: Iterable<string> = []): OperatorMessage | undefined {

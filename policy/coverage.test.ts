@@ -7,7 +7,7 @@ import { policy, rule } from './testing.ts'
 import type { Plan, Rule } from './types.ts'
 
 const UTF8 = new TextEncoder()
-const planOf = (...rules: readonly Rule[]): Plan => planAlone([policy('p', rules)], 'audit')
+const planOf = (...rules: readonly Rule[]): Plan => planAlone([policy('p', rules)], { filePosture: 'audit' })
 const path = (text: string): Rule => rule({ match: { kind: 'path', path: text } })
 const dir = (text: string, recursive = true): Rule => rule({ match: { kind: 'dir', dir: text, recursive } })
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What changes between two tables, as operations that get another verdict: found by walking the automata of both side by side, so no
+// What changes between two plans, as operations that get another verdict: found by walking the automata of both tables side by side, so no
 // change is missed, whatever the rules look like.
-import type { Table } from './lookup.ts'
+import { formClassOf, isWholeKey, isWholePath, keyFormAfter, keyOfForm, pathFormAfter, type KeyForm, type PathForm } from './forms.ts'
 import { KEY } from './keys.ts'
+import { openTable, type Table } from './lookup.ts'
 import { CASES } from './planes.ts'
-import type { Answer, Operation, Question } from './types.ts'
+import type { Answer, Operation, Plan, Question } from './types.ts'
 
 export interface Difference {
   /** An operation as short as any that shows this change. */
@@ -14,29 +15,35 @@ export interface Difference {
 }
 
 export interface Differences {
-  /** One for each pair of clauses that change places, by operation, owner and source. */
+  /** One for each operation and pair of clauses that change places. */
   readonly differences: readonly Difference[]
-  /** False: there were more states than could be visited, and there may be more differences. */
+  /** False: there were more states, sources or arguments than could be gone through, and there may be more differences. */
   readonly complete: boolean
+}
+
+/** A plan with the table that it compiles to. */
+export interface Side {
+  readonly plan: Plan
+  readonly table: Uint8Array
 }
 
 const SLASH = 0x2f
 const MOST_PLACES = 300_000
+/** Of an exec two executables count: beyond so many not every two are tried. */
+const MOST_PAIRED = 40
+const MOST_LISTS = 64
+const UTF8 = new TextEncoder()
 
-/** A place in both automata, and how it was reached. `from`: index of the place before, -1 for the first. */
-interface Place {
-  readonly before: readonly number[]
-  readonly after: readonly number[]
-  readonly from: number
-  readonly byte: number
+/** Of operations on paths, and keys, that can be decided: of at most 4,095 bytes. */
+export function differences(before: Side, after: Side): Differences {
+  const { asked, complete } = questionsOf([before.plan, after.plan])
+  const tables = [openTable(before.table), openTable(after.table)] as const
+  const found = new Map<string, Difference>()
+  const walks = [new Walk(tables, asked, 'paths', found), new Walk(tables, asked, 'keys', found)]
+  return { complete: walks.map((walk) => walk.run()).every(Boolean) && complete, differences: [...found.values()] }
 }
 
-/** `sources`: executables that either side names. */
-export function differences(before: Table, after: Table, sources: readonly Uint8Array[]): Differences {
-  const walks = [new Walk(before, after, questionsOf(sources, isOfPaths), true), new Walk(before, after, questionsOf(sources, (operation) => operation === 'exec' || !isOfPaths(operation)), false)]
-  const complete = walks.map((walk) => walk.run())
-  return { differences: walks.flatMap(({ found }) => [...found.values()]), complete: complete.every(Boolean) }
-}
+/* ---- What is asked of each path and key ---- */
 
 type Asked = Omit<Question, 'path'>
 
@@ -45,93 +52,157 @@ function isOfPaths(operation: Operation): boolean {
 }
 
 /** Without a source, as the owner and without a terminal first: what these show is not shown again for others. */
-function questionsOf(sources: readonly Uint8Array[], wanted: (operation: Operation) => boolean): readonly Asked[] {
-  const given = [[], ...sources.map((source) => [source])]
-  const cases = CASES.filter(({ operation }) => wanted(operation)).sort((a, b) => Number(b.owner) - Number(a.owner) || Number(a.tty) - Number(b.tty))
-  return given.flatMap((each) => cases.flatMap(({ operation, owner, tty }) => (tty ? [{ operation, owner, tty, sources: each }] : [{ operation, owner, sources: each }])))
+function questionsOf(plans: readonly Plan[]): { readonly asked: readonly Asked[]; readonly complete: boolean } {
+  const single = executablesOf(plans).map((source) => [UTF8.encode(source)])
+  const paired = single.length > MOST_PAIRED ? [] : single.flatMap(([one], index) => single.slice(index + 1).map(([two]) => [one!, two!]))
+  const { lists, complete } = argumentLists(plans)
+  const cases = [...CASES].sort((a, b) => Number(b.owner) - Number(a.owner) || Number(a.tty) - Number(b.tty))
+  const asked = [[], ...single, ...paired].flatMap((sources) =>
+    cases.filter(({ operation }) => sources.length < 2 || operation === 'exec').flatMap(({ operation, owner, tty }) => {
+      const plain = { operation, owner, sources, ...(tty ? { tty } : {}) }
+      if (operation === 'exec') return [plain, ...lists.map((args) => ({ ...plain, args }))]
+      return operation === 'ingress' || operation === 'egress' ? [plain, { ...plain, overQuota: true }] : [plain]
+    }),
+  )
+  return { asked, complete: complete && single.length <= MOST_PAIRED }
 }
+
+/** Executables that rules name, and one below each directory that they name. */
+function executablesOf(plans: readonly Plan[]): readonly string[] {
+  const clauses = plans.flatMap((plan) => plan.clauses)
+  const named = clauses.flatMap(({ sources }) => sources)
+  const directories = clauses.flatMap(({ sourceDirectories }) => sourceDirectories)
+  let stranger = 'x'
+  while (named.some((each) => each.includes(stranger)) || directories.some(({ dir }) => dir.includes(stranger))) stranger += 'x'
+  return [...new Set([...named, ...directories.flatMap(({ dir, recursive }) => [`${dir}${stranger}`, ...(recursive ? [`${dir}${stranger}/${stranger}`] : [])])])]
+}
+
+/** Lists of arguments: one for every way in which the sets of the rules can hold all of a list or not. */
+function argumentLists(plans: readonly Plan[]): { readonly lists: readonly (readonly Uint8Array[])[]; readonly complete: boolean } {
+  const sets = plans.flatMap(({ conditions }) => conditions.flatMap((condition) => (condition.kind === 'arguments' ? [condition.allowed] : [])))
+  if (sets.length === 0) return { lists: [], complete: true }
+  const known = [...new Set(sets.flat())]
+  let stranger = 'x'
+  while (known.includes(stranger)) stranger += 'x'
+  const holding = (list: readonly string[]): string => sets.map((set) => Number(list.every((each) => set.includes(each)))).join('')
+  const found = new Map<string, readonly string[]>([[holding([]), []]])
+  // A map goes on over what is added on the way.
+  for (const list of found.values()) {
+    for (const argument of [stranger, ...known]) {
+      if (found.size < MOST_LISTS && !found.has(holding([...list, argument]))) found.set(holding([...list, argument]), [...list, argument])
+    }
+  }
+  return { lists: [...found.values()].map((list) => ['', ...list].map((each) => UTF8.encode(each))), complete: found.size < MOST_LISTS }
+}
+
+/* ---- The walk ---- */
+
+/** A place in both tables, and how it was reached. */
+interface Place {
+  /** Of the automata of paths, and of that of keys: before the change and after it. */
+  readonly states: readonly [before: readonly number[], after: readonly number[]]
+  readonly keys: readonly [before: readonly number[], after: readonly number[]]
+  readonly path: PathForm
+  readonly key: KeyForm
+  readonly byte: number
+  readonly from: Place | undefined
+}
+
+const OPERATIONS: ReadonlyMap<number, Operation> = new Map([
+  [KEY.invoked, 'exec'], [KEY.network, 'network'], [KEY.domain, 'dns'], [KEY.capability, 'capability'], [KEY.syscall, 'syscall'],
+  [KEY.device, 'device'], [KEY.preset, 'preset'], [KEY.ingress, 'ingress'], [KEY.egress, 'egress'],
+])
 
 /** Over all paths, or over all keys. */
 class Walk {
-  readonly found = new Map<string, Difference>()
-  private readonly before: Table
-  private readonly after: Table
+  private readonly tables: readonly [before: Table, after: Table]
   private readonly asked: readonly Asked[]
-  private readonly paths: boolean
-  private readonly places: Place[]
+  private readonly over: 'paths' | 'keys'
+  private readonly found: Map<string, Difference>
+  /** Objects of both sides, with the operation that they were asked about: every place of theirs has the same answers. */
+  private readonly compared = new Set<string>()
 
-  constructor(before: Table, after: Table, asked: readonly Asked[], paths: boolean) {
-    this.before = before
-    this.after = after
+  constructor(tables: readonly [before: Table, after: Table], asked: readonly Asked[], over: 'paths' | 'keys', found: Map<string, Difference>) {
+    this.tables = tables
     this.asked = asked
-    this.paths = paths
-    this.places = paths
-      ? [{ before: before.step(before.start, SLASH), after: after.step(after.start, SLASH), from: -1, byte: SLASH }]
-      : [{ before: before.keyStart, after: after.keyStart, from: -1, byte: 0 }]
+    this.over = over
+    this.found = found
   }
 
   /** False where there are too many places. */
   run(): boolean {
-    const bytes = representatives(this.before, this.after)
+    const bytes = representatives(...this.tables)
+    const [before, after] = this.tables
+    const places: Place[] = [{ states: [before.start, after.start], keys: [before.keyStart, after.keyStart], path: 'before', key: { at: 'start' }, byte: 0, from: undefined }]
     const seen = new Set<string>()
-    for (let at = 0; at < this.places.length; at += 1) {
-      const place = this.places[at]!
-      // Paths do not end in a slash, but for the root itself.
-      if (!this.paths || place.byte !== SLASH || at === 0) this.compareAt(at)
+    for (const place of places) {
+      this.compareAt(place)
       for (const byte of bytes) {
-        if (this.paths && byte === SLASH && place.byte === SLASH) continue
-        const next = { before: this.before.step(place.before, byte), after: this.after.step(place.after, byte), from: at, byte }
-        const key = `${next.before.join()} ${next.after.join()} ${this.paths && byte === SLASH}`
-        if (seen.has(key)) continue
+        const next = this.step(place, byte)
+        const key = next === undefined ? undefined : `${next.states.join(' ')} ${next.keys.join(' ')} ${next.path} ${keyOfForm(next.key)}`
+        if (next === undefined || key === undefined || seen.has(key)) continue
         seen.add(key)
-        if (this.places.length >= MOST_PLACES) return false
-        this.places.push(next)
+        if (places.length >= MOST_PLACES) return false
+        places.push(next)
       }
     }
     return true
   }
 
-  private compareAt(at: number): void {
-    const place = this.places[at]!
+  private step(place: Place, byte: number): Place | undefined {
+    if (this.over === 'paths') {
+      const path = pathFormAfter(place.path, byte)
+      return path === undefined ? undefined : { ...place, states: this.both(place.states, byte), path, byte, from: place }
+    }
+    const key = keyFormAfter(place.key, byte)
+    if (key === undefined) return undefined
+    // Of an executed file the path counts by itself, too.
+    const counts = key.at === 'path' && key.kind === KEY.invoked
+    return { ...place, keys: this.both(place.keys, byte), ...(counts ? { states: this.both(place.states, byte) } : {}), key, byte, from: place }
+  }
+
+  private both([before, after]: Place['states'], byte: number): Place['states'] {
+    return [this.tables[0].step(before, byte), this.tables[1].step(after, byte)]
+  }
+
+  private compareAt(place: Place): void {
+    if (!(this.over === 'paths' ? isWholePath(place.path) : isWholeKey(place.key))) return
+    const [before, after] = this.statesAt(place)
+    const kind = 'kind' in place.key ? OPERATIONS.get(place.key.kind) : undefined
+    const objects = `${kind} ${this.tables[0].objectsAt(before).join()} ${this.tables[1].objectsAt(after).join()}`
+    if (this.compared.has(objects)) return
+    this.compared.add(objects)
     for (const each of this.asked) {
-      const old = this.before.decideAt(place.before, each)
-      const now = this.after.decideAt(place.after, each)
-      const key = `${each.operation} ${old.clause} ${now.clause}`
-      if (old.verdict === now.verdict || this.found.has(key)) continue
-      const question = questionAt(each, this.pathTo(at), this.paths)
-      if (question !== undefined) this.found.set(key, { question, before: old, after: now })
+      if (kind === undefined ? !isOfPaths(each.operation) : each.operation !== kind) continue
+      const [old, now] = [this.tables[0].decideAt(before, each), this.tables[1].decideAt(after, each)]
+      const change = `${each.operation} ${old.clause} ${now.clause}`
+      if (old.verdict === now.verdict || this.found.has(change)) continue
+      this.found.set(change, { question: questionAt(each, place), before: old, after: now })
     }
   }
 
-  private pathTo(last: number): Uint8Array {
-    const bytes: number[] = []
-    for (let at = last; at >= 0; at = this.places[at]!.from) bytes.push(this.places[at]!.byte)
-    if (!this.paths) bytes.pop()
-    return Uint8Array.from(bytes.reverse())
+  /** Of an executed file both its path and its key. */
+  private statesAt({ states, keys, key }: Place): Place['states'] {
+    if (this.over === 'paths') return states
+    return 'kind' in key && key.kind === KEY.invoked ? [[...states[0], ...keys[0]], [...states[1], ...keys[1]]] : keys
   }
 }
 
-const KINDS: Readonly<Record<Operation, number | undefined>> = {
-  exec: KEY.invoked, read: undefined, write: undefined, network: KEY.network, dns: KEY.domain, capability: KEY.capability,
-  syscall: KEY.syscall, device: KEY.device, preset: KEY.preset, ingress: KEY.ingress, egress: KEY.egress,
-}
-
-/** A question that leads there; undefined where a key is none of the operation's. */
-function questionAt(asked: Asked, path: Uint8Array, paths: boolean): Question | undefined {
-  if (paths) return { ...asked, path }
-  if (path[0] !== KINDS[asked.operation]) return undefined
-  if (asked.operation !== 'exec') return { ...asked, path }
+function questionAt(asked: Asked, place: Place): Question {
+  const bytes: number[] = []
+  for (let at: Place | undefined = place; at?.from !== undefined; at = at.from) bytes.push(at.byte)
+  const path = Uint8Array.from(bytes.reverse())
+  if (path[0] !== KEY.invoked) return { ...asked, path }
   const slash = path.indexOf(SLASH)
-  return slash > 0 ? { ...asked, invoked: path.slice(1, slash), path: path.slice(slash) } : undefined
+  return { ...asked, invoked: path.slice(1, slash), path: path.slice(slash) }
 }
 
-/** One byte of each class of both tables, letters where there are some. */
+/** One byte of each class of both tables and of the forms, letters where there are some. */
 function representatives(before: Table, after: Table): readonly number[] {
   const letters = Array.from('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_', (letter) => letter.charCodeAt(0))
   const byClass = new Map<string, number>()
-  for (const byte of [SLASH, ...letters, ...Array.from({ length: 255 }, (_, index) => index + 1)]) {
-    // The slash stands for itself: paths have components.
-    const key = byte === SLASH ? '/' : `${before.classOf[byte]} ${after.classOf[byte]}`
+  for (const byte of [...letters, ...Array.from({ length: 255 }, (_, index) => index + 1)]) {
+    const key = `${before.classOf[byte]} ${after.classOf[byte]} ${formClassOf(byte)}`
     if (!byClass.has(key)) byClass.set(key, byte)
   }
   return [...byClass.values()]

@@ -14,7 +14,7 @@ import type { Plan } from './types.ts'
 function idleIn(spec: string): readonly string[] {
   const { policies, findings } = readManifests(`apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p}\nspec: {${spec}}\n`, 'x.yaml')
   assert.ok(findings.every(({ severity }) => severity === 'warning'), JSON.stringify(findings))
-  return idleOf(planAlone(policies, 'audit'))
+  return idleOf(planAlone(policies, { filePosture: 'audit' }))
 }
 
 function idleOf(plan: Plan): readonly string[] {

@@ -4,6 +4,7 @@
 import { Languages, NOTHING } from './derivative.ts'
 import { openTable, type Table } from './lookup.ts'
 import { CASES } from './planes.ts'
+import { isWholePath, pathFormAfter, type PathForm } from './forms.ts'
 import { search, type Found, type Space } from './search.ts'
 import { isPathMatch, type Clause, type ClauseOrigin, type Match, type Plan, type Question } from './types.ts'
 
@@ -15,7 +16,7 @@ export interface Idle {
 
 /** Pairs of a place in the table and a language that one search may meet. Beyond it nothing is said about the rule. */
 const LIMIT = 20_000
-const [SLASH, DOT] = [0x2f, 0x2e]
+const DOT = 0x2e
 const UTF8 = new TextEncoder()
 
 /** Rules of a plan that never decide; `table` is what the plan compiles to. A rule that could not be settled is not among them. */
@@ -38,27 +39,11 @@ export function idleRules(plan: Plan, table: Uint8Array): readonly Idle[] {
 
 type Outcome = 'decides' | 'unsettled' | 'matches nothing' | { readonly by: ClauseOrigin }
 
-/**
- * Where a path is that the kernel could give: absolute, and without empty, `.` and `..` components. `inside` a component, `after` a slash, at the
- * `root`, or so far in what may become one of the forbidden components.
- */
-type Shape = 'before' | 'root' | 'after' | 'dot' | 'dots' | 'inside' | 'key'
-
-/** Keys are of every shape. */
-const ENDS: readonly Shape[] = ['root', 'inside', 'key']
-
-function shapeAfter(shape: Shape, byte: number): Shape | undefined {
-  if (shape === 'key') return shape
-  if (shape === 'before') return byte === SLASH ? 'root' : undefined
-  if (byte === SLASH) return shape === 'inside' ? 'after' : undefined
-  if (byte !== DOT) return 'inside'
-  return shape === 'root' || shape === 'after' ? 'dot' : shape === 'dot' ? 'dots' : 'inside'
-}
-
 interface Walk {
   readonly language: number
   readonly states: readonly number[]
-  readonly shape: Shape
+  /** Of a path; keys are of every form. */
+  readonly form: PathForm | 'key'
 }
 
 class Finder {
@@ -115,15 +100,15 @@ class Finder {
   private walk({ section }: Clause, match: Match, wanted: (states: readonly number[]) => boolean): Found {
     const { languages, table } = this
     const isPath = isPathMatch(match)
-    const start: Walk = { language: languages.ofMatch(match, section), states: isPath ? table.start : table.keyStart, shape: isPath ? 'before' : 'key' }
+    const start: Walk = { language: languages.ofMatch(match, section), states: isPath ? table.start : table.keyStart, form: isPath ? 'before' : 'key' }
     const space: Space<Walk> = {
-      key: ({ language, states, shape }) => `${language} ${states.join()} ${shape}`,
-      next: ({ language, states, shape }, byte) => {
-        const after = shapeAfter(shape, byte)
+      key: ({ language, states, form }) => `${language} ${states.join()} ${form}`,
+      next: ({ language, states, form }, byte) => {
+        const after = form === 'key' ? form : pathFormAfter(form, byte)
         const rest = after === undefined ? NOTHING : languages.derivative(language, byte)
-        return after === undefined || rest === NOTHING ? undefined : { language: rest, states: table.step(states, byte), shape: after }
+        return after === undefined || rest === NOTHING ? undefined : { language: rest, states: table.step(states, byte), form: after }
       },
-      wanted: ({ language, states, shape }) => languages.hasEmpty(language) && ENDS.includes(shape) && wanted(states),
+      wanted: ({ language, states, form }) => languages.hasEmpty(language) && (form === 'key' || isWholePath(form)) && wanted(states),
     }
     return search(start, space, languages.representatives(this.classOf), LIMIT)
   }

@@ -35,10 +35,15 @@ interface Looked {
 }
 
 function look(policies: readonly Policy[]): Looked {
-  const plan = planAlone(policies, 'audit')
+  const plan = planAlone(policies.map(asIfOn), { filePosture: 'audit' })
   if (plan.clauses.length === 0) return { findings: [], idle: [] }
   const compiled = compile(plan)
   return compiled.ok ? { findings: [], idle: idleRules(plan, compiled.table) } : { findings: compiled.findings, idle: [] }
+}
+
+/** What is wrong with a policy is worth knowing before it is switched on again. */
+function asIfOn(policy: Policy): Policy {
+  return policy.mode === 'Off' ? { ...policy, mode: 'Enforce' } : policy
 }
 
 /** Equal for policies that select the same, whatever else is there. */

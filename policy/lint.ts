@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // All that can be said about a set of manifests without enforcing them: the reader's findings, and what is legal and surely wrong.
+import { isAboutHosts } from './alone.ts'
 import { finding, type FindingCode } from './findings.ts'
 import { describe } from './describe.ts'
 import { lintRules } from './lint-rules.ts'
@@ -62,7 +63,7 @@ function allowLists(policy: Policy): readonly Finding[] {
 
 /** Only where the manifests hold pods (or what makes them), or nodes, that a policy could mean is it worth saying that it selects none of them. */
 function unselecting(policy: Policy, pods: readonly PodFacts[], nodes: readonly NodeFacts[]): readonly Finding[] {
-  const aboutHosts = policy.kind === 'KubeArmorHostPolicy' || policy.selectsPods === false
+  const aboutHosts = isAboutHosts(policy)
   const within = pods.filter(({ namespace }) => policy.namespace === '' || namespace === policy.namespace)
   const workloads = aboutHosts ? nodes.map(hostOf) : within.flatMap((pod) => containersOf(pod, nodes))
   const what = aboutHosts ? `${nodes.length} nodes` : `${within.length} pods`

@@ -17,6 +17,8 @@ export interface Table {
   readonly step: (states: readonly number[], byte: number) => readonly number[]
   /** What decide() says of a path, or key, that leads to these states; an invoked name apart. */
   readonly decideAt: (states: readonly number[], question: Omit<Question, 'path'>) => Answer
+  /** Paths, or keys, that lead to the same objects get the same answers. */
+  readonly objectsAt: (states: readonly number[]) => readonly number[]
   /** Class of a byte: bytes of one class lead to the same states from everywhere. */
   readonly classOf: Uint8Array
 }
@@ -112,6 +114,10 @@ class OpenTable implements Table {
       else for (const subject of subjects) best = stronger(best, this.resolve(this.rowWord(word - DECISION.bySubject, subject), holds))
     }
     return answerOf(best)
+  }
+
+  objectsAt(states: readonly number[]): readonly number[] {
+    return states.map(state => this.acceptOf(state).object)
   }
 
   private subjectOf(source: Uint8Array): number {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readPolicyTests, runPolicyTest, type Outcome } from './policytest.ts'
+import { NOWHERE } from './postures.ts'
 import { readManifests } from './read.ts'
 
 const MANIFESTS = `apiVersion: v1
@@ -20,8 +21,8 @@ spec:
 function outcomes(tests: string, head = 'workload: {namespace: shop, labels: {app: web}}'): readonly Outcome[] {
   const read = readPolicyTests(`${head}\ntests:\n${tests.replaceAll(/^/gm, '  - ')}\n`, 't.yaml')
   assert.deepEqual(read.findings, [])
-  const { policies, namespaces } = readManifests(MANIFESTS, 'p.yaml')
-  return read.tests.map((each) => runPolicyTest(each, policies, namespaces))
+  const { policies, ...surroundings } = readManifests(MANIFESTS, 'p.yaml')
+  return read.tests.map((each) => runPolicyTest(each, policies, surroundings))
 }
 
 const problems = (tests: string, head?: string): readonly string[] => outcomes(tests, head).map(({ problem }) => problem)
@@ -83,7 +84,7 @@ tests:
 - {device: MASS-STORAGE, workload: {host: true, labels: {kubernetes.io/hostname: node-1}}, expect: Block, policy: usb}
 `, 't.yaml')
   assert.deepEqual(read.findings, [])
-  assert.deepEqual(read.tests.map((each) => runPolicyTest(each, policies, [])).map(({ problem }, index) => `${read.tests[index]!.name}: ${problem}`).filter((line) => !line.endsWith(': ')), [])
+  assert.deepEqual(read.tests.map((each) => runPolicyTest(each, policies, NOWHERE)).map(({ problem }, index) => `${read.tests[index]!.name}: ${problem}`).filter((line) => !line.endsWith(': ')), [])
   assert.equal(read.tests.length, 15)
 })
 

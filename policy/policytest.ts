@@ -3,8 +3,7 @@
 import { askingOf, PATH_WORDS, WORDS, type Asked } from './asking.ts'
 import { parseDocuments, type Node, type Source } from './document.ts'
 import { explain, type Explanation } from './explain.ts'
-import { posturesOf } from './postures.ts'
-import type { NamespaceFacts } from './read.ts'
+import { optionsFor, type Surroundings } from './postures.ts'
 import type { Schema } from './schema.ts'
 import { VERDICTS, type Finding, type Policy, type Position, type Posture, type Question, type Verdict, type Workload } from './types.ts'
 import { field, stringMap, strings, text } from './tree.ts'
@@ -140,8 +139,8 @@ function isTrue(node: Node | undefined, name: string): boolean {
 /* ---- Running ---- */
 
 /** Puts the test's question to the policies. */
-export function runPolicyTest(test: PolicyTest, policies: readonly Policy[], namespaces: readonly NamespaceFacts[]): Outcome {
-  const explanation = explain({ policies, workload: test.workload, options: posturesOf(test.workload, namespaces, test.posture) }, test.question)
+export function runPolicyTest(test: PolicyTest, policies: readonly Policy[], surroundings: Surroundings): Outcome {
+  const explanation = explain({ policies, workload: test.workload, options: optionsFor(test.workload, surroundings, test.posture) }, test.question)
   const problem = problemOf(test, explanation)
   return { ok: problem === '', problem, explanation }
 }

@@ -1,10 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// The postures of a workload as manifests have them: what is asked for goes before what the namespace says, and that before audit.
-import type { NamespaceFacts } from './facts.ts'
+// What manifests say of a workload's surroundings: its default postures, and the namespaces in which no policy holds. What is asked for goes
+// before what the namespace says, that before the settings of KubeArmor, and those before audit.
+import type { NamespaceFacts, SettingsFacts } from './facts.ts'
+import type { PlanOptions } from './plan.ts'
 import type { Posture, Postures, Workload } from './types.ts'
 
-export function posturesOf({ host, namespace }: Pick<Workload, 'host' | 'namespace'>, namespaces: readonly NamespaceFacts[], given?: Posture): Postures {
-  const said = host ? undefined : namespaces.find(({ name }) => name === namespace)
-  const of = (posture: keyof Postures): Posture => given ?? said?.[posture] ?? 'audit'
-  return { filePosture: of('filePosture'), networkPosture: of('networkPosture'), capabilitiesPosture: of('capabilitiesPosture'), devicePosture: of('devicePosture') }
+export interface Surroundings {
+  readonly namespaces: readonly NamespaceFacts[]
+  /** Of several, later ones count. */
+  readonly settings: readonly SettingsFacts[]
+}
+
+export const NOWHERE: Surroundings = { namespaces: [], settings: [] }
+
+export function optionsFor({ host, namespace }: Pick<Workload, 'host' | 'namespace'>, { namespaces, settings }: Surroundings, given?: Posture): PlanOptions {
+  const own = host ? undefined : namespaces.find(({ name }) => name === namespace)
+  const general = settings.reduce<Partial<Postures>>((all, { postures, hostPostures }) => ({ ...all, ...(host ? hostPostures : postures) }), {})
+  const of = (posture: keyof Postures): Posture => given ?? own?.[posture] ?? general[posture] ?? 'audit'
+  const untrackedNamespaces = settings.findLast((each) => each.untrackedNamespaces !== undefined)?.untrackedNamespaces
+  return {
+    filePosture: of('filePosture'),
+    networkPosture: of('networkPosture'),
+    capabilitiesPosture: of('capabilitiesPosture'),
+    devicePosture: of('devicePosture'),
+    ...(untrackedNamespaces === undefined ? {} : { untrackedNamespaces }),
+  }
 }

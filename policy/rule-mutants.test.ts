@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readPolicyTests } from './policytest.ts'
+import { NOWHERE } from './postures.ts'
 import { mutationScore, ruleMutants, type MutationScore } from './rule-mutants.ts'
 import { policy, rule } from './testing.ts'
 import type { Policy } from './types.ts'
@@ -14,7 +15,7 @@ const POLICY: Policy = policy('p', [
 function score(...tests: readonly string[]): MutationScore {
   const read = readPolicyTests(`workload: {namespace: shop, labels: {app: web}}\ntests:\n${tests.map((each) => `- ${each}\n`).join('')}`, 't.yaml')
   assert.deepEqual(read.findings, [])
-  return mutationScore({ policies: [POLICY], namespaces: [], tests: read.tests })
+  return mutationScore({ policies: [POLICY], surroundings: NOWHERE, tests: read.tests })
 }
 
 test('every rule is dropped, gets each other action, and is widened in the ways of its kind, one at a time', () => {
@@ -46,13 +47,13 @@ test('tests of what is beside a rule notice the rest', () => {
 
 test('tests that fail anyway notice nothing, and without tests there is nothing to score', () => {
   assert.deepEqual(score('{open: /etc/passwd, expect: Block}').noticed, 0)
-  assert.deepEqual(mutationScore({ policies: [POLICY], namespaces: [], tests: [] }), { mutants: 0, noticed: 0, missed: [] })
+  assert.deepEqual(mutationScore({ policies: [POLICY], surroundings: NOWHERE, tests: [] }), { mutants: 0, noticed: 0, missed: [] })
 })
 
 test('a change that changes no verdict is not held against the tests', () => {
   const twice: Policy = policy('p', [1, 2].map((line) => rule({ match: { kind: 'path', path: '/a' }, position: { file: 'p.yaml', line, column: 1 } })))
   const read = readPolicyTests('workload: {namespace: shop, labels: {app: web}}\ntests: [{open: /a, expect: Block}, {open: /ab, expect: Allow}]', 't.yaml')
-  const { mutants, missed } = mutationScore({ policies: [twice], namespaces: [], tests: read.tests })
+  const { mutants, missed } = mutationScore({ policies: [twice], surroundings: NOWHERE, tests: read.tests })
   assert.deepEqual(missed, [])
   // The other rule stands in for what is dropped or audited; left are what widens, and what begins an allow-list.
   assert.equal(mutants, 4)

@@ -4,11 +4,9 @@
 import { compile } from './compile.ts'
 import { describe } from './describe.ts'
 import { differences } from './diff.ts'
-import { openTable } from './lookup.ts'
 import { makePlan } from './plan.ts'
 import { runPolicyTest, type Outcome, type PolicyTest } from './policytest.ts'
-import { posturesOf } from './postures.ts'
-import type { NamespaceFacts } from './read.ts'
+import { optionsFor, type Surroundings } from './postures.ts'
 import type { Action, Plan, Policy, Position, Rule } from './types.ts'
 
 export interface RuleMutant {
@@ -62,16 +60,16 @@ function literally(text: string): string {
 
 export interface Tested {
   readonly policies: readonly Policy[]
-  readonly namespaces: readonly NamespaceFacts[]
+  readonly surroundings: Surroundings
   readonly tests: readonly PolicyTest[]
 }
 
 /** Tests that fail without any change notice nothing. */
-export function mutationScore({ policies, namespaces, tests }: Tested): MutationScore {
-  const run = (test: PolicyTest, given: readonly Policy[]): Outcome => runPolicyTest(test, given, namespaces)
+export function mutationScore({ policies, surroundings, tests }: Tested): MutationScore {
+  const run = (test: PolicyTest, given: readonly Policy[]): Outcome => runPolicyTest(test, given, surroundings)
   const sound = tests.map((test) => ({ test, before: run(test, policies) })).filter(({ before }) => before.ok)
   const planOf = ({ workload, posture }: PolicyTest, given: readonly Policy[]): Plan =>
-    makePlan(given, workload, posturesOf(workload, namespaces, posture))
+    makePlan(given, workload, optionsFor(workload, surroundings, posture))
   const workloads = [...Map.groupBy(sound, ({ test }) => JSON.stringify([test.workload, test.posture])).values()].map(([first]) => first!.test)
   let [mutants, noticed] = [0, 0]
   const missed: Omit<RuleMutant, 'policies'>[] = []
@@ -98,7 +96,6 @@ function changesSomething(before: Plan, after: Plan): boolean {
   const [old, now] = [compile(before), compile(after)]
   if (!old.ok || !now.ok) return true
   if (old.hash === now.hash) return false
-  const sources = [...new Set([before, after].flatMap(({ clauses }) => clauses.flatMap((clause) => clause.sources)))].map((source) => new TextEncoder().encode(source))
-  const { differences: found, complete } = differences(openTable(old.table), openTable(now.table), sources)
+  const { differences: found, complete } = differences({ plan: before, table: old.table }, { plan: after, table: now.table })
   return found.length > 0 || !complete
 }

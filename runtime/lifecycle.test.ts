@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { describe, it } from 'node:test'
 
@@ -68,6 +69,19 @@ describe('runMain()', () => {
 
   it('exits with 3 when a step takes too long', async () => {
     assert.equal((await run(`life.onShutdown('stuck', () => new Promise(() => {})); life.stop()`, () => {}, ', shutdownMs: 20')).code, 3)
+  })
+
+  it('goes on when the disk is full that its output goes to; a command fails', async () => {
+    const url = new URL('./lifecycle.ts', import.meta.url).href
+    const full = openSync('/dev/full', 'w')
+    const start = async (body: string): Promise<number | null> => {
+      const program = `import { runMain } from ${JSON.stringify(url)}; await runMain(async (life) => { ${body} }, { name: 'test' })`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', full, full] })
+      return ((await once(child, 'close')) as [number | null])[0]
+    }
+    assert.equal(await start(`console.log('ready'); console.error('a log'); setTimeout(() => life.stop(5), 50)`), 5)
+    assert.equal(await start(`console.log('output'); return 0`), 1)
+    closeSync(full)
   })
 
   it('goes on when the reader of its output is gone', async () => {

@@ -50,15 +50,19 @@ export async function runMain(main: (life: Life) => Promise<number | void>, opti
     logger.info('Received signal', { signal: name })
     stop()
   }
-  // Whoever read our lines may have been killed: that is no reason to end with him.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreLostReader)
+  // Whoever read our lines may have been killed, and the disk that they go to may be full: that is no reason for a service to end.
+  let unwritten: NodeJS.ErrnoException | undefined
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => { if (error.code !== 'EPIPE') unwritten = error })
+  process.stderr.on('error', () => {})
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   const stopped = new Promise<void>((resolve) => abort.signal.addEventListener('abort', () => resolve(), { once: true }))
   // An idle process with nothing but a promise would end by itself.
   const keepAlive = setInterval(() => {}, 1 << 30)
+  let isCommand = false
   try {
     const result = await main({ signal: abort.signal, onShutdown: (name, run) => void steps.push({ name, run }), stop })
+    isCommand = typeof result === 'number'
     if (typeof result === 'number') stop(result)
     await stopped
   } catch (error) {
@@ -68,11 +72,13 @@ export async function runMain(main: (life: Life) => Promise<number | void>, opti
   }
   clearInterval(keepAlive)
   const inTime = await shutDown(steps.toReversed(), { logger, clock, limitMs: options.shutdownMs ?? 10_000 })
+  // By then the stream has said what became of the last write.
+  if (isCommand) await new Promise((resolve) => setImmediate(resolve))
+  if (isCommand && unwritten && code === EXIT_OK) {
+    logger.error('Failed to write the output', { error: unwritten })
+    code = EXIT_FAILED
+  }
   process.exit(inTime ? code : EXIT_FORCED)
-}
-
-function ignoreLostReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
 }
 
 async function shutDown(steps: readonly Step[], context: { logger: Logger; clock: Clock; limitMs: number }): Promise<boolean> {

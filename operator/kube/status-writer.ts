@@ -42,12 +42,16 @@ const GATHER_MS = 250
 const REST = 19
 /** By then the API has shown us what we have written: if it shows something else, somebody else has written. */
 const ECHO_MS = 10_000
+/** An older resource may have been replaced by then, and keep all of a status. */
+const PRUNED_MS = 300_000
 const EVENT = 'event '
 const CONFIG = 'config '
 
 interface Written {
   readonly text: string
   readonly at: number
+  /** The resource is an older one, and has kept what it knows of it. */
+  readonly isPruned: boolean
 }
 
 export class StatusWriter {
@@ -145,7 +149,7 @@ export class StatusWriter {
       this.#wanted.set(name, status)
       const text = essence(status)
       const written = this.#written.get(name)
-      const isEchoed = written === undefined || clock.monotonic() - written.at > ECHO_MS
+      const isEchoed = written === undefined || clock.monotonic() - written.at > (written.isPruned ? PRUNED_MS : ECHO_MS)
       if (text !== (isEchoed ? essence(object.status) : written.text)) this.#queue.add(name)
     }
     for (const config of configs()) if (phaseOf(config, configs()).phase !== config.phase) this.#queue.add(`${CONFIG}${config.namespace}/${config.name}`)
@@ -185,10 +189,27 @@ export class StatusWriter {
     const { kind, namespace, name: own } = object
     const apiVersion = `${GROUP}/${VERSION}`
     const meta = { id: `${PLURALS[kind]}.${apiVersion}`, apiVersion, kind, name: own, resourceVersion: '', uid: object.uid, ...(namespace === '' ? {} : { namespace }) }
-    if (!(await this.#apply(operator.patchResourceStatus(meta, status)))) return 'done'
-    this.#written.set(name, { text: essence(wanted), at: clock.monotonic() })
+    let isPruned = false
+    const apply = async (): Promise<void> => {
+      try {
+        await operator.patchResourceStatus(meta, status)
+      } catch (error) {
+        if (!isMistyped(error)) throw error
+        isPruned = true
+        await this.#merge(object, status)
+      }
+    }
+    if (!(await this.#apply(apply()))) return 'done'
+    this.#written.set(name, { text: essence(wanted), at: clock.monotonic(), isPruned })
     this.#note(object, wanted)
     return 'done'
+  }
+
+  /** KubeArmor's own resources know one word of a status: a merge leaves out the rest, where an application is refused. */
+  async #merge(object: PolicyObject, status: PolicyObjectStatus): Promise<void> {
+    const { kind, namespace, name } = object
+    const path = `/apis/${GROUP}/${VERSION}/${namespace === '' ? '' : `namespaces/${namespace}/`}${PLURALS[kind]}/${name}/status?fieldManager=${FIELD_MANAGER}`
+    await this.#options.api.call({ method: 'PATCH', path, body: { metadata: { uid: object.uid }, status }, contentType: 'application/merge-patch+json' })
   }
 
   async #writeConfig(key: string): Promise<Outcome> {
@@ -240,6 +261,11 @@ export class StatusWriter {
     }
     return 'done'
   }
+}
+
+/** The resource does not know the fields of a status, or the object is none that it would let pass today. */
+function isMistyped(error: unknown): boolean {
+  return error instanceof KubeError && /failed to create typed (patch|live) object/.test(error.message)
 }
 
 /** With the uid, so that an object that was made anew meanwhile does not get the status of its predecessor. */

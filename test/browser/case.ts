@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the browser is asked to do: everything that policy/ does for a user, from text to a proven table and an explained verdict.
-import { compile, dump, DUMPS } from '../../policy/compile.ts'
+import { compile } from '../../policy/compile.ts'
+import { dump, DUMPS } from '../../policy/dump.ts'
 import { explain } from '../../policy/explain.ts'
 import { lint } from '../../policy/lint.ts'
 import { openTable } from '../../policy/lookup.ts'
 import { makePlan } from '../../policy/plan.ts'
 import { readPolicyTests, runPolicyTest } from '../../policy/policytest.ts'
+import { NOWHERE } from '../../policy/postures.ts'
 import { prove } from '../../policy/prove.ts'
 import { readManifests } from '../../policy/read.ts'
 import { renderJson, renderText } from '../../policy/render.ts'
@@ -78,6 +80,6 @@ export function runCase(): string {
     dumps: DUMPS.map((step) => dump(plan, step)),
     lint: [renderJson(report), renderText(report, new Map([['browser.yaml', MANIFEST]]))],
     answers: QUESTIONS.map((each) => [table.decide(each), explain({ policies, workload: WORKLOAD, options }, each)]),
-    tests: readPolicyTests(TESTS, 'browser.policytest.yaml').tests.map((test) => runPolicyTest(test, policies, []).problem),
+    tests: readPolicyTests(TESTS, 'browser.policytest.yaml').tests.map((test) => runPolicyTest(test, policies, NOWHERE).problem),
   })
 }

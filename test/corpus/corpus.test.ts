@@ -6,8 +6,8 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { planAlone } from '../../policy/alone.ts'
 import { compile } from '../../policy/compile.ts'
-import { makePlan } from '../../policy/plan.ts'
 import { readManifests, type Manifests } from '../../policy/read.ts'
 import type { Plan, Policy } from '../../policy/types.ts'
 import { corpus } from '../support/corpus.ts'
@@ -15,12 +15,9 @@ import { writtenRules } from '../support/count.ts'
 
 const HEADER = 'file\tverdict\trules in\trules compiled\trules named\ttable bytes'
 
-/** The plan of a workload that this policy selects, and no other; as if it were not switched off. */
-function planAlone(policy: Policy): Plan {
-  const host = policy.kind === 'KubeArmorHostPolicy' || policy.selectsPods === false
-  const selector = { matchLabels: host ? { 'kubernetes.io/hostname': '*' } : {}, matchExpressions: [], containers: [] }
-  const workload = { host, namespace: policy.namespace || 'default', pod: '', container: '', labels: {} }
-  return makePlan([{ ...policy, selector, mode: 'Enforce' }], workload, { filePosture: 'audit', untrackedNamespaces: [] })
+/** As if it were not switched off. */
+function planOf(policy: Policy): Plan {
+  return planAlone([{ ...policy, mode: 'Enforce' }], { filePosture: 'audit' })
 }
 
 interface Outcome {
@@ -36,7 +33,7 @@ interface Outcome {
 function outcomeOf(file: string, text: string): Outcome {
   const manifests = readManifests(text, file)
   const written = writtenRules(text) ?? []
-  const plans = manifests.policies.map(planAlone)
+  const plans = manifests.policies.map(planOf)
   const tables = plans.map((plan) => compile(plan))
   const places = plans.flatMap(({ clauses }) => clauses.map(({ origin }) => origin.position.line))
   const isAt = (lines: readonly number[], first: number, last: number): boolean => lines.some((each) => each >= first && each <= last)

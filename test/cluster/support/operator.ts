@@ -11,7 +11,7 @@ import { Reconciler } from '../../../operator/reconcile.ts'
 import { NodeSyncServer } from '../../../operator/serve.ts'
 import { TestAgent } from '../../../operator/testing/agent.ts'
 import type { Hello } from '../../../proto/gen/merlon/v1/Hello.ts'
-import { systemClock } from '../../../runtime/clock.ts'
+import { systemClock, type Clock } from '../../../runtime/clock.ts'
 import { createLogger, type LogRecord } from '../../../runtime/log.ts'
 import type { KubeClient, KubeObject, SharedCluster } from '../../support/cluster.ts'
 import { TREE } from '../../support/vm/guest.ts'
@@ -47,13 +47,16 @@ export async function until(what: string, holds: () => boolean | undefined | Pro
   }
 }
 
+const TIMES = { durationMs: 3_000, renewMs: 2_000, retryMs: 500 }
+
 export interface OperatorOptions {
   /** Something in between. */
   readonly api?: (real: KubeApi) => KubeApi
   readonly kubeconfig?: string
+  readonly clock?: Clock
+  /** Of the lease. Default: short ones. */
+  readonly times?: typeof TIMES
 }
-
-const TIMES = { durationMs: 3_000, renewMs: 2_000, retryMs: 500 }
 
 export class TestOperator {
   readonly reconciler: Reconciler
@@ -66,7 +69,7 @@ export class TestOperator {
   constructor(cluster: Pick<SharedCluster, 'kubeconfig'>, options: OperatorOptions = {}) {
     const logger = createLogger('operator', (record) => this.log.push(record))
     const defaults = { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } } as const
-    const clock = systemClock
+    const clock = options.clock ?? systemClock
     const settings = { credentials: { kind: 'kubeconfig', file: options.kubeconfig ?? cluster.kubeconfig }, namespace: NAMESPACE } as const
     const real = new ClientNodeApi(() => loadConfig(settings.credentials))
     this.#compiler = new Compiler(logger)
@@ -75,7 +78,7 @@ export class TestOperator {
     })
     this.server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, clock, logger, onChange: () => this.kubernetes.changed() })
     this.kubernetes = new Kubernetes({
-      settings, reconciler: this.reconciler, sessions: this.server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, api: options.api?.(real) ?? real, times: TIMES,
+      settings, reconciler: this.reconciler, sessions: this.server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, api: options.api?.(real) ?? real, times: options.times ?? TIMES,
     })
   }
 

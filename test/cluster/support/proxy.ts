@@ -20,7 +20,7 @@ export interface ProxyRules {
 export class ApiProxy {
   rules: ProxyRules = {}
   readonly seen: string[] = []
-  readonly kubeconfig: string
+  kubeconfig = ''
   readonly #server: Server
   readonly #upstream: string
   readonly #ca: string
@@ -30,7 +30,6 @@ export class ApiProxy {
     const file = (name: string): string => readFileSync(join(directory, name), 'utf8')
     this.#ca = file('ca.crt')
     this.#upstream = upstream
-    this.kubeconfig = join(directory, 'kubeconfig.proxy')
     this.#server = createServer({ cert: file('api.crt'), key: file('api.key') }, (incoming, response) => void this.#pass(incoming, response))
     this.#server.on('secureConnection', (socket: Socket) => {
       this.#sockets.add(socket)
@@ -43,6 +42,7 @@ export class ApiProxy {
     const proxy = new ApiProxy(directory, upstream)
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
     const { port } = proxy.#server.address() as AddressInfo
+    proxy.kubeconfig = join(directory, `kubeconfig.proxy-${port}`)
     await writeFile(proxy.kubeconfig, readFileSync(join(directory, 'kubeconfig'), 'utf8').replace(upstream, `https://127.0.0.1:${port}`))
     return proxy
   }
