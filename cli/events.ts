@@ -95,18 +95,17 @@ function lineOptions(io: Io): { colour: boolean; width?: number } {
   return { colour: io.colour, ...(io.stdout.columns === undefined ? {} : { width: Math.min(io.stdout.columns, 160) }) }
 }
 
-export function isWanted(event: ShownEvent, { namespace, pod, container, operation, policy, source, resource, labels }: Wanted): boolean {
-  const isSame = (wanted: string | undefined, actual: string | undefined): boolean => wanted === undefined || wanted === actual
-  return (
-    isSame(namespace, event.NamespaceName) &&
-    event.PodName.startsWith(pod ?? '') &&
-    isSame(container, event.ContainerName) &&
-    isSame(operation?.toLowerCase(), event.Operation.toLowerCase()) &&
-    isSame(policy, event.PolicyName) &&
-    event.Source.includes(source ?? '') &&
-    event.Resource.includes(resource ?? '') &&
-    hasLabels(event, labels ?? [])
-  )
+export function isWanted(event: ShownEvent, { namespace, pod, container, operation, policy, source, resource, labels = [] }: Wanted): boolean {
+  const asked: readonly (readonly [string | undefined, (text: string) => boolean])[] = [
+    [namespace, (text) => event.NamespaceName === text],
+    [pod, (text) => event.PodName.startsWith(text)],
+    [container, (text) => event.ContainerName === text],
+    [operation, (text) => event.Operation.toLowerCase() === text.toLowerCase()],
+    [policy, (text) => event.PolicyName === text],
+    [source, (text) => event.Source.includes(text)],
+    [resource, (text) => event.Resource.includes(text)],
+  ]
+  return asked.every(([text, holds]) => text === undefined || holds(text)) && hasLabels(event, labels)
 }
 
 /** KubeArmor writes labels as k=v,k=v. */
