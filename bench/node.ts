@@ -2,7 +2,7 @@
 // make bench-node: one-shot pods on a real node (test/support/node), each of which runs at once what its profile blocks. One that ran was not subject
 // to its profile from its first instruction. Once with each setting for containers that no profile is bound to.
 //
-//   node bench/node.ts [--pods 200] [--unbound allow] [--write]
+//   node bench/node.ts [--pods 40] [--unbound allow] [--write]
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -15,7 +15,7 @@ import { writeSection } from './results.ts'
 
 const NAMESPACE = 'oneshot'
 /** At once: what the kubelet starts side by side. */
-const BATCH = 10
+const BATCH = 4
 const MINUTE = 60_000
 
 const POLICY = `
@@ -82,7 +82,9 @@ async function batch(node: TestNode, { first, count }: { first: number; count: n
     const found = await states()
     return found.every(({ phase }) => phase === 'Succeeded' || phase === 'Failed') || JSON.stringify(found.filter(({ phase }) => phase !== 'Failed'))
   })
-  for (const { phase, said } of await states()) {
+  for (const { name, phase, reason } of await states()) {
+    // A container that was held has started for its runtime: what became of its exec is in its log.
+    const said = `${reason} ${String((await client.get(`${path}/${name}/log`).catch((error: unknown) => ({ text: String(error) })))['text'])}`
     if (phase === 'Succeeded') outcome.ran++
     else if (/permission denied/i.test(said)) outcome.refused++
     else outcome.other.push(said)
@@ -91,14 +93,15 @@ async function batch(node: TestNode, { first, count }: { first: number; count: n
 }
 
 interface State {
+  readonly name: string
   readonly phase: string
-  readonly said: string
+  readonly reason: string
 }
 
-function stateOf({ status }: KubeObject): State {
+function stateOf({ metadata, status }: KubeObject): State {
   const { phase, containerStatuses } = status as { phase: string; containerStatuses?: { state?: { terminated?: { reason?: string; message?: string } } }[] }
   const ended = containerStatuses?.[0]?.state?.terminated
-  return { phase, said: `${ended?.reason ?? ''} ${ended?.message ?? ''}` }
+  return { name: metadata?.name ?? '', phase, reason: `${ended?.reason ?? ''} ${ended?.message ?? ''}` }
 }
 
 /** Of the agent's kernel side. */
@@ -108,7 +111,7 @@ async function stats(address: string): Promise<{ held: number; notHeld: number }
   return { held: of('held'), notHeld: of('not_held') }
 }
 
-const { values } = parseArgs({ options: { pods: { type: 'string', default: '200' }, unbound: { type: 'string', default: 'allow' }, write: { type: 'boolean', default: false } } })
+const { values } = parseArgs({ options: { pods: { type: 'string', default: '40' }, unbound: { type: 'string', default: 'allow' }, write: { type: 'boolean', default: false } } })
 const pods = Number(values.pods)
 if (!Number.isSafeInteger(pods) || pods < 1) {
   console.error(`--pods must be a number of pods, not "${values.pods}"`)

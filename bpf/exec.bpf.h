@@ -14,6 +14,10 @@
 
 /* ---- Hold ---- */
 
+/* linux/capability.h, whose constants are macros and hence not in the kernel's type information */
+#define MERLON_CAP_SYS_ADMIN 21
+#define MERLON_CAP_BPF 39
+
 /* enum merlon_hold_mode */
 static __always_inline __u32 merlon_hold_mode(void)
 {
@@ -39,6 +43,21 @@ static __always_inline bool merlon_is_unknown_container(const struct merlon_task
 	return task->nsproxy->mnt_ns->ns.inum != merlon_config.host_mnt_ns;
 }
 
+/*
+ * On a node of a cluster the agent is a container, too: without this, one that is replaced while unknown containers are blocked would wait for itself for
+ * ever. Whoever has these capabilities in the node's own user namespace may load programs, and could end the block as well.
+ */
+static __always_inline bool merlon_may_be_agent(const struct task_struct *task)
+{
+	const __u64 needs = 1ULL << MERLON_CAP_SYS_ADMIN | 1ULL << MERLON_CAP_BPF;
+	__u64 permitted = 0;
+
+	/* Unreadable: none. */
+	if (bpf_probe_read_kernel(&permitted, sizeof(permitted), &task->cred->cap_permitted))
+		return false;
+	return (permitted & needs) == needs && BPF_CORE_READ(task, cred, user_ns, level) == 0;
+}
+
 /* Stops the task until the agent has decided whose container this is. Returns 0 where it has decided already, or cannot. */
 static __always_inline int merlon_hold(const struct merlon_task *who, const struct merlon_question *question, __u32 mode)
 {
@@ -50,6 +69,10 @@ static __always_inline int merlon_hold(const struct merlon_task *who, const stru
 	if (held_before && held_before->state != MERLON_HELD_WAITING)
 		return 0;
 	if (mode == MERLON_HOLD_LIVE && !merlon_agent_lives()) {
+		merlon_stat(MERLON_STAT_NOT_HELD);
+		return 0;
+	}
+	if (!merlon_agent_lives() && merlon_may_be_agent((void *)bpf_get_current_task_btf())) {
 		merlon_stat(MERLON_STAT_NOT_HELD);
 		return 0;
 	}

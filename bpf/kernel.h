@@ -121,9 +121,20 @@ struct signal_struct {
 	struct tty_struct *tty;
 };
 
+struct user_namespace {
+	int level;
+};
+
+/* Until Linux 6.3 two words of 32 bits. */
+typedef struct {
+	__u64 val;
+} kernel_cap_t;
+
 struct cred {
 	kuid_t uid;
 	kuid_t fsuid;
+	kernel_cap_t cap_permitted;
+	struct user_namespace *user_ns;
 };
 
 struct task_struct {

@@ -85,8 +85,8 @@ describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () =>
   before(async () => {
     node = await TestNode.start({ directory: DIRECTORY, timeoutSeconds: 38 * 60 })
     kubectl = await Kubectl.of(node.cluster.kubeconfig)
-    // Of two replicas both would be on this node.
-    const { ok, text } = await helm('install', 'merlon', join(TREE, 'charts/merlon'), '--kubeconfig', node.cluster.kubeconfig, '--namespace', NAMESPACE, '--create-namespace', '--set', 'operator.replicas=1')
+    // Of two replicas both would be on this node. Unknown containers wait: the strictest that there is.
+    const { ok, text } = await helm('install', 'merlon', join(TREE, 'charts/merlon'), '--kubeconfig', node.cluster.kubeconfig, '--namespace', NAMESPACE, '--create-namespace', '--set', 'operator.replicas=1,agent.unbound=block')
     assert.ok(ok, text)
     await node.whenReady()
   })
@@ -182,6 +182,26 @@ describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () =>
     assert.match(await (await fetch(`http://${operator}/metrics`)).text(), /^merlon_policies 2$/m)
     const agent = await forward('ds/kubearmor', 8081)
     assert.equal((await fetch(`http://${agent}/readyz`)).status, 200)
+  })
+
+  step('goes on without the agent, and a new one comes, without a gap', async () => {
+    const violate = 'rm -f /tmp/stop /tmp/ran; tries=0; until [ -e /tmp/stop ]; do apt --version > /dev/null 2>&1 && echo ran >> /tmp/ran; tries=$((tries + 1)); echo $tries > /tmp/tries; done'
+    const looping = kubectl.exec('shop', 'web', 'sh', '-c', violate)
+    const triesOf = async (): Promise<number> => Number((await kubectl.exec('shop', 'web', 'cat', '/tmp/tries')).output)
+    const agents = async (): Promise<string[]> => ((await node.cluster.client.get(`/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=kubearmor-app=kubearmor`))['items'] as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name)
+    const [before] = await agents()
+    await kubectl.must(['delete', 'pod', '--namespace', NAMESPACE, before ?? '', '--grace-period=0', '--force'])
+    await node.until('there is another agent', 2 * MINUTES, async () => {
+      const now = await agents()
+      return (now.length === 1 && now[0] !== before) || now.join()
+    })
+    await node.podsReady(NAMESPACE, 5 * MINUTES)
+    const tries = await triesOf()
+    await node.until('the loop has gone on', MINUTES, async () => (await triesOf()) > tries + 5 || `${tries} tries`)
+    await kubectl.exec('shop', 'web', 'touch', '/tmp/stop')
+    await looping
+    assert.equal((await kubectl.exec('shop', 'web', 'sh', '-c', 'cat /tmp/ran 2> /dev/null | wc -l')).output.trim(), '0')
+    await inForce('shop', 'block-pkg-mgmt-tools-exec')
   })
 
   step('lets a command run again when its policy is gone', async () => {

@@ -14,6 +14,8 @@ import { provideContainerd } from './containerd.ts'
 /** Sparse: a node's containers write there too. */
 const SIZE = '8G'
 const START_MS = 60_000
+/** Each build of the tree makes one of a gigabyte. */
+const UNUSED_AFTER_MS = 3_600_000
 
 export interface StoredImage {
   /** By which pods ask for it, registry included. */
@@ -27,7 +29,7 @@ export interface StoredImage {
 /** An ext4 file system for /var/lib/containerd, with these images unpacked. Never written to. */
 export async function provideStore(images: readonly StoredImage[]): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(images.map(({ name, key }) => [name, key]))).update(await readFile(import.meta.filename))
-  const directory = await cached('store', hash.digest('hex').slice(0, 16), (into) => build(into, images))
+  const directory = await cached('store', hash.digest('hex').slice(0, 16), (into) => build(into, images), UNUSED_AFTER_MS)
   return join(directory, 'store.ext4')
 }
 

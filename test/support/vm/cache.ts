@@ -17,15 +17,20 @@ export function cacheDirectory(): string {
  * The directory `<kind>-<key>` of the cache, built first when it is absent. `build` fills an empty directory, which
  * takes its name only when it is complete, so that an interrupted build leaves nothing that looks finished.
  */
-export function cached(kind: string, key: string, build: (into: string) => Promise<void>): Promise<string> {
+export function cached(kind: string, key: string, build: (into: string) => Promise<void>, unusedAfterMs = UNUSED_AFTER_MS): Promise<string> {
   const path = join(cacheDirectory(), `${kind}-${key}`)
-  const current = running.get(path) ?? provide(path, kind, build)
+  const current = running.get(path) ?? provide(path, build, { kind, unusedAfterMs })
   running.set(path, current)
   current.finally(() => running.delete(path)).catch(() => {})
   return current
 }
 
-async function provide(path: string, kind: string, build: (into: string) => Promise<void>): Promise<string> {
+interface Others {
+  readonly kind: string
+  readonly unusedAfterMs: number
+}
+
+async function provide(path: string, build: (into: string) => Promise<void>, others: Others): Promise<string> {
   if (await exists(path)) {
     const now = new Date()
     await utimes(path, now, now)
@@ -42,18 +47,18 @@ async function provide(path: string, kind: string, build: (into: string) => Prom
     // Another process was first: its result has the same key, hence the same content.
     if (!(await exists(path))) throw error
   }
-  await dropUnused(kind, path)
+  await dropUnused(path, others)
   return path
 }
 
-/** Old images are large: those of the same kind that nobody has used for a week go. */
-async function dropUnused(kind: string, keep: string): Promise<void> {
+/** Old images are large: those of the same kind that nobody has used for long go. */
+async function dropUnused(keep: string, { kind, unusedAfterMs }: Others): Promise<void> {
   const directory = cacheDirectory()
   for (const name of await readdir(directory)) {
     const path = join(directory, name)
     if (!name.startsWith(`${kind}-`) || path === keep) continue
     const found = await stat(path).catch(() => undefined)
-    if (found !== undefined && Date.now() - found.mtimeMs > UNUSED_AFTER_MS) await rm(path, { recursive: true, force: true })
+    if (found !== undefined && Date.now() - found.mtimeMs > unusedAfterMs) await rm(path, { recursive: true, force: true })
   }
 }
 
