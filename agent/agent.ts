@@ -283,7 +283,17 @@ export class Agent {
     if (counters) this.#sync.report({ ...counters, clauses: counters.clauses?.filter((count) => !count.profile?.startsWith(CANARY_WORKLOAD)) ?? [] })
   }
 
+  /** What is held no more is said before it is gone (RETIRE_MS): the operator would bind the next container to it without sending it. */
+  #acknowledgeTables(): void {
+    const tables = this.#heldTables()
+    const said = this.#lastAck?.tables ?? []
+    if (this.#lastAck === undefined || Buffer.concat(tables).equals(Buffer.concat(said as Buffer[]))) return
+    this.#lastAck = { ...this.#lastAck, tables }
+    this.#sync.acknowledge(this.#lastAck)
+  }
+
   #sweep(): void {
+    this.#acknowledgeTables()
     this.#enforcement.sweep()
     this.#owners.sweep()
     this.#holder.sweep()

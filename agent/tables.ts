@@ -93,7 +93,9 @@ export class TableStore {
 
   /** The table's bytes at rest, read back from the kernel; undefined where no slot holds it. */
   content(hash: string): Uint8Array | undefined {
-    const slot = [...this.#slots.values()].find((candidate) => candidate.hash === hash)
+    // What was freed a moment ago is there still: the operator has not heard yet that it is not held any more.
+    const readable = [...this.#slots.values(), ...this.#retired.filter((entry) => entry.isFreed).map((entry) => entry.slot)]
+    const slot = readable.find((candidate) => candidate.hash === hash)
     if (slot?.map === undefined) return undefined
     const bytes = new Uint8Array(slot.map.entries().values)
     bytes.fill(0, TABLE.stamp, TABLE.stamp + STAMP.bytes)
