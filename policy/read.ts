@@ -50,7 +50,7 @@ export function readManifests(content: string, file: string): Manifests {
  */
 export function readObject(value: unknown, name: string): Manifests {
   const { root, source } = treeOf(withoutStatus(value), name)
-  const reader = new Reader(source, [], {})
+  const reader = new Reader(source, [])
   reader.read(root)
   return reader
 }
