@@ -36,15 +36,10 @@ export interface Manifests {
   readonly findings: readonly Finding[]
 }
 
-export interface ReadOptions {
-  /** For policies that come from no API server (KubeArmor's own gRPC service): `action: block` of a spec is taken for Block, as KubeArmor does there, and nowhere else. */
-  readonly lowerCaseActions?: boolean
-}
-
 /** Reads every document of a file, YAML or JSON. Never throws; what it cannot use it says. */
-export function readManifests(content: string, file: string, options: ReadOptions = {}): Manifests {
+export function readManifests(content: string, file: string): Manifests {
   const { source, roots, findings } = parseDocuments(content, file)
-  const reader = new Reader(source, findings, options)
+  const reader = new Reader(source, findings)
   for (const root of roots) reader.read(root)
   return reader
 }
@@ -55,7 +50,7 @@ export function readManifests(content: string, file: string, options: ReadOption
  */
 export function readObject(value: unknown, name: string): Manifests {
   const { root, source } = treeOf(withoutStatus(value), name)
-  const reader = new Reader(source, [], {})
+  const reader = new Reader(source, [])
   reader.read(root)
   return reader
 }
@@ -77,11 +72,9 @@ class Reader implements Manifests {
   readonly findings: Finding[]
   private readonly source: Source
   private readonly notes: Notes
-  private readonly options: ReadOptions
 
-  constructor(source: Source, findings: readonly Finding[], options: ReadOptions) {
+  constructor(source: Source, findings: readonly Finding[]) {
     this.source = source
-    this.options = options
     this.notes = new Notes(source)
     this.findings = this.notes.findings
     this.findings.push(...findings)
@@ -112,8 +105,7 @@ class Reader implements Manifests {
     else if (items !== undefined) this.notes.say('MERLON_POLICY_NOT_AN_OBJECT', items, { problem: 'the items of a list are no list' })
   }
 
-  private policy(written: Node, kind: Kind, version: string): void {
-    const root = this.options.lowerCaseActions === true ? withCapitalAction(written) : written
+  private policy(root: Node, kind: Kind, version: string): void {
     const metadata = field(root, 'metadata')
     const scoped = kind === 'KubeArmorPolicy'
     const identity: Identity = {
@@ -150,18 +142,6 @@ class Reader implements Manifests {
     else if (kind === 'Node') this.nodes.push(nodeFacts(root, this.notes))
     else this.settings.push(configMapSettings(root, this.notes))
   }
-}
-
-const CAPITALS: Readonly<Record<string, string>> = { allow: 'Allow', audit: 'Audit', block: 'Block' }
-
-/** The same tree, but for the action of its spec. */
-function withCapitalAction(root: Node): Node {
-  const spec = field(root, 'spec')
-  const action = spec?.kind === 'map' ? spec.entries.get('action') : undefined
-  const capital = CAPITALS[text(spec, 'action') ?? '']
-  if (root.kind !== 'map' || spec?.kind !== 'map' || action === undefined || capital === undefined) return root
-  const entries = new Map(spec.entries).set('action', { ...action, value: { kind: 'scalar', value: capital, span: action.value.span } })
-  return { ...root, entries: new Map(root.entries).set('spec', { key: spec.span, value: { ...spec, entries } }) }
 }
 
 const CORE_KINDS: readonly string[] = ['Namespace', 'Pod', 'Node']

@@ -259,10 +259,3 @@ describe('selection by labels that are there', () => {
     assert.deepEqual(found.policies[0]?.selector.matchExpressions[0], { key: 'label', operator: 'DoesNotExist', values: ['debug'] })
   })
 })
-
-test('lower-case actions, from where KubeArmor takes them: of the spec only', () => {
-  const policy = (spec: string): string => `apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p}\nspec: {${spec}}\n`
-  const [inSpec, inRule] = [policy('action: audit, file: {matchPaths: [{path: /x}]}'), policy('file: {matchPaths: [{path: /x, action: audit}]}')]
-  assert.equal(readManifests(inSpec, 'f', { lowerCaseActions: true }).policies[0]?.rules[0]?.action, 'Audit')
-  for (const found of [readManifests(inSpec, 'f'), readManifests(inRule, 'f', { lowerCaseActions: true })]) assert.deepEqual(found.findings.map(({ code }) => code), ['MERLON_POLICY_NOT_ALLOWED'])
-})
