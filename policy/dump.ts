@@ -20,7 +20,14 @@ import { verifyTable } from './verify.ts'
 export const DUMPS = ['plan', 'pattern', 'expression', 'alphabet', 'trie', 'subset', 'dfa', 'comb', 'objects', 'table'] as const
 export type Dump = (typeof DUMPS)[number]
 
-const BEFORE: Readonly<Partial<Record<Dump, (plan: Plan) => string>>> = {
+type Late = 'alphabet' | 'trie' | 'dfa' | 'comb' | 'objects'
+
+/** Where a late step needs what an earlier one refuses, the findings. */
+export function dump(plan: Plan, which: Dump): string {
+  return (isLate(which) ? dumpLate(plan, which) : EARLY[which](plan)) || 'nothing\n'
+}
+
+const EARLY: Readonly<Record<Exclude<Dump, Late>, (plan: Plan) => string>> = {
   plan: dumpPlan,
   pattern: (plan) => dumpPatterns(plan.clauses.flatMap(({ matches }) => matches)),
   expression: (plan) => dumpShapes(plan.clauses.flatMap(({ matches, section }) => matches.flatMap((match) => shapesOf(match, section)))),
@@ -28,12 +35,11 @@ const BEFORE: Readonly<Partial<Record<Dump, (plan: Plan) => string>>> = {
   table: dumpTable,
 }
 
-/** Where a later step needs what an earlier one refuses, the findings. */
-export function dump(plan: Plan, which: Dump): string {
-  return (BEFORE[which] ?? ((of: Plan) => dumpStep(of, which)))(plan) || 'nothing\n'
+function isLate(which: Dump): which is Late {
+  return !Object.hasOwn(EARLY, which)
 }
 
-function dumpStep(plan: Plan, which: Dump): string {
+function dumpLate(plan: Plan, which: Late): string {
   const steps = runSteps(plan, LIMITS)
   if (!steps.ok) return refusal(steps.findings)
   switch (which) {
@@ -45,7 +51,7 @@ function dumpStep(plan: Plan, which: Dump): string {
       return dumpAutomaton(steps.numbered.automaton, steps.inputs.alphabet)
     case 'comb':
       return dumpComb(steps.comb)
-    default:
+    case 'objects':
       return dumpObjects(steps.vectors)
   }
 }
@@ -81,7 +87,8 @@ function showNode(node: GlobNode): string {
       return `${node.negated ? 'not' : 'one of'} [${node.ranges.map(([first, last]) => [...new Set([first, last])].map((code) => `U+${code.toString(16).padStart(4, '0')}`).join('-')).join(' ')}]`
     case 'either':
       return `either (${node.branches.map((branch) => branch.map(showNode).join(' ')).join(' | ')})`
-    default:
+    case 'component':
+    case 'across':
       return node.kind
   }
 }
