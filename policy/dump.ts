@@ -20,30 +20,39 @@ import { verifyTable } from './verify.ts'
 export const DUMPS = ['plan', 'pattern', 'expression', 'alphabet', 'trie', 'subset', 'dfa', 'comb', 'objects', 'table'] as const
 export type Dump = (typeof DUMPS)[number]
 
-const DUMPERS: Readonly<Record<Dump, (plan: Plan) => string>> = {
+type Late = 'alphabet' | 'trie' | 'dfa' | 'comb' | 'objects'
+
+/** Where a late step needs what an earlier one refuses, the findings. */
+export function dump(plan: Plan, which: Dump): string {
+  return (isLate(which) ? dumpLate(plan, which) : EARLY[which](plan)) || 'nothing\n'
+}
+
+const EARLY: Readonly<Record<Exclude<Dump, Late>, (plan: Plan) => string>> = {
   plan: dumpPlan,
   pattern: (plan) => dumpPatterns(plan.clauses.flatMap(({ matches }) => matches)),
   expression: (plan) => dumpShapes(plan.clauses.flatMap(({ matches, section }) => matches.flatMap((match) => shapesOf(match, section)))),
   subset: (plan) => dumpSubset(gatherInputs(plan, makeSubjects(plan))),
-  alphabet: ofSteps(({ inputs }) => dumpAlphabet(inputs.alphabet)),
-  trie: ofSteps(({ inputs }) => dumpTrie(inputs.leaves)),
-  dfa: ofSteps(({ numbered, inputs }) => dumpAutomaton(numbered.automaton, inputs.alphabet)),
-  comb: ofSteps(({ comb }) => dumpComb(comb)),
-  objects: ofSteps(({ vectors }) => dumpObjects(vectors)),
   table: dumpTable,
 }
 
-/** Where a later step needs what an earlier one refuses, the findings. */
-export function dump(plan: Plan, which: Dump): string {
-  return DUMPERS[which](plan) || 'nothing\n'
+function isLate(which: Dump): which is Late {
+  return !Object.hasOwn(EARLY, which)
 }
 
-type Steps = Extract<ReturnType<typeof runSteps>, { ok: true }>
-
-function ofSteps(show: (steps: Steps) => string): (plan: Plan) => string {
-  return (plan) => {
-    const steps = runSteps(plan, LIMITS)
-    return steps.ok ? show(steps) : refusal(steps.findings)
+function dumpLate(plan: Plan, which: Late): string {
+  const steps = runSteps(plan, LIMITS)
+  if (!steps.ok) return refusal(steps.findings)
+  switch (which) {
+    case 'alphabet':
+      return dumpAlphabet(steps.inputs.alphabet)
+    case 'trie':
+      return dumpTrie(steps.inputs.leaves)
+    case 'dfa':
+      return dumpAutomaton(steps.numbered.automaton, steps.inputs.alphabet)
+    case 'comb':
+      return dumpComb(steps.comb)
+    case 'objects':
+      return dumpObjects(steps.vectors)
   }
 }
 
