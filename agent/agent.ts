@@ -16,7 +16,7 @@ import { alertEvent } from './alert.ts'
 import { BootClock } from './boottime.ts'
 import { CANARY_WORKLOAD } from './canary.ts'
 import { Control } from './control.ts'
-import { cgroupIdOf } from './containers/cgroups.ts'
+import { cgroupIdOf, ownCgroup } from './containers/cgroups.ts'
 import { KubepodsSource } from './containers/kubepods.ts'
 import { OciSource } from './containers/oci.ts'
 import { ContainerSet, type Changes } from './containers/set.ts'
@@ -124,6 +124,8 @@ export class Agent {
     this.#every(BEAT_MS, () => this.#beat())
     this.#beat()
     this.#holder.adopt()
+    const own = ownCgroup(this.#parts.cgroupRoot)
+    if (own !== undefined) this.#holder.exempt(own)
     this.#control.setHold(this.#blocksUnbound ? HOLD.ALWAYS : HOLD.LIVE)
     await this.#checkProbe()
     this.#every(COUNTERS_MS, () => this.#count())

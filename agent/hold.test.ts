@@ -228,3 +228,14 @@ test('stop() lets go of what waits, unless unbound containers are blocked', () =
   holder.stop()
   assert.deepEqual(seen, ['resume 41'])
 })
+
+test('the agent\'s own cgroup is never held, and is forgotten when it is gone', () => {
+  const id = cgroup('agent', 7)
+  const { held, holder, entry } = start()
+  held.update(u64(id), encodeHeld(HELD.WAITING, 7))
+  holder.exempt(join(cgroups, 'agent'))
+  assert.equal(entry(id), HELD.RESUMED)
+  rmSync(join(cgroups, 'agent'), { recursive: true })
+  holder.sweep()
+  assert.equal(entry(id), undefined)
+})

@@ -4,7 +4,7 @@
 import { basename, join } from 'node:path'
 import type { BpfMap } from '../native/types.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { HELD, u64 } from './abi.ts'
+import { encodeHeld, HELD, u64 } from './abi.ts'
 import { cgroupIdOf, processesIn } from './containers/cgroups.ts'
 import type { Container } from './containers/source.ts'
 import { heldPath, readHeld, release, type Resume } from './held.ts'
@@ -80,6 +80,17 @@ export class Holder {
     this.#waiting.set(cgroupId, { cgroupId, tgid, path, since: clock.monotonic(), container: undefined, isSaid: false })
     this.check()
     this.#schedule()
+  }
+
+  /**
+   * The agent's own cgroup, where it runs in a container: nothing is held there. Starting a process blocks until that has executed its program, so the
+   * agent would wait for an exec that only the agent lets go.
+   */
+  exempt(path: string): void {
+    const cgroupId = cgroupIdOf(path)
+    if (cgroupId === undefined) return
+    this.#options.held.update(u64(cgroupId), encodeHeld(HELD.RESUMED, process.pid))
+    this.#released.set(cgroupId, path)
   }
 
   /** At start: what an earlier agent left stopped is taken up, what is gone is forgotten. */

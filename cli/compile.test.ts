@@ -72,7 +72,7 @@ test('what makes no sense is refused', async (context) => {
   const path = await file(context, `${A}---\n${B}`)
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /Name files or directories/],
-    [[path, '--dump', 'soup'], /Cannot use --dump "soup": use expression,/],
+    [[path, '--dump', 'soup'], /Cannot use --dump "soup": use plan, pattern, expression,/],
     [[path, '--stats', '--dump', 'dfa'], /Use one of --stats, --dump, --prove and --output/],
     [[path, '-o', '/tmp/never'], /A file takes one table, and these are 2/],
   ]

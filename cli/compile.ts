@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { planAlone } from '../policy/alone.ts'
-import { compile, dump, DUMPS, type CompileResult, type Dump } from '../policy/compile.ts'
+import { compile, type CompileResult } from '../policy/compile.ts'
+import { dump, DUMPS, type Dump } from '../policy/dump.ts'
 import { makePlan } from '../policy/plan.ts'
 import { prove } from '../policy/prove.ts'
 import { renderFinding } from '../policy/render.ts'
@@ -63,7 +64,7 @@ function nameOf({ kind, namespace, name, position }: Policy): string {
 }
 
 function dumped({ name, plan }: Job, step: Dump, named: boolean): string {
-  return `${named ? `# ${harmless(name)}\n` : ''}${dump(plan, step)}`
+  return `${named ? `# ${harmless(name)}\n` : ''}${dump(plan, step).split('\n').map(harmless).join('\n')}`
 }
 
 interface Wanted {

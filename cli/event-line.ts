@@ -15,6 +15,8 @@ export interface ShownEvent {
   readonly Operation: string
   readonly Resource: string
   readonly Result: string
+  /** `k=v,k=v` */
+  readonly Labels?: string
   /** Alerts only. */
   readonly Action?: string
   readonly PolicyName?: string

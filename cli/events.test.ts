@@ -2,12 +2,18 @@
 // merlon events as a process, against a server that speaks LogService.
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
-import type { ServerWritableStream } from '@grpc/grpc-js'
+import type { ServerCredentials, ServerWritableStream } from '@grpc/grpc-js'
 import { encodeAlert, encodeFeederMessage, encodeLog, logServiceOfBytes } from '../proto/load.ts'
+import { Authority, renewAuthorities } from '../runtime/authority.ts'
 import { serve, type RunningServer } from '../runtime/grpc.ts'
+import { Credentials } from '../runtime/tls.ts'
 
 type Stream = ServerWritableStream<{ readonly Filter: string }, Buffer>
 
@@ -17,10 +23,11 @@ class FakeRelay {
   readonly streams: Record<'alerts' | 'logs' | 'messages', Stream[]> = { alerts: [], logs: [], messages: [] }
   readonly server: RunningServer
 
-  static async start(address = '127.0.0.1:0'): Promise<FakeRelay> {
+  static async start(address = '127.0.0.1:0', credentials?: ServerCredentials): Promise<FakeRelay> {
     const streams: FakeRelay['streams'] = { alerts: [], logs: [], messages: [] }
     const server = await serve({
       address,
+      ...(credentials ? { credentials } : {}),
       services: [{
         definition: logServiceOfBytes,
         implementation: {
@@ -142,4 +149,39 @@ test('a reader that goes away ends it quietly', async (context) => {
   relay.alert({})
   assert.equal(await events.ended, 0)
   assert.equal(events.stderr.length, 1)
+})
+
+test('what cannot be used is said, and nothing is tried', async (context) => {
+  const wrong = [
+    [['nowhere'], /Cannot use address "nowhere"/], [['127.0.0.1:99999'], /Cannot use address/], [['127.0.0.1:1', '-l', 'app'], /--label "app": it is KEY=VALUE/],
+    [['127.0.0.1:1', '--tls', '/nowhere'], /Cannot use --tls \/nowhere: ENOENT/],
+  ] as const
+  for (const [[address, ...args], expected] of wrong) {
+    const events = new Following(context, address, ...args)
+    assert.equal(await events.ended, 2)
+    assert.match(events.stderr.join('\n'), expected)
+    assert.doesNotMatch(events.stderr.join('\n'), /\n\s+at /, 'no stack')
+  }
+})
+
+test('by TLS, with the key that KubeArmor\'s clients have too, and only to whom the address names', async (context) => {
+  const directory = mkdtempSync(join(tmpdir(), 'merlon-events-'))
+  context.after(() => rmSync(directory, { recursive: true }))
+  const options = { commonName: 'clients', keyType: 'rsa', lifeMs: 86_400_000, leafMs: 3_600_000 } as const
+  const list = renewAuthorities([], options, Date.now())
+  const authority = new Authority(list, options)
+  writeFileSync(join(directory, 'ca.crt'), authority.trust(Date.now()))
+  writeFileSync(join(directory, 'ca.key'), list[0]?.privateKey ?? '')
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const own = authority.issue({ commonName: 'relay', publicKey, addresses: ['127.0.0.1'], use: ['server'] }, Date.now())
+  const credentials = new Credentials({ ...own, trust: authority.trust(Date.now()), privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() })
+  const relay = await FakeRelay.start('127.0.0.1:0', credentials.forServer({ onlyKnown: true }))
+  context.after(() => relay.stop())
+  const events = new Following(context, relay.server.address, '--tls', directory, '--limit', '1', '-l', 'app=web', '--policy', 'p', '--resource', 'passwd')
+  await events.connected()
+  for (const fields of [{ Labels: 'app=db' }, { Labels: 'app=web,tier=a', PolicyName: 'q' }, { Labels: 'app=web', Resource: '/etc/hosts' }, { Labels: 'tier=a,app=web' }]) relay.alert(fields)
+  assert.equal(await events.ended, 0)
+  assert.equal(events.stdout.length, 1)
+  const elsewhere = new Following(context, `localhost:${relay.server.port}`, '--tls', directory)
+  await elsewhere.until(() => elsewhere.stderr.some((line) => line.startsWith('-- No connection')))
 })

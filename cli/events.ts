@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { parseAddress } from '../runtime/address.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import { follow, type Filter } from './follow.ts'
 import { eventJson, eventLine, type ShownEvent } from './event-line.ts'
 import { harmless } from './terminal.ts'
-import { EXIT_OK, readArgs, readChoice, readCount, type Io, type Verb } from './verb.ts'
+import { EXIT_OK, readArgs, readChoice, readCount, UsageError, type Io, type Verb } from './verb.ts'
 
 const HELP = `Usage: merlon events [OPTION]...
 
@@ -12,11 +13,16 @@ Follows what policies blocked and audited, from now on, until interrupted. Event
 nodes are missing and the state of the connection go to stderr.
 
   --address HOST:PORT    the relay (default 127.0.0.1:32767)
+  --tls DIR              by TLS, with DIR/ca.crt, and with client.crt and client.key, or with ca.key, which makes a certificate
   --filter WHICH         policy: alerts; system: logs; all: both (default policy)
   -n, --namespace NAME   only this namespace
   --pod PREFIX           only pods whose name begins so
   --container NAME       only this container
+  -l, --label KEY=VALUE  only pods with this label; may be repeated
   --operation NAME       only this operation: Process, File, ...
+  --policy NAME          only what this policy decided
+  --source TEXT          only where the source has this text in it
+  --resource TEXT        only where the resource has this text in it
   --limit N              end after N events
   -o, --output FORMAT    compact, or json with KubeArmor's field names (default compact)
   --quiet                nothing on stderr
@@ -29,6 +35,10 @@ interface Wanted {
   readonly pod: string | undefined
   readonly container: string | undefined
   readonly operation: string | undefined
+  readonly policy?: string | undefined
+  readonly source?: string | undefined
+  readonly resource?: string | undefined
+  readonly labels?: readonly string[]
 }
 
 export const verb: Verb = { help: HELP, run }
@@ -41,6 +51,11 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     pod: { type: 'string' },
     container: { type: 'string' },
     operation: { type: 'string' },
+    label: { type: 'string', short: 'l', multiple: true, default: [] },
+    policy: { type: 'string' },
+    source: { type: 'string' },
+    resource: { type: 'string' },
+    tls: { type: 'string' },
     limit: { type: 'string' },
     output: { type: 'string', short: 'o', default: 'compact' },
     quiet: { type: 'boolean', default: false },
@@ -48,11 +63,18 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const filter: Filter = readChoice('filter', values.filter, ['policy', 'system', 'all'])
   const output = readChoice('output', values.output, ['compact', 'json'])
   const limit = values.limit === undefined ? Infinity : readCount('limit', values.limit)
-  const wanted: Wanted = { namespace: values.namespace, pod: values.pod, container: values.container, operation: values.operation }
+  const { address, namespace, pod, container, operation, policy, source, resource, label: labels } = values
+  const parsed = parseAddress(address)
+  if (!parsed.ok) throw new UsageError(parsed.message)
+  const wrong = labels.find((label) => !/^[^=]+=/.test(label))
+  if (wrong !== undefined) throw new UsageError(`Cannot use --label ${JSON.stringify(wrong)}: it is KEY=VALUE`)
+  const wanted: Wanted = { namespace, pod, container, operation, policy, source, resource, labels }
+  const credentials = values.tls === undefined ? undefined : (await import('./relay-tls.ts')).readCredentials(values.tls, address)
   const enough = new AbortController()
   let shown = 0
   await follow({
-    address: values.address,
+    address,
+    ...(credentials ? { credentials } : {}),
     filter,
     signal: AbortSignal.any([io.signal, enough.signal]),
     backoff: new Backoff({ baseMs: 500, capMs: 10_000, clock: systemClock, random: Math.random }),
@@ -78,6 +100,17 @@ export function isWanted(event: ShownEvent, wanted: Wanted): boolean {
     (wanted.namespace === undefined || event.NamespaceName === wanted.namespace) &&
     (wanted.pod === undefined || event.PodName.startsWith(wanted.pod)) &&
     (wanted.container === undefined || event.ContainerName === wanted.container) &&
-    (wanted.operation === undefined || event.Operation.toLowerCase() === wanted.operation.toLowerCase())
+    (wanted.operation === undefined || event.Operation.toLowerCase() === wanted.operation.toLowerCase()) &&
+    (wanted.policy === undefined || event.PolicyName === wanted.policy) &&
+    (wanted.source === undefined || event.Source.includes(wanted.source)) &&
+    (wanted.resource === undefined || event.Resource.includes(wanted.resource)) &&
+    hasLabels(event, wanted.labels ?? [])
   )
+}
+
+/** KubeArmor writes labels as k=v,k=v. */
+function hasLabels({ Labels = '' }: ShownEvent, wanted: readonly string[]): boolean {
+  if (wanted.length === 0) return true
+  const labels = Labels.split(',')
+  return wanted.every((label) => labels.includes(label))
 }

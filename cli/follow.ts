@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The event streams of a relay, or of anything that speaks KubeArmor's LogService, over and over until told to stop.
-import type { ClientReadableStream } from '@grpc/grpc-js'
+import type { ChannelCredentials, ClientReadableStream } from '@grpc/grpc-js'
 import { LogService } from '../proto/load.ts'
 import { keepConnected, isReady, openClient } from '../runtime/grpc.ts'
 import { clientReader, type StreamEnd } from '../runtime/stream.ts'
@@ -11,6 +11,8 @@ export type Filter = 'policy' | 'system' | 'all'
 
 export interface FollowOptions {
   readonly address: string
+  /** Absent: plaintext. */
+  readonly credentials?: ChannelCredentials
   readonly filter: Filter
   readonly signal: AbortSignal
   readonly backoff: Backoff
@@ -35,8 +37,8 @@ export async function follow(options: FollowOptions): Promise<void> {
 }
 
 async function session(options: FollowOptions, established: () => void): Promise<StreamEnd> {
-  const { address, filter, signal, onNotice } = options
-  const client = openClient(LogService, address)
+  const { address, credentials, filter, signal, onNotice } = options
+  const client = openClient(LogService, address, credentials)
   try {
     if (!(await isReady(client, CONNECT_MS))) return { ok: false, code: 14, message: 'nothing answers there: is merlon up running?' }
     const streams: Promise<StreamEnd>[] = []

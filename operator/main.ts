@@ -65,7 +65,7 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const common: SourceParts = { reconciler, server, clock, logger, onFinding, worker }
   const sourceSide: SourceSide = settings.kubernetes === undefined ? fromDirectory(settings, common) : await fromKubernetes(settings.kubernetes, defaults, common)
   progress.unread = sourceSide.unread
-  observe(metrics, { reconciler, sessions: server.sessions, ...sourceSide.watches })
+  observe(metrics, { reconciler, sessions: server.sessions, ...sourceSide.watches, ...(security ? { expires: () => security.own.current.notAfter } : {}) })
 
   life.onShutdown('compiler', () => compiler.stop())
   // Before it listens: an agent's first answer is made of policies that have been read.

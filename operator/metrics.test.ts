@@ -23,7 +23,7 @@ it('observe() says how many agents are behind, what waits, and what was found', 
   const settings = { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } } as const
   const reconciler = new Reconciler({ ...base, library: timedLibrary(policyLibrary, metrics, systemClock), settings, onNodes: (nodes) => server.notify(nodes), onSettled: timings.reconciled })
   const server = new NodeSyncServer({ ...base, address: `unix:${directory}/s.sock`, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, onChange: () => {}, onAcknowledged: timings.acknowledged })
-  observe(metrics, { reconciler, sessions: server.sessions, leads: () => false, watchAges: () => new Map([['pods', 1500]]) })
+  observe(metrics, { reconciler, sessions: server.sessions, leads: () => false, expires: () => 1_800_000_000_500, watchAges: () => new Map([['pods', 1500]]) })
   await server.start()
   const files = [policyText({ name: 'p' }), policyText({ name: 'bad', action: 'Explode' })].map((text, index) => {
     const { policies, refused, namespaces, pods, findings }: Manifests = policyLibrary.read(text, `f${index}`)
@@ -37,7 +37,7 @@ it('observe() says how many agents are behind, what waits, and what was found', 
   while ((server.sessions.get('n1')?.view?.lag ?? 1) > 0) await new Promise((turn) => { setImmediate(turn) })
   const text = await metrics.read()
   const expected = [
-    'merlon_streams 2', 'merlon_agents_behind 1', 'merlon_acknowledged_lag 1', 'merlon_queue_depth 0', 'merlon_policies 1', 'merlon_workloads{state="decided"} 2', 'merlon_leader 0',
+    'merlon_streams 2', 'merlon_agents_behind 1', 'merlon_acknowledged_lag 1', 'merlon_queue_depth 0', 'merlon_policies 1', 'merlon_workloads{state="decided"} 2', 'merlon_leader 0', 'merlon_certificate_expiry_timestamp_seconds 1800000000.5',
     'merlon_watch_age_seconds{resource="pods"} 1.5', 'merlon_findings{code="MERLON_POLICY_NOT_ALLOWED"} 1', 'merlon_tables_total 1', 'merlon_acknowledge_seconds_count 1', 'merlon_compile_seconds_count{stage="table"} 1',
   ]
   for (const line of expected) assert.ok(text.includes(`${line}\n`), `${line}\n${text.split('\n').filter((each) => each.startsWith('merlon_')).join('\n')}`)

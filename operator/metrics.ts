@@ -56,9 +56,11 @@ export interface Observed {
   readonly watchAges?: () => ReadonlyMap<string, number>
   /** Absent: this one leads, being alone. */
   readonly leads?: () => boolean
+  /** When the operator's own certificate expires, milliseconds since 1970. Absent: it has none. */
+  readonly expires?: () => number
 }
 
-export function observe(metrics: Metrics, { reconciler, sessions, watchAges, leads }: Observed): void {
+export function observe(metrics: Metrics, { reconciler, sessions, watchAges, leads, expires }: Observed): void {
   const gauge = (name: string, help: string, labels: readonly string[] = []): ReturnType<Metrics['gauge']> => metrics.gauge({ name, help, labels })
   const depth = gauge('merlon_queue_depth', 'Workloads that wait for a decision')
   const workloads = gauge('merlon_workloads', 'Workloads with a decision, and those that the compiler refused', ['state'])
@@ -69,6 +71,7 @@ export function observe(metrics: Metrics, { reconciler, sessions, watchAges, lea
   const findings = gauge('merlon_findings', 'Findings in the manifests as they are', ['code'])
   const leader = gauge('merlon_leader', '1 where this replica writes status')
   const age = gauge('merlon_watch_age_seconds', 'Since the last event of each watch, bookmarks included', ['resource'])
+  const expiry = gauge('merlon_certificate_expiry_timestamp_seconds', 'When the operator\'s own certificate expires; it is replaced long before')
   const planned = new Total(metrics.counter({ name: 'merlon_plans_total', help: 'Plans made' }))
   const compiled = new Total(metrics.counter({ name: 'merlon_tables_total', help: 'Tables compiled' }))
   metrics.onRead(() => {
@@ -86,6 +89,7 @@ export function observe(metrics: Metrics, { reconciler, sessions, watchAges, lea
     for (const [code, found] of Map.groupBy(findingsOf(reconciler), (finding) => finding.code)) findings.set(found.length, { code })
     leader.set(leads?.() === false ? 0 : 1)
     for (const [resource, ms] of watchAges?.() ?? []) age.set(ms / 1000, { resource })
+    if (expires) expiry.set(expires() / 1000)
     planned.set(reconciler.decider.done.plans)
     compiled.set(reconciler.decider.done.compiles)
   })

@@ -4,7 +4,7 @@ import test from 'node:test'
 import fc from 'fast-check'
 import { arbitraryCase, planOf } from '../test/support/generate.ts'
 import { step, type Automaton } from './automaton.ts'
-import { compile, dump, DUMPS, type CompileStats } from './compile.ts'
+import { compile, type CompileStats } from './compile.ts'
 import { gatherInputs, makeDfa } from './dfa.ts'
 import { openTable, type Table } from './lookup.ts'
 import { minimise } from './minimise.ts'
@@ -178,15 +178,4 @@ test('states grow with the rules, not with their product', () => {
   const paths = Array.from({ length: 200 }, (_, i) => rule({ kind: 'path', path: `/opt/app-${i}/data` }))
   const [a, b, both] = [names, paths, [...names, ...paths]].map(rules => compiled(planOf(rules, 'audit')).stats.states) as [number, number, number]
   assert.ok(both <= a + b + 10, `${both} states for ${a} and ${b}`)
-})
-
-test('dump() shows every step', () => {
-  const plan = planOf([...patternRules('/a/**', '/b*c'), rule({ kind: 'path', path: '/d' }, { sources: ['/s'] })], 'audit')
-  for (const step of DUMPS) assert.ok(dump(plan, step).endsWith('\n'), step)
-  assert.match(dump(plan, 'expression'), /^prefix \/a\/\.\*$/m)
-  assert.match(dump(plan, 'expression'), /^expression \/b\[\^\/\]\*c$/m)
-  assert.match(dump(plan, 'trie'), /^\/s:  ?subject 1$/m)
-  assert.match(dump(plan, 'dfa'), /^0: else->0$/m)
-  assert.match(dump(plan, 'objects'), /^object 0: Allow\/0 Allow\/0$/m)
-  assert.match(dump(plan, 'objects'), /\{1:Block\/1,else:Allow\/0\}/)
 })

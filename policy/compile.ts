@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plan -> table: the steps in order, each in a module of its own with a dump.
-import { dumpAlphabet } from './alphabet.ts'
-import { dumpAutomaton, step } from './automaton.ts'
-import { dumpComb, makeComb, type Comb } from './comb.ts'
+// Plan -> table: the steps in order, each in a module of its own, with a dump (dump.ts).
+import { step } from './automaton.ts'
+import { makeComb, type Comb } from './comb.ts'
 import { gatherInputs, makeDfa, type Inputs } from './dfa.ts'
 import { encode } from './encode.ts'
-import { dumpShapes } from './expression.ts'
 import { KEY } from './keys.ts'
-import { shapesOf } from './keyshapes.ts'
-import { decisionWord, dumpObjects, Objects, type DecisionVector } from './objects.ts'
+import { decisionWord, Objects, type DecisionVector } from './objects.ts'
 import { clauseCount, reservedClauses } from './planes.ts'
 import { renumber, type Numbered } from './renumber.ts'
 import type { SplitLimits } from './split.ts'
 import { makeSubjects, type Subjects } from './subjects.ts'
 import { MAX_INDEX, MAX_PAGES, MAX_SET_WORDS, PAGE, pagesFor, WORDS_PER_PAGE } from './table.ts'
-import { dumpTrie } from './trie.ts'
 import { SECTIONS, type Finding, type Plan } from './types.ts'
 
 /** Well above what real rules need and a table of 16 MiB can hold, and reached within a second. */
@@ -104,7 +100,8 @@ interface Steps {
   readonly work: number
 }
 
-function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false; readonly findings: readonly Finding[] } {
+/** All steps before the bytes. */
+export function runSteps(plan: Plan, limits: SplitLimits): Steps | { readonly ok: false; readonly findings: readonly Finding[] } {
   // The decision word has 24 bits for a clause.
   if (clauseCount(plan) >= MAX_INDEX) return { ok: false, findings: [tooLarge(plan, MAX_PAGES + 1)] }
   if (setsOf(plan) > MAX_SET_WORDS * 32) return { ok: false, findings: [tooManySets(plan)] }
@@ -160,27 +157,5 @@ function tooLarge(plan: Plan, pages: number): Finding {
     position: origin.position,
     text: origin.text.slice(0, 80),
     hint: 'Split the policies so that each workload is selected by fewer rules, or use directories and patterns in place of single paths',
-  }
-}
-
-export const DUMPS = ['expression', 'alphabet', 'trie', 'dfa', 'comb', 'objects'] as const
-export type Dump = (typeof DUMPS)[number]
-
-/** One step of the compilation, for people. */
-export function dump(plan: Plan, which: Dump): string {
-  if (which === 'expression') return dumpShapes(plan.clauses.flatMap(clause => clause.matches.flatMap(match => shapesOf(match, clause.section))))
-  const steps = runSteps(plan, LIMITS)
-  if (!steps.ok) return steps.findings.map(finding => `${finding.message}: ${finding.text}\n`).join('')
-  switch (which) {
-    case 'alphabet':
-      return dumpAlphabet(steps.inputs.alphabet)
-    case 'trie':
-      return dumpTrie(steps.inputs.leaves)
-    case 'dfa':
-      return dumpAutomaton(steps.numbered.automaton, steps.inputs.alphabet)
-    case 'comb':
-      return dumpComb(steps.comb)
-    case 'objects':
-      return dumpObjects(steps.vectors)
   }
 }

@@ -5,6 +5,8 @@ import { status, type ServerWritableStream, type ServiceDefinition, type Untyped
 const SERVING = 1
 const NOT_SERVING = 2
 const SERVICE_UNKNOWN = 3
+/** No service has this name. */
+const UNREADABLE = '?'
 
 // An object, because grpc-js takes a falsy request for a missing one.
 interface Request {
@@ -16,8 +18,11 @@ const request = {
     const name = Buffer.from(service)
     return name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, name.length]), name])
   },
-  // Field 1, length-delimited. Names of services are shorter than 128 bytes: the length is one byte.
-  requestDeserialize: (bytes: Buffer): Request => ({ service: bytes[0] === 0x0a ? bytes.subarray(2, 2 + (bytes[1] ?? 0)).toString() : '' }),
+  // Field 1, length-delimited. Names of services are shorter than 128 bytes, so that the length is one byte: whatever else comes is no service of ours.
+  requestDeserialize: (bytes: Buffer): Request => {
+    const isName = bytes[0] === 0x0a && bytes.length === 2 + (bytes[1] ?? 0)
+    return { service: isName ? bytes.subarray(2).toString() : bytes.length === 0 ? '' : UNREADABLE }
+  },
 }
 
 const response = {

@@ -44,6 +44,18 @@ export const noMetrics: Metrics = {
 
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
+type Kind = 'counter' | 'gauge' | 'histogram'
+
+/** By Prometheus's conventions: what only grows ends in _total, what has a unit in the unit, and nothing else does. Throws: it is a defect of ours. */
+function checkName(kind: Kind, { name, help, labels = [] }: MetricOptions): void {
+  const isTotal = name.endsWith('_total')
+  const problem = !/^merlon(_[a-z0-9]+)+$/.test(name) ? 'it is not merlon_..., in lower case'
+    : isTotal !== (kind === 'counter') ? 'counters end in _total, and only they do'
+    : kind === 'histogram' && !/_(seconds|bytes)$/.test(name) ? 'a histogram has a unit'
+    : help === '' ? 'it has no help' : labels.find((label) => !/^[a-z_]+$/.test(label))
+  if (problem !== undefined) throw new Error(`Cannot make the metric "${name}": ${problem}`)
+}
+
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 /** With those of the process (memory, CPU, the event loop's delay) among them. */
@@ -54,18 +66,21 @@ export async function openMetrics(): Promise<Metrics> {
   // The event loop's delay is sampled by a timer: every 10 ms, its default, would be most of what an idle process does.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 })
   const looks: (() => void)[] = []
-  const base = ({ name, help, labels = [] }: MetricOptions): { name: string; help: string; labelNames: string[]; registers: typeof registry[] } => ({ name, help, labelNames: [...labels], registers: [registry] })
+  const base = (kind: Kind, options: MetricOptions): { name: string; help: string; labelNames: string[]; registers: typeof registry[] } => {
+    checkName(kind, options)
+    return { name: options.name, help: options.help, labelNames: [...(options.labels ?? [])], registers: [registry] }
+  }
   return {
     counter: (options) => {
-      const counter = new PromCounter(base(options))
+      const counter = new PromCounter(base('counter', options))
       return { add: (labels = {}, by = 1) => counter.inc({ ...labels }, by) }
     },
     gauge: (options) => {
-      const gauge = new PromGauge(base(options))
+      const gauge = new PromGauge(base('gauge', options))
       return { set: (value, labels = {}) => gauge.set({ ...labels }, value), clear: () => gauge.reset() }
     },
     histogram: (options) => {
-      const histogram = new PromHistogram({ ...base(options), buckets: [...(options.buckets ?? SECONDS)] })
+      const histogram = new PromHistogram({ ...base('histogram', options), buckets: [...(options.buckets ?? SECONDS)] })
       return { observe: (value, labels = {}) => histogram.observe({ ...labels }, value) }
     },
     onRead: (look) => void looks.push(look),

@@ -37,10 +37,55 @@ export function processesIn(path: string): number[] {
 
 /** Path of a process's cgroup v2 below `root`; undefined when the process is gone. */
 export function cgroupOfProcess(pid: number, root: string, proc = '/proc'): string | undefined {
+  const shown = shownCgroup(pid, proc)
+  return shown === undefined ? undefined : join(proc === '/proc' ? namespaceRoot(root) : root, shown)
+}
+
+/** This process's own cgroup; undefined: the hierarchy's root, or nowhere to be seen. `pid` is its id as cgroup.procs below `root` has it. */
+export function ownCgroup(root: string, pid = process.pid, proc = '/proc'): string | undefined {
+  const shown = shownCgroup(pid, proc)
+  if (shown !== undefined && shown !== '/' && holds(join(root, shown), pid)) return join(root, shown)
+  const search = (path: string): string | undefined => {
+    for (const name of childrenOf(path)) {
+      const below = join(path, name)
+      const found = holds(below, pid) ? below : search(below)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return search(root)
+}
+
+const namespaceRoots = new Map<string, string>()
+
+/**
+ * Where the paths in /proc/PID/cgroup begin for this process: at the root of its cgroup namespace, which for a container is the cgroup that it was started in
+ * (cgroup_namespaces(7)); others' paths begin with /.. then. `root` shows all of the hierarchy.
+ */
+function namespaceRoot(root: string): string {
+  let found = namespaceRoots.get(root)
+  if (found === undefined) {
+    const [shown, own] = [shownCgroup(process.pid, '/proc') ?? '/', ownCgroup(root)]
+    const below = shown === '/' ? '' : shown
+    found = own?.endsWith(below) ? own.slice(0, own.length - below.length) : root
+    namespaceRoots.set(root, found)
+  }
+  return found
+}
+
+function shownCgroup(pid: number, proc: string): string | undefined {
   try {
     const line = readFileSync(`${proc}/${pid}/cgroup`, 'utf8').split('\n').find((entry) => entry.startsWith('0::'))
-    return line === undefined ? undefined : join(root, line.slice('0::'.length))
+    return line?.slice('0::'.length)
   } catch {
     return undefined
+  }
+}
+
+function holds(path: string, pid: number): boolean {
+  try {
+    return readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').includes(String(pid))
+  } catch {
+    return false
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the browser is asked to do: everything that policy/ does for a user, from text to a proven table and an explained verdict.
-import { compile, dump, DUMPS } from '../../policy/compile.ts'
+import { compile } from '../../policy/compile.ts'
+import { dump, DUMPS } from '../../policy/dump.ts'
 import { explain } from '../../policy/explain.ts'
 import { lint } from '../../policy/lint.ts'
 import { openTable } from '../../policy/lookup.ts'

@@ -65,11 +65,20 @@ describe('charts/merlon', { timeout: 300_000 }, () => {
   })
 
   it('refuses values that it does not know or cannot use', async () => {
-    const wrong = ['defaultPosture=deny', 'agent.unbound=maybe', 'operator.replicas=0', 'tls.enabled=false,tls.feeder=true', 'imagee.registry=x', 'image.agent.digest=sha256:12', 'serviceMonitor.interval=often', 'relay.queue=0']
+    const wrong = ['defaultPosture=deny', 'agent.unbound=maybe', 'operator.replicas=0', 'tls.enabled=false,tls.feeder=true', 'imagee.registry=x', 'image.agent.digest=sha256:12', 'serviceMonitor.interval=often', 'relay.queue=0', 'agent.maxUnavailable=some', 'agent.maxUnavailable=0', 'operator.extraArgs=x', 'clusterName=']
     for (const values of wrong) {
       const { ok, text } = await render(CHART, '--set', values)
       assert.ok(!ok && /values don't meet the specifications of the schema/.test(text), `${values}: ${text.slice(0, 300)}`)
     }
+  })
+
+  it('quotes what people write', async () => {
+    const { ok, text } = await render(CHART, '--set-string', 'clusterName=a: b # "c"\\,', '--set', 'agent.extraArgs[0]=--node-label=a=b: c')
+    assert.ok(ok, text)
+    const agent = parseAllDocuments(text).map((document) => document.toJS() as Workload | null).find((object) => object?.kind === 'DaemonSet')
+    const args = agent?.spec.template.spec.containers[0]?.args ?? []
+    assert.ok(args.includes('--cluster=a: b # "c",'), args.join('\n'))
+    assert.ok(args.includes('--node-label=a=b: c'))
   })
 
   it('has what KubeArmor\'s clients look for', async () => {

@@ -196,7 +196,7 @@ describe('resources that are replaced', () => {
 
   /** As of a time when nothing was checked, and a status had one word. */
   function olderCrd(): KubeObject {
-    const crd = structuredClone(crdOf('kubearmorpolicy')) as { spec: { versions: { schema: unknown; additionalPrinterColumns?: unknown }[] } }
+    const crd = structuredClone(crdOf('kubearmorpolicy')) as KubeObject & { spec: { versions: { schema: unknown; additionalPrinterColumns?: unknown }[] } }
     for (const version of crd.spec.versions) {
       version.schema = { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }, status: { type: 'object', properties: { status: { type: 'string' } } } } } }
       delete version.additionalPrinterColumns

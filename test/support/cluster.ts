@@ -23,6 +23,10 @@ export interface ClusterOptions {
   readonly controllers?: readonly string[]
   readonly scheduler?: boolean
   readonly port?: number
+  /** Further flags of the API server. */
+  readonly apiServer?: readonly string[]
+  /** Users beside admin, and their groups. */
+  readonly users?: Readonly<Record<string, readonly string[]>>
 }
 
 export interface Part {
@@ -72,13 +76,13 @@ export class Cluster {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'merlon-cluster-')))
     await mkdir(directory, { recursive: true, mode: 0o700 })
     const [api, etcd, peer] = await freePorts(3)
-    const trust = await makeTrust(directory)
+    const trust = await makeTrust(directory, options.users)
     const ports = { api: options.port ?? api ?? 0, etcd: etcd ?? 0, peer: peer ?? 0 }
     const cluster = new Cluster({ directory, temporary: options.directory === undefined, options, trust, ports })
     await writeFile(cluster.kubeconfig, kubeconfigText(cluster.server, trust), { mode: 0o600 })
     try {
       await cluster.startEtcd()
-      await cluster.startApiServer()
+      await cluster.startApiServer(options.apiServer)
       if (options.controllers) await cluster.startControllerManager(options.controllers)
       if (options.scheduler) await cluster.startScheduler()
     } catch (error) {
@@ -193,7 +197,7 @@ function partOf(name: Program, child: ChildProcess): Part {
 }
 
 /** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
     const server = createServer().listen(0, LOOPBACK, () => resolve(server))
     server.once('error', reject)

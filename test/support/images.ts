@@ -50,7 +50,7 @@ export function buildah(...args: string[]): Promise<string> {
 }
 
 /** The base image: a minimal Debian, made once. */
-async function provideBase(): Promise<void> {
+export async function provideBase(): Promise<void> {
   if ((await buildah('images', '--format', '{{.Name}}')).split('\n').includes('localhost/debian')) return
   const root = await cached('base', 'trixie', async (into) => {
     await must('debootstrap', ['--variant=minbase', '--include=ca-certificates', 'trixie', into, MIRROR])

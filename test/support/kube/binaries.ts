@@ -11,7 +11,7 @@ import { findGo } from './go.ts'
 
 const SOURCE = import.meta.dirname
 const VERSION = 'v1.36.3'
-const BUILT = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kubectl'] as const
+const BUILT = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'kubectl'] as const
 /** Without symbols it is 127 MB. Debian's helm and ours look at the version. */
 const LINKER = `-s -w -X k8s.io/component-base/version.gitVersion=${VERSION} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36`
 

@@ -14,13 +14,15 @@ export interface Trust {
   readonly ca: string
   /** Of user `admin` in group system:masters. */
   readonly token: string
+  /** Of the other users. */
+  readonly tokens: Readonly<Record<string, string>>
 }
 
 /** Writes ca.crt, ca.key, api.crt, api.key, sa.key and tokens.csv. */
-export async function makeTrust(directory: string): Promise<Trust> {
-  const token = randomBytes(16).toString('hex')
+export async function makeTrust(directory: string, users: Readonly<Record<string, readonly string[]>> = {}): Promise<Trust> {
   const openssl = (...args: string[]): Promise<string> => command('openssl', args, { cwd: directory })
-  await writeFile(join(directory, 'tokens.csv'), `${token},admin,admin,"system:masters"\n`, { mode: 0o600 })
+  const all = Object.entries({ admin: ['system:masters'], ...users })
+  await writeFile(join(directory, 'tokens.csv'), all.map(([name, groups]) => `${randomBytes(16).toString('hex')},${name},${name},"${groups.join()}"\n`).join(''), { mode: 0o600 })
   await writeFile(join(directory, 'san'), `subjectAltName=${SERVER_NAMES}\n`)
   // The controller-manager signs service account tokens with RSA or ECDSA; older kubelets know RSA only.
   await openssl('genrsa', '-out', 'sa.key', '2048')
@@ -32,7 +34,8 @@ export async function makeTrust(directory: string): Promise<Trust> {
 
 export async function readTrust(directory: string): Promise<Trust> {
   const [ca, tokens] = await Promise.all(['ca.crt', 'tokens.csv'].map((name) => readFile(join(directory, name), 'utf8')))
-  return { ca: ca ?? '', token: tokens?.split(',')[0] ?? '' }
+  const byName = Object.fromEntries((tokens ?? '').split('\n').filter(Boolean).map((line): [string, string] => [line.split(',')[1] ?? '', line.split(',')[0] ?? '']))
+  return { ca: ca ?? '', token: byName['admin'] ?? '', tokens: byName }
 }
 
 /** A kubeconfig as YAML (JSON is YAML). */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // One program for the parts of Kubernetes that the tests need. It plays the part that its own name says, or its first argument:
-// links to it are called kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl.
+// links to it are called kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy and kubectl.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
@@ -28,6 +29,7 @@ var parts = map[string]func() *cobra.Command{
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	"kube-proxy":              proxy.NewProxyCommand,
 }
 
 func main() {
@@ -45,7 +47,7 @@ func main() {
 	}
 	part, known := parts[name]
 	if !known {
-		fmt.Fprintln(os.Stderr, "Usage: kube kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl [arguments]")
+		fmt.Fprintln(os.Stderr, "Usage: kube kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kube-proxy|kubectl [arguments]")
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(part()))

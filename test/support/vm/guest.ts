@@ -29,6 +29,10 @@ export type GuestOptions = {
   forwards?: readonly Forward[]
   /** The kernel's lsm= parameter. Default: as Debian has it, bpf included. */
   lsm?: string
+  /** The disk that the guest runs from, an ext4 file system with what provideImage() has. Default: that one. Never written to. */
+  disk?: string
+  /** Further disks: /dev/vdb, /dev/vdc, ... What a guest writes there is gone with it. */
+  moreDisks?: readonly string[]
   /** A directory of this machine, created when absent, that the guest sees as /results. */
   results?: string
   onOutput?: (chunk: Buffer) => void
@@ -99,10 +103,10 @@ export async function shellInGuest(options: Omit<GuestOptions, 'script' | 'timeo
 
 async function argumentsFor(options: GuestOptions, job: string, interactive: boolean): Promise<string[]> {
   const kernel = await provideKernel(options.kernel)
-  const [disk, initramfs] = await Promise.all([provideImage(), provideInitramfs(kernel)])
+  const [disk, initramfs] = await Promise.all([options.disk ?? provideImage(), provideInitramfs(kernel)])
   if (options.results !== undefined) await mkdir(options.results, { recursive: true })
   return qemuArguments({
-    kernel, disk, initramfs, job, interactive, tree: TREE,
+    kernel, disk, moreDisks: options.moreDisks ?? [], initramfs, job, interactive, tree: TREE,
     ...(options.results === undefined ? {} : { results: resolve(options.results) }),
     icount: options.icount ?? false, cpus: options.cpus ?? 2, memoryMb: options.memoryMb ?? 1024, forwards: options.forwards ?? [], lsm: options.lsm ?? 'lockdown,capability,landlock,yama,bpf',
   })

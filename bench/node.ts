@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// make bench-node: one-shot pods on a real node (test/support/node), each of which runs at once what its profile blocks. One that ran was not subject
+// to its profile from its first instruction. Once with each setting for containers that no profile is bound to.
+//
+//   node bench/node.ts [--pods 200] [--unbound allow] [--write]
+
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { KubeObject } from '../test/support/cluster.ts'
+import { helm } from '../test/support/kube/helm.ts'
+import { Kubectl } from '../test/support/node/kubectl.ts'
+import { TestNode } from '../test/support/node/node.ts'
+import { TREE } from '../test/support/vm/guest.ts'
+import { writeSection } from './results.ts'
+
+const NAMESPACE = 'oneshot'
+/** At once: what the kubelet starts side by side. */
+const BATCH = 10
+const MINUTE = 60_000
+
+const POLICY = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: ${NAMESPACE}}
+---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: block-cat, namespace: ${NAMESPACE}}
+spec:
+  selector: {matchLabels: {app: oneshot}}
+  process: {matchPaths: [{path: /bin/cat}]}
+  action: Block
+`
+
+interface Outcome {
+  /** Ended as a command that was refused ends. */
+  refused: number
+  /** Ran without its profile. */
+  ran: number
+  /** Neither: the node could not start it. */
+  other: string[]
+  /** Execs that the kernel side stopped until the profile was there: it came later than the container. */
+  held: number
+  notHeld: number
+}
+
+async function measure(pods: number, unbound: string): Promise<Outcome> {
+  const node = await TestNode.start({ directory: join(TREE, 'build/results/bench-node'), timeoutSeconds: 3600 })
+  try {
+    const { ok, text } = await helm('install', 'merlon', join(TREE, 'charts/merlon'), '--kubeconfig', node.cluster.kubeconfig, '--namespace', 'kubearmor', '--create-namespace', '--set', `operator.replicas=1,agent.unbound=${unbound}`)
+    if (!ok) throw new Error(text)
+    await node.whenReady()
+    await node.podsReady('kubearmor', 15 * MINUTE)
+    const kubectl = await Kubectl.of(node.cluster.kubeconfig)
+    await kubectl.apply(POLICY)
+    const agent = await kubectl.forward('kubearmor', 'ds/kubearmor', 8081)
+    const before = await stats(agent.address)
+    const outcome: Outcome = { refused: 0, ran: 0, other: [], held: 0, notHeld: 0 }
+    for (let first = 0; first < pods; first += BATCH) await batch(node, { first, count: Math.min(BATCH, pods - first) }, outcome)
+    // The agent reads its counters every three seconds.
+    await new Promise((resolve) => setTimeout(resolve, 4_000))
+    const after = await stats(agent.address)
+    outcome.held = after.held - before.held
+    outcome.notHeld = after.notHeld - before.notHeld
+    agent.close()
+    return outcome
+  } finally {
+    await node.stop()
+  }
+}
+
+async function batch(node: TestNode, { first, count }: { first: number; count: number }, outcome: Outcome): Promise<void> {
+  const { client } = node.cluster
+  const path = `/api/v1/namespaces/${NAMESPACE}/pods`
+  const names = Array.from({ length: count }, (_, index) => `p${first + index}`)
+  await Promise.all(names.map((name) => client.create(path, {
+    metadata: { name, labels: { app: 'oneshot' } },
+    spec: { restartPolicy: 'Never', automountServiceAccountToken: false, terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'debian:trixie-slim', command: ['/bin/cat', '/etc/hostname'] }] },
+  })))
+  const states = async (): Promise<State[]> => ((await client.get(path))['items'] as KubeObject[]).map(stateOf)
+  await node.until(`${count} pods have ended`, 10 * MINUTE, async () => {
+    const found = await states()
+    return found.every(({ phase }) => phase === 'Succeeded' || phase === 'Failed') || JSON.stringify(found.filter(({ phase }) => phase !== 'Failed'))
+  })
+  for (const { phase, said } of await states()) {
+    if (phase === 'Succeeded') outcome.ran++
+    else if (/permission denied/i.test(said)) outcome.refused++
+    else outcome.other.push(said)
+  }
+  await Promise.all(names.map((name) => client.delete(`${path}/${name}?gracePeriodSeconds=0`)))
+}
+
+interface State {
+  readonly phase: string
+  readonly said: string
+}
+
+function stateOf({ status }: KubeObject): State {
+  const { phase, containerStatuses } = status as { phase: string; containerStatuses?: { state?: { terminated?: { reason?: string; message?: string } } }[] }
+  const ended = containerStatuses?.[0]?.state?.terminated
+  return { phase, said: `${ended?.reason ?? ''} ${ended?.message ?? ''}` }
+}
+
+/** Of the agent's kernel side. */
+async function stats(address: string): Promise<{ held: number; notHeld: number }> {
+  const text = await (await fetch(`http://${address}/metrics`)).text()
+  const of = (stat: string): number => Number(new RegExp(`^merlon_bpf_stats_total\\{stat="${stat}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
+  return { held: of('held'), notHeld: of('not_held') }
+}
+
+const { values } = parseArgs({ options: { pods: { type: 'string', default: '200' }, unbound: { type: 'string', default: 'allow' }, write: { type: 'boolean', default: false } } })
+const pods = Number(values.pods)
+if (!Number.isSafeInteger(pods) || pods < 1) {
+  console.error(`--pods must be a number of pods, not "${values.pods}"`)
+  process.exit(2)
+}
+const outcome = await measure(pods, values.unbound)
+const row = `| ${values.unbound} | ${pods} | ${outcome.refused} | ${outcome.ran} | ${outcome.other.length} | ${outcome.held} | ${outcome.notHeld} |`
+const section = `| containers without a profile | pods | first command refused by the profile | ran without its profile | other ends | execs held | not held |\n|---|--:|--:|--:|--:|--:|--:|\n${row}\n`
+console.log(section)
+if (outcome.other.length > 0) console.log(`Other ends: ${[...new Set(outcome.other)].slice(0, 5).join('; ')}`)
+if (values.write) writeSection('one-shot pods', section)
+process.exitCode = outcome.ran > 0 ? 1 : 0

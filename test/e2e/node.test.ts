@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole thing on a real node: our chart and images, an unmodified KubeArmorPolicy, kubectl exec, and KubeArmor's own stream of alerts.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { Alert__Output } from '../../proto/gen/feeder/Alert.ts'
+import { LogService } from '../../proto/load.ts'
+import { openClient } from '../../runtime/grpc.ts'
+import { helm } from '../support/kube/helm.ts'
+import { Kubectl, type Forwarded } from '../support/node/kubectl.ts'
+import { TestNode } from '../support/node/node.ts'
+import { TREE } from '../support/vm/guest.ts'
+
+const missing = process.getuid?.() !== 0 ? 'needs root' : spawnSync('buildah', ['--version']).error ? 'needs buildah (make setup installs it)' : undefined
+const DIRECTORY = join(TREE, 'build/results/node')
+const NAMESPACE = 'kubearmor'
+const MINUTES = 60_000
+
+const WORKLOADS = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: vault, annotations: {kubearmor-file-posture: block}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: nginx, tier: front}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: server, image: "debian:trixie-slim", command: [sleep, infinity]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: safe, namespace: vault, labels: {app: safe}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: keeper, image: "debian:trixie-slim", command: [sleep, infinity]}]
+`
+
+/** As KubeArmor's guide has it. */
+const BLOCK_APT = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: block-pkg-mgmt-tools-exec
+  namespace: shop
+spec:
+  selector:
+    matchLabels:
+      app: nginx
+  process:
+    matchPaths:
+    - path: /usr/bin/apt
+    - path: /usr/bin/apt-get
+  action:
+    Block
+`
+
+const ALLOW_LIST = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: only-these, namespace: vault}
+spec:
+  selector: {matchLabels: {app: safe}}
+  process:
+    matchPaths: [{path: /bin/sleep}, {path: /bin/cat}]
+  file:
+    matchDirectories: [{dir: /usr/lib/, recursive: true}, {dir: /lib/, recursive: true}]
+    matchPaths: [{path: /etc/ld.so.cache}, {path: /etc/hostname}]
+  action: Allow
+`
+
+describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () => {
+  let node: TestNode
+  let kubectl: Kubectl
+  const forwards: Forwarded[] = []
+  const alerts: Alert__Output[] = []
+  let client: InstanceType<typeof LogService> | undefined
+  let hasFailed = false
+
+  before(async () => {
+    node = await TestNode.start({ directory: DIRECTORY, timeoutSeconds: 38 * 60 })
+    kubectl = await Kubectl.of(node.cluster.kubeconfig)
+    // Of two replicas both would be on this node.
+    const { ok, text } = await helm('install', 'merlon', join(TREE, 'charts/merlon'), '--kubeconfig', node.cluster.kubeconfig, '--namespace', NAMESPACE, '--create-namespace', '--set', 'operator.replicas=1')
+    assert.ok(ok, text)
+    await node.whenReady()
+  })
+  after(async () => {
+    client?.close()
+    for (const each of forwards) each.close()
+    await node?.stop()
+  })
+
+  /** Builds on those before it: after one that fails, the rest would only say the same again, slowly. */
+  function step(name: string, run: () => Promise<void>): void {
+    it(name, async () => {
+      assert.ok(!hasFailed, 'an earlier step failed')
+      hasFailed = true
+      await run()
+      hasFailed = false
+    })
+  }
+
+  async function forward(target: string, port: number): Promise<string> {
+    const forwarded = await kubectl.forward(NAMESPACE, target, port)
+    forwards.push(forwarded)
+    return forwarded.address
+  }
+
+  /** What its conditions say. */
+  const conditions = async (namespace: string, name: string): Promise<Record<string, string>> => {
+    const policy = await node.cluster.client.get(`/apis/security.kubearmor.com/v1/namespaces/${namespace}/kubearmorpolicies/${name}`)
+    const found = (policy['status'] as { conditions?: { type: string; status: string; message: string }[] } | undefined)?.conditions ?? []
+    return Object.fromEntries(found.map(({ type, status }) => [type, status]))
+  }
+  const inForce = (namespace: string, name: string): Promise<void> => node.until(`${namespace}/${name} is in force`, 6 * MINUTES, async () => {
+    const found = await conditions(namespace, name)
+    return ['Accepted', 'Programmed', 'Ready'].every((type) => found[type] === 'True') || JSON.stringify(found)
+  })
+  const alert = async (what: string, matches: (alert: Alert__Output) => boolean): Promise<Alert__Output> => {
+    await node.until(`there is an alert of ${what}`, MINUTES, async () => alerts.some(matches) || `there are ${alerts.length}: ${JSON.stringify(alerts.slice(-5))}`)
+    return alerts.find(matches) as Alert__Output
+  }
+
+  step('runs the chart: operator, agent and relay become Ready', async () => {
+    await kubectl.apply(WORKLOADS)
+    await node.podsReady(NAMESPACE, 12 * MINUTES)
+    await node.podsReady('shop', MINUTES)
+    await node.podsReady('vault', MINUTES)
+  })
+
+  step('serves alerts on the Service that KubeArmor\'s clients look for', async () => {
+    client = openClient(LogService, await forward('svc/kubearmor', 32_767))
+    const stream = client.WatchAlerts({ Filter: 'policy' })
+    stream.on('data', (event: Alert__Output) => alerts.push(event))
+    stream.on('error', () => {})
+    const reply = await new Promise((resolve, reject) => client?.HealthCheck({ nonce: 7 }, (error, value) => (error ? reject(error) : resolve(value?.Retval))))
+    assert.equal(reply, 7)
+  })
+
+  step('refuses what an unmodified policy blocks, and nothing else', async () => {
+    assert.deepEqual(await kubectl.exec('shop', 'web', 'apt', '--version').then(({ status }) => status), 0)
+    await kubectl.apply(BLOCK_APT)
+    await inForce('shop', 'block-pkg-mgmt-tools-exec')
+    const refused = await kubectl.exec('shop', 'web', 'apt', '--version')
+    assert.match(refused.output, /permission denied/i)
+    assert.notEqual(refused.status, 0)
+    const inShell = await kubectl.exec('shop', 'web', 'sh', '-c', 'apt-get --version')
+    assert.match(inShell.output, /apt-get: Permission denied/)
+    assert.deepEqual(await kubectl.exec('shop', 'web', 'cat', '/etc/debian_version').then(({ status }) => status), 0)
+  })
+
+  step('says in the alert who did what', async () => {
+    const { NamespaceName, PodName, ContainerName, ContainerID, Labels, PolicyName, Action, Result, Operation, HostName, ContainerImage } = await alert('apt-get in shop/web', ({ Resource, NamespaceName: ns }) => ns === 'shop' && Resource.includes('apt-get'))
+    assert.deepEqual({ NamespaceName, PodName, ContainerName, PolicyName, Action, Result, Operation, HostName },
+      { NamespaceName: 'shop', PodName: 'web', ContainerName: 'server', PolicyName: 'block-pkg-mgmt-tools-exec', Action: 'Block', Result: 'Permission denied', Operation: 'Process', HostName: node.name })
+    assert.match(Labels, /app=nginx/)
+    assert.match(ContainerID, /^[0-9a-f]{64}$/)
+    assert.match(ContainerImage, /debian:trixie-slim/)
+  })
+
+  step('makes an allow-list of a namespace with a Block posture', async () => {
+    assert.equal((await kubectl.exec('vault', 'safe', 'ls', '/')).status, 0)
+    await kubectl.apply(ALLOW_LIST)
+    await inForce('vault', 'only-these')
+    assert.match((await kubectl.exec('vault', 'safe', 'ls', '/')).output, /permission denied/i)
+    assert.deepEqual(await kubectl.exec('vault', 'safe', 'cat', '/etc/hostname'), { status: 0, output: 'safe\n' })
+    assert.match((await kubectl.exec('vault', 'safe', 'cat', '/etc/passwd')).output, /Permission denied/)
+    const denied = await alert('ls in vault/safe', ({ NamespaceName, Resource }) => NamespaceName === 'vault' && Resource.includes('/ls'))
+    assert.deepEqual([denied.PolicyName, denied.Action], ['DefaultPosture', 'Block'])
+  })
+
+  step('tells in the policy\'s columns and at the health endpoints what happened', async () => {
+    assert.match(await kubectl.must(['get', 'ksp', '--all-namespaces']), /block-pkg-mgmt-tools-exec.*\n.*only-these/)
+    const operator = await forward('deploy/merlon-operator', 8081)
+    assert.match(await (await fetch(`http://${operator}/readyz`)).text(), /ready/)
+    assert.match(await (await fetch(`http://${operator}/metrics`)).text(), /^merlon_policies 2$/m)
+    const agent = await forward('ds/kubearmor', 8081)
+    assert.equal((await fetch(`http://${agent}/readyz`)).status, 200)
+  })
+
+  step('lets a command run again when its policy is gone', async () => {
+    await kubectl.must(['delete', 'ksp', '--namespace', 'shop', 'block-pkg-mgmt-tools-exec'])
+    await node.until('apt runs in shop/web', MINUTES, async () => {
+      const { status, output } = await kubectl.exec('shop', 'web', 'apt', '--version')
+      return status === 0 || output
+    })
+  })
+})
