@@ -33,8 +33,10 @@ async function main(life: Life): Promise<number | void> {
 
 /** Ends enforcement on this machine, or only lets go of what an earlier agent holds. */
 async function leave({ detach: isEnd, pinDirectory }: Pick<AgentOptions, 'detach' | 'pinDirectory'>): Promise<number> {
-  // Its programs would stay in the kernel for as long as it lives, whatever becomes of the pins.
-  if (isEnd && (await claimPins(pinDirectory)) === undefined) {
+  if ((await claimPins(pinDirectory)) === undefined) {
+    // What is held, the agent that lives will bind: let go by somebody else, it would run without a profile.
+    if (!isEnd) return 0
+    // Its programs would stay in the kernel for as long as it lives, whatever becomes of the pins.
     process.stderr.write(`${describe(alreadyRuns(pinDirectory))}\n`)
     return EXIT_FAILED
   }

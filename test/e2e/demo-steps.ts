@@ -3,7 +3,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startContainer, type CommandResult, type Container } from './oci.ts'
+import { removeContainer, startContainer, type CommandResult, type Container } from './oci.ts'
 import { childPid, Lines, merlon, residentMb } from './merlon.ts'
 
 const EXAMPLE = new URL('../../examples/demo', import.meta.url).pathname
@@ -84,7 +84,8 @@ async function cleanUp(stage: Stage): Promise<void> {
   await stage.up?.stop()
   // Whatever happened, the machine is left as it was: nothing enforced, no container.
   if (stage.isEnforcing) await merlon('rescue', '--yes')
-  await stage.container?.remove()
+  // By name: one whose start was interrupted is there, too.
+  await removeContainer(CONTAINER)
   await rm(stage.directory, { recursive: true, force: true })
 }
 

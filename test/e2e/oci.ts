@@ -42,8 +42,13 @@ export async function startContainer(name: string, directory: string): Promise<C
   await startDetached(['--cgroup-manager=cgroupfs', 'run', '--detach', name], bundle)
   return {
     exec: (command) => run('crun', ['exec', name, '/bin/sh', '-c', command], bundle),
-    remove: async () => void (await run('crun', ['delete', '--force', name], bundle)),
+    remove: () => removeContainer(name),
   }
+}
+
+/** Ends a container and forgets it; one that is not there is no error. */
+export async function removeContainer(name: string): Promise<void> {
+  await run('crun', ['delete', '--force', name], '/')
 }
 
 /** The container inherits crun's output: pipes would stay open for as long as it runs, so it gets a file. */
