@@ -11,7 +11,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     kernel: { type: 'string', default: '6.12' }, timeout: { type: 'string', default: '600' }, icount: { type: 'boolean', default: false },
-    cpus: { type: 'string', default: '2' }, memory: { type: 'string', default: '1024' }, results: { type: 'string' },
+    cpus: { type: 'string', default: '1' }, memory: { type: 'string', default: '1024' }, results: { type: 'string' },
     forward: { type: 'string', multiple: true, default: [] }, fetch: { type: 'boolean', default: false },
   },
 })
