@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Run inside a guest whose clock counts instructions, by bench/up.ts: from the start of merlon up to enforcement, from an edit to enforcement, and
 // memory. Prints one line of JSON.
-import { mkdtempSync, openSync, closeSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -18,7 +18,8 @@ export interface Measured {
 const SECONDS = 1_000
 const [STARTS, EDITS] = [3, 11]
 const directory = mkdtempSync(join(tmpdir(), 'merlon-bench-'))
-const policies = join(directory, 'policies.yaml')
+const manifests = join(directory, 'manifests')
+const policies = join(manifests, 'policies.yaml')
 const stateDir = join(directory, 'state')
 const target = join(directory, 'secret')
 const policy = (action: string): string => `apiVersion: security.kubearmor.com/v1\nkind: KubeArmorHostPolicy\nmetadata: {name: secret}\nspec:\n  nodeSelector: {matchLabels: {kubernetes.io/hostname: "*"}}\n  file: {matchPaths: [{path: ${target}}]}\n  action: ${action}\n`
@@ -35,7 +36,7 @@ function isRefused(): boolean {
 
 async function start(): Promise<{ up: Lines; took: number }> {
   const began = performance.now()
-  const up = new Lines(['up', directory, '--state-dir', stateDir])
+  const up = new Lines(['up', manifests, '--state-dir', stateDir])
   const line = await up.until((text) => /Ready in|ended with status/.test(text), SECONDS)
   if (!line.includes('Ready in') || !isRefused()) throw new Error(`merlon up does not enforce:\n${up.tail(20)}`)
   return { up, took: performance.now() - began }
@@ -55,6 +56,7 @@ async function memoryOf(name: string): Promise<{ rssMb: number; privateMb: numbe
 }
 
 async function measure(): Promise<Measured> {
+  mkdirSync(manifests)
   writeFileSync(target, '')
   writeFileSync(policies, policy('Block'))
   const starts: number[] = []
@@ -79,4 +81,5 @@ async function measure(): Promise<Measured> {
   return { starts, edits, memory }
 }
 
-console.log(JSON.stringify(await measure()))
+// Compiled for guests, it is imported on the host.
+if (import.meta.main) console.log(JSON.stringify(await measure()))
