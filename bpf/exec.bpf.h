@@ -58,6 +58,13 @@ static __always_inline bool merlon_may_be_agent(const struct task_struct *task)
 	return (permitted & needs) == needs && BPF_CORE_READ(task, cred, user_ns, level) == 0;
 }
 
+/* What becomes of an exec that cannot be held. */
+static __always_inline int merlon_not_held(__u32 mode)
+{
+	merlon_stat(MERLON_STAT_NOT_HELD);
+	return mode == MERLON_HOLD_ALWAYS ? -EACCES : 0;
+}
+
 /* Stops the task until the agent has decided whose container this is. Returns 0 where it has decided already, or cannot. */
 static __always_inline int merlon_hold(const struct merlon_task *who, const struct merlon_question *question, __u32 mode)
 {
@@ -68,11 +75,8 @@ static __always_inline int merlon_hold(const struct merlon_task *who, const stru
 	held_before = bpf_map_lookup_elem(&held, &cgroup_id);
 	if (held_before && held_before->state != MERLON_HELD_WAITING)
 		return 0;
-	if (mode == MERLON_HOLD_LIVE && !merlon_agent_lives()) {
-		merlon_stat(MERLON_STAT_NOT_HELD);
-		return 0;
-	}
-	if (!merlon_agent_lives() && merlon_may_be_agent((void *)bpf_get_current_task_btf())) {
+	if (!merlon_agent_lives() &&
+	    (mode == MERLON_HOLD_LIVE || merlon_may_be_agent((void *)bpf_get_current_task_btf()))) {
 		merlon_stat(MERLON_STAT_NOT_HELD);
 		return 0;
 	}
@@ -81,22 +85,19 @@ static __always_inline int merlon_hold(const struct merlon_task *who, const stru
 		if (bpf_map_update_elem(&held, &cgroup_id, &fresh, BPF_NOEXIST) < 0 &&
 		    !bpf_map_lookup_elem(&held, &cgroup_id)) {
 			MERLON_ERROR(MERLON_FILE_EXEC, ENOMEM);
-			merlon_stat(MERLON_STAT_NOT_HELD);
-			return mode == MERLON_HOLD_ALWAYS ? -EACCES : 0;
+			return merlon_not_held(mode);
 		}
 	}
 	slot = merlon_claim();
 	if (!slot) {
 		MERLON_ERROR(MERLON_FILE_EXEC, ENOSPC);
-		merlon_stat(MERLON_STAT_NOT_HELD);
-		return mode == MERLON_HOLD_ALWAYS ? -EACCES : 0;
+		return merlon_not_held(mode);
 	}
 	/* First the signal, then the event: SIGCONT discards a pending SIGSTOP, but cannot undo one that comes later. */
 	if (bpf_send_signal_thread(SIGSTOP)) {
 		MERLON_ERROR(MERLON_FILE_EXEC, EINVAL);
-		merlon_stat(MERLON_STAT_NOT_HELD);
 		merlon_release(slot);
-		return mode == MERLON_HOLD_ALWAYS ? -EACCES : 0;
+		return merlon_not_held(mode);
 	}
 	merlon_stat(MERLON_STAT_HELD);
 	slot->found.generation = slot->found.serial = 0;

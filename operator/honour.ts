@@ -33,6 +33,9 @@ export function lackingAt(policy: Policy, session: Session | undefined): readonl
 
 /** Empty: all of it is enforced there, or no agent of the node has come yet. */
 export function notHonoured(policy: Policy, session: Session | undefined, place: Pick<FailureSample, 'node' | 'workload'>): readonly FailureSample[] {
-  const lacking = lackingAt(policy, session)
+  return samplesOf(lackingAt(policy, session), place)
+}
+
+export function samplesOf(lacking: readonly string[], place: Pick<FailureSample, 'node' | 'workload'>): readonly FailureSample[] {
   return lacking.length === 0 ? [] : [{ ...place, code: NOT_ENFORCED, message: `the agent of this node does not enforce ${lacking.join(', ')}; the rest of the policy is in force` }]
 }

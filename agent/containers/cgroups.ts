@@ -26,13 +26,16 @@ export function childrenOf(path: string): string[] {
 
 /** All processes of a cgroup and of those below it, in the reader's pid namespace. */
 export function processesIn(path: string): number[] {
-  let own: number[] = []
+  return [...ownProcesses(path), ...childrenOf(path).flatMap((name) => processesIn(join(path, name)))]
+}
+
+function ownProcesses(path: string): number[] {
   try {
-    own = readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter((line) => line !== '').map(Number)
+    return readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter((line) => line !== '').map(Number)
   } catch {
     // Gone, or threaded (EOPNOTSUPP): a threaded cgroup's processes are listed in its domain, above.
+    return []
   }
-  return [...own, ...childrenOf(path).flatMap((name) => processesIn(join(path, name)))]
 }
 
 /** Path of a process's cgroup v2 below `root`; undefined when the process is gone. */
@@ -44,11 +47,11 @@ export function cgroupOfProcess(pid: number, root: string, proc = '/proc'): stri
 /** This process's own cgroup; undefined: the hierarchy's root, or nowhere to be seen. `pid` is its id as cgroup.procs below `root` has it. */
 export function ownCgroup(root: string, pid = process.pid, proc = '/proc'): string | undefined {
   const shown = shownCgroup(pid, proc)
-  if (shown !== undefined && shown !== '/' && holds(join(root, shown), pid)) return join(root, shown)
+  if (shown !== undefined && shown !== '/' && ownProcesses(join(root, shown)).includes(pid)) return join(root, shown)
   const search = (path: string): string | undefined => {
     for (const name of childrenOf(path)) {
       const below = join(path, name)
-      const found = holds(below, pid) ? below : search(below)
+      const found = ownProcesses(below).includes(pid) ? below : search(below)
       if (found !== undefined) return found
     }
     return undefined
@@ -79,13 +82,5 @@ function shownCgroup(pid: number, proc: string): string | undefined {
     return line?.slice('0::'.length)
   } catch {
     return undefined
-  }
-}
-
-function holds(path: string, pid: number): boolean {
-  try {
-    return readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').includes(String(pid))
-  } catch {
-    return false
   }
 }

@@ -4,7 +4,7 @@
 import type { Policy } from '../../policy/types.ts'
 import type { FailureSample } from '../status.ts'
 import { nameOf } from '../files.ts'
-import { lackingAt, NOT_ENFORCED, notHonoured } from '../honour.ts'
+import { lackingAt, NOT_ENFORCED, samplesOf } from '../honour.ts'
 import type { DesiredBinding, NodeState, Reconciler } from '../reconcile.ts'
 import type { Session } from '../session.ts'
 
@@ -131,8 +131,8 @@ function countNode(state: NodeState, session: Session | undefined): ReadonlyMap<
     const isDecided = !state.pending.has(binding.workload) && !state.compiling.has(binding.workload)
     const isHeld = isDecided && binding.failure.length === 0 && session?.view?.isProgrammed(binding) === true
     for (const policy of policies) {
-      const lacking = notHonoured(policy, session, { node, workload: binding.workload })
-      note(policy, `${identity.namespace}/${identity.pod}`, { problems: [...problems, ...lacking], isHeld, lacking: lackingAt(policy, session) })
+      const lacking = lackingAt(policy, session)
+      note(policy, `${identity.namespace}/${identity.pod}`, { problems: [...problems, ...samplesOf(lacking, { node, workload: binding.workload })], isHeld, lacking })
     }
   }
   for (const [workload, { policies, failure }] of state.failed) {

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { after, before, describe, it } from 'node:test'
 import type { TestAgent } from '../../operator/testing/agent.ts'
-import { Cluster, type KubeClient, type KubeObject } from '../support/cluster.ts'
-import { condition, ensure, installResources, pod, POLICIES, policy, statusOf, TestOperator, until } from './support/operator.ts'
+import type { Cluster, KubeClient, KubeObject } from '../support/cluster.ts'
+import { condition, pod, POLICIES, policy, startCluster, statusOf, TestOperator, until } from './support/operator.ts'
 import { ApiProxy } from './support/proxy.ts'
 
 const NS = 'faults'
@@ -20,11 +20,8 @@ let agent: TestAgent
 let web: string
 
 before(async () => {
-  cluster = await Cluster.start()
+  cluster = await startCluster(NS)
   client = cluster.client
-  await installResources(client)
-  await ensure(client, '/api/v1/namespaces', { metadata: { name: NS } })
-  await ensure(client, '/api/v1/nodes', { metadata: { name: 'n1' } })
   proxy = await ApiProxy.start(cluster.directory, cluster.server)
   operator = await new TestOperator(cluster, { kubeconfig: proxy.kubeconfig }).start()
   agent = await operator.agent('n1')

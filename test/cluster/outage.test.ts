@@ -10,9 +10,9 @@ import { parse } from 'yaml'
 import type { TestAgent } from '../../operator/testing/agent.ts'
 import { systemClock, type Clock } from '../../runtime/clock.ts'
 import { issueCertificate } from '../../runtime/x509.ts'
-import { Cluster, type KubeClient, type KubeObject } from '../support/cluster.ts'
+import type { Cluster, KubeClient, KubeObject } from '../support/cluster.ts'
 import { TREE } from '../support/vm/guest.ts'
-import { condition, ensure, installResources, pod, POLICIES, policy, statusOf, TestOperator, until, type OperatorOptions } from './support/operator.ts'
+import { condition, installResources, pod, POLICIES, policy, startCluster, statusOf, TestOperator, until, type OperatorOptions } from './support/operator.ts'
 import { ApiProxy } from './support/proxy.ts'
 
 const NS = 'outage'
@@ -57,11 +57,8 @@ async function assertWorks({ agent, has }: Operated, name: string): Promise<void
 const refuse: ApiProxy['rules'] = { answer: (request) => { request.socket.destroy(); return true } }
 
 before(async () => {
-  cluster = await Cluster.start()
+  cluster = await startCluster(NS)
   client = cluster.client
-  await installResources(client)
-  await ensure(client, '/api/v1/namespaces', { metadata: { name: NS } })
-  await ensure(client, '/api/v1/nodes', { metadata: { name: 'n1' } })
   web = `pod/${(await client.create(PODS, pod('web', { namespace: NS, labels: { app: 'web' }, node: 'n1' }))).metadata?.uid}`
   await client.create(KSP, policy('stays', { namespace: NS }))
   await client.create(KSP, policy('goes', { namespace: NS }))

@@ -13,7 +13,7 @@ import { TestAgent } from '../../../operator/testing/agent.ts'
 import type { Hello } from '../../../proto/gen/merlon/v1/Hello.ts'
 import { systemClock, type Clock } from '../../../runtime/clock.ts'
 import { createLogger, type LogRecord } from '../../../runtime/log.ts'
-import type { KubeClient, KubeObject, SharedCluster } from '../../support/cluster.ts'
+import { Cluster, type KubeClient, type KubeObject, type SharedCluster } from '../../support/cluster.ts'
 import { TREE } from '../../support/vm/guest.ts'
 
 export const NAMESPACE = 'kubearmor'
@@ -31,6 +31,15 @@ export async function installResources(client: KubeClient): Promise<void> {
     return crds.length >= 5 && crds.every(({ status }) => status?.conditions?.some(({ type, status: value }) => type === 'Established' && value === 'True'))
   })
   await ensure(client, '/api/v1/namespaces', { metadata: { name: NAMESPACE } })
+}
+
+/** A cluster of the test's own, with the custom resources, the namespace and a node n1. */
+export async function startCluster(namespace: string): Promise<Cluster> {
+  const cluster = await Cluster.start()
+  await installResources(cluster.client)
+  await ensure(cluster.client, '/api/v1/namespaces', { metadata: { name: namespace } })
+  await ensure(cluster.client, '/api/v1/nodes', { metadata: { name: 'n1' } })
+  return cluster
 }
 
 /** Creates it unless it is there. */
