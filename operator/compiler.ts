@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work of the pure core in a thread of its own, one task after another. The thread is started when it is needed first, and again if it dies.
+// Work of the pure core in a thread of its own, one task after another. The thread is started when it is needed, also after it has died.
 import { Worker } from 'node:worker_threads'
 import type { Finding, Plan, Policy } from '../policy/types.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
@@ -18,30 +18,40 @@ interface Examined {
 export type Answer = Compiled | Examined
 
 /** To start one takes longer than most tasks; to keep one costs some 20 MB. */
-const IDLE_MS = 30_000
+export const IDLE_MS = 10_000
 
-/** A thread and what it has been asked. */
+export interface ThreadOptions {
+  readonly logger: Logger
+  readonly clock: Clock
+  /** compile-worker, where it is not beside this file: a bundle's files are elsewhere. */
+  readonly program?: URL
+}
+
+/** A thread and what it has been asked. It ends when it has been asked nothing for a while. */
 class Thread<T extends Answer> {
-  readonly #logger: Logger
-  readonly #program: URL
+  readonly #name: string
+  readonly #options: ThreadOptions
   readonly #waiting = new Map<number, (answer: T | undefined) => void>()
   #worker: Worker | undefined
+  #idle: Timer | undefined
   #count = 0
 
-  constructor(logger: Logger, program: URL) {
-    this.#logger = logger
-    this.#program = program
+  /** `name`: as the kernel shows it. */
+  constructor(name: string, options: ThreadOptions) {
+    this.#name = name
+    this.#options = options
   }
 
   /** Never rejects; undefined: the thread was lost. */
   ask(task: Task): Promise<T | undefined> {
-    this.#worker ??= this.#start()
+    this.#idle?.cancel()
+    const worker = (this.#worker ??= this.#start())
     const id = ++this.#count
     const { promise, resolve } = Promise.withResolvers<T | undefined>()
     this.#waiting.set(id, resolve)
     // An idle thread keeps no process alive, one with work does.
-    this.#worker.ref()
-    this.#worker.postMessage({ id, task })
+    worker.ref()
+    worker.postMessage({ id, task })
     return promise
   }
 
@@ -54,11 +64,15 @@ class Thread<T extends Answer> {
   }
 
   #start(): Worker {
-    const worker = new Worker(this.#program)
+    const worker = new Worker(this.#options.program ?? PROGRAM, { name: this.#name })
     worker.on('message', ({ id, answer }: { readonly id: number; readonly answer: T }) => {
+      // It was stopped while it answered, and what it was asked has been given up.
+      if (this.#worker !== worker) return
       this.#waiting.get(id)?.(answer)
       this.#waiting.delete(id)
-      if (this.#waiting.size === 0) worker.unref()
+      if (this.#waiting.size > 0) return
+      worker.unref()
+      this.#idle = this.#options.clock.after(IDLE_MS, () => void this.stop())
     })
     worker.on('error', (error) => this.#lose(worker, `the compiler's thread failed: ${error.message}`))
     worker.on('exit', () => this.#lose(worker, 'the compiler\'s thread ended'))
@@ -70,24 +84,24 @@ class Thread<T extends Answer> {
     // An error is followed by an end, and by then there may be another one.
     if (this.#worker !== worker) return
     this.#worker = undefined
-    if (this.#waiting.size > 0) this.#logger.error('Lost the compiler', { reason, tasks: this.#waiting.size })
+    if (this.#waiting.size > 0) this.#options.logger.error('Lost the compiler', { reason, tasks: this.#waiting.size })
     this.#forget()
   }
 
   #forget(): void {
+    this.#idle?.cancel()
     for (const resolve of this.#waiting.values()) resolve(undefined)
     this.#waiting.clear()
   }
 }
 
-/** `program` of both: compile-worker, where it is not beside this file: a bundle's files are elsewhere. */
 const PROGRAM = new URL('./compile-worker.ts', import.meta.url)
 
 export class Compiler {
   readonly #thread: Thread<Compiled>
 
-  constructor(logger: Logger, program = PROGRAM) {
-    this.#thread = new Thread(logger, program)
+  constructor(options: ThreadOptions) {
+    this.#thread = new Thread('compiler', options)
   }
 
   /** Never rejects. */
@@ -101,34 +115,29 @@ export class Compiler {
   }
 }
 
-/** Asks which rules of policies never decide: nobody waits for that, and it may take long, so it has a thread of its own, while there is something to ask. */
+/** Asks which rules of policies never decide: nobody waits for that, and it may take long, so it has a thread of its own. */
 export class Examiner {
   readonly #thread: Thread<Examined>
-  readonly #clock: Clock
-  readonly #logger: Logger
-  #idle: Timer | undefined
+  readonly #options: ThreadOptions
 
-  constructor({ logger, clock, program = PROGRAM }: { readonly logger: Logger; readonly clock: Clock; readonly program?: URL }) {
-    this.#thread = new Thread(logger, program)
-    this.#clock = clock
-    this.#logger = logger
+  constructor(options: ThreadOptions) {
+    this.#thread = new Thread('examiner', options)
+    this.#options = options
   }
 
   /** Empty where it took longer than `limitMs`. One at a time. */
   async examine(policy: Policy, limitMs: number): Promise<readonly Finding[]> {
-    this.#idle?.cancel()
-    const limit = this.#clock.after(limitMs, () => {
-      this.#logger.warn('Gave up examining a policy', { kind: policy.kind, namespace: policy.namespace, policy: policy.name, limitMs })
+    const { clock, logger } = this.#options
+    const limit = clock.after(limitMs, () => {
+      logger.warn('Gave up examining a policy', { kind: policy.kind, namespace: policy.namespace, policy: policy.name, limitMs })
       void this.#thread.stop()
     })
     const answer = await this.#thread.ask({ kind: 'policy', policy })
     limit.cancel()
-    this.#idle = this.#clock.after(IDLE_MS, () => void this.#thread.stop())
     return answer?.ok ? answer.findings : []
   }
 
-  async stop(): Promise<void> {
-    this.#idle?.cancel()
-    await this.#thread.stop()
+  stop(): Promise<void> {
+    return this.#thread.stop()
   }
 }

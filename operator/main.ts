@@ -51,7 +51,7 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const onFinding = (finding: Finding): void => messages?.add(finding)
   const postures = sameEverywhere(settings.defaultPosture)
   const defaults = { postures, hostPostures: postures }
-  const compiler = new Compiler(logger, worker)
+  const compiler = new Compiler({ logger, clock, program: worker })
   const timings = makeTimings(metrics)
   const reconciler = new Reconciler({
     library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, compileElsewhere: timedCompiler(compiler, metrics, clock),

@@ -81,7 +81,7 @@ export class TestOperator {
     const clock = options.clock ?? systemClock
     const settings = { credentials: { kind: 'kubeconfig', file: options.kubeconfig ?? cluster.kubeconfig }, namespace: NAMESPACE } as const
     const real = new ClientNodeApi(() => loadConfig(settings.credentials))
-    this.#compiler = new Compiler(logger)
+    this.#compiler = new Compiler({ logger, clock })
     this.reconciler = new Reconciler({
       library: policyLibrary, settings: defaults, clock, logger, onNodes: (nodes) => this.server.notify(nodes), onSettled: () => this.kubernetes.changed(), compileElsewhere: (plan) => this.#compiler.compile(plan),
     })
