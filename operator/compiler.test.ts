@@ -22,7 +22,7 @@ spec:
 const { policies } = policyLibrary.read(TEXT, 'shells.yaml')
 const [policy] = policies
 assert(policy)
-const plan = policyLibrary.makePlan(policies, { namespace: 'shop', pod: 'web-1', container: 'main', labels: { app: 'web' } } as never, {})
+const plan = policyLibrary.makePlan(policies, { namespace: 'shop', pod: 'web-1', container: 'main', labels: { app: 'web' }, host: false }, { filePosture: 'audit' })
 
 let clock = new SimulatedClock()
 let log: LogRecord[] = []

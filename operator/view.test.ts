@@ -77,6 +77,14 @@ describe('AgentView.next()', () => {
     assert.deepEqual(brief(agent.next(desired(bind('a', 'T')), true)), { generation: 3, full: false, tables: ['T'], profiles: ['p-T'], bindings: ['a=p-T'], unbound: [] })
   })
 
+  it('sends a waiting workload the table of one that the agent itself reported gone', () => {
+    const agent = view()
+    agent.next(desired(bind('a', 'T'), bind('b', 'U')), true)
+    agent.forget('a')
+    const message = agent.next(desired(bind('b', 'U'), bind('c', 'T', { waiting: true })), false)
+    assert.deepEqual(brief(message), { generation: 2, full: false, tables: ['T'], profiles: ['p-T'], bindings: ['c=p-T'], unbound: [] })
+  })
+
   it('answers waiting workloads at once, before the rest is decided and before the snapshot', () => {
     const agent = view()
     assert.equal(agent.next(desired(bind('a', 'T')), false), undefined)

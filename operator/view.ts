@@ -64,9 +64,9 @@ export class AgentView {
     return this.#ack
   }
 
-  /** The workload is gone from the node: the agent knows. */
+  /** The workload is gone from the node: the agent knows, and may have forgotten its table with it. */
   forget(workload: string): void {
-    this.#sent.delete(workload)
+    if (this.#sent.delete(workload)) this.#retain()
   }
 
   /**
@@ -155,6 +155,11 @@ export class AgentView {
       if (profile.tableHash !== '') this.#tables.add(profile.tableHash)
       this.#profiles.add(profile.id)
     }
+    this.#retain()
+  }
+
+  /** What no binding needs any more has to be sent again. Before the snapshot an agent forgets nothing. */
+  #retain(): void {
     if (!this.#snapshotSent) return
     this.#tables = new Set([...this.#sent.values()].map((sent) => sent.table))
     this.#profiles = new Set([...this.#sent.values()].map((sent) => sent.profile))

@@ -15,7 +15,7 @@ const DAY_MS = 86_400_000
 const AUTHORITY = { commonName: 'merlon authority', keyType: 'ec', lifeMs: 365 * DAY_MS, leafMs: DAY_MS } as const
 
 /** As in Dockerfile.operator, without the cache of compiled code: each start is a first one. */
-const IMAGE_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1', NODE_OPTIONS: '--max-semi-space-size=8' }
+const IMAGE_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TOP_PAD_: '32768', NODE_OPTIONS: '--max-semi-space-size=4' }
 
 /** For a profile of the operator: --cpu-prof. */
 function nodeOptions(): readonly string[] {
