@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which workloads a change concerns, and what of them has to be found out again. Pure; asked before the change is made.
 import type { Policy } from '../policy/types.ts'
-import type { Entry, NodeState } from './reconcile.ts'
+import type { Entry, NodeState } from './node-state.ts'
 import type { PolicyLibrary } from './library.ts'
 import type { Change, World } from './world.ts'
 

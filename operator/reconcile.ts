@@ -1,29 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each node must hold, kept up with what sources say and with what the agents report. Level-based: a change only names the workloads to
 // decide again; what is decided depends on nothing but the state then.
-import type { Finding, Policy, Workload } from '../policy/types.ts'
-import type { Identity } from '../proto/gen/merlon/v1/Identity.ts'
+import type { Finding, Workload } from '../policy/types.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
-import { Decider, type Decision, type DecisionInputs, type DeciderOptions, type DesiredProfile } from './decide.ts'
+import { Decider, type Decision, type DecisionInputs, type DeciderOptions } from './decide.ts'
 import { fileFinding, type Snapshot } from './files.ts'
-import { identify, isStranger, labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
+import { identify, isStranger, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
+import { forget, identityOf, isLive, makeNode, sameLabels, type DesiredBinding, type DesiredFailure, type Entry, type NodeState } from './node-state.ts'
 import { affected, type Affected } from './affected.ts'
 import { World, type Change, type Settings } from './world.ts'
-
-/** What a node must hold for one workload. */
-export interface DesiredBinding {
-  readonly workload: string
-  readonly profile: DesiredProfile
-  readonly identity: Identity
-  /** Its first exec is held until this binding arrives. */
-  readonly waiting: boolean
-  /** Those that select it. */
-  readonly policies: readonly Policy[]
-  /** Why `profile` is an older one: what the compiler refused. */
-  readonly failure: readonly Finding[]
-}
 
 export interface ReconcilerOptions {
   readonly library: PolicyLibrary
@@ -36,42 +23,6 @@ export interface ReconcilerOptions {
   readonly onSettled?: (ms: number) => void
   readonly onFinding?: (finding: Finding) => void
   readonly compileElsewhere?: NonNullable<DeciderOptions['compileElsewhere']>
-}
-
-/** One workload of a node. */
-export interface Entry {
-  readonly id: string
-  reported: ReportedWorkload
-  /** The agent has not seen it yet: it is known from the pod's binding to the node. */
-  isExpected: boolean
-  /** Who it is; undefined: to be found out. */
-  identified: Identified | undefined
-  /** Policies that select it; undefined: to be found out. */
-  selecting: readonly Policy[] | undefined
-  /** Of its decision. */
-  key: string
-}
-
-export interface NodeState {
-  facts: NodeFacts
-  readonly entries: Map<string, Entry>
-  readonly desired: Map<string, DesiredBinding>
-  /** Reported, selected by policies, and never compiled: nothing that could be bound. */
-  readonly failed: Map<string, DesiredFailure>
-  readonly pending: Set<string>
-  /** Their tables are being compiled elsewhere. */
-  readonly compiling: Set<string>
-  /** Another one with each change of `desired` and `failed`. */
-  version: number
-  /** An agent of it has a stream here. */
-  hasAgent: boolean
-  /** The API had it once and does not any more: it is forgotten as soon as no agent speaks for it. */
-  isGone: boolean
-}
-
-export interface DesiredFailure {
-  readonly policies: readonly Policy[]
-  readonly failure: readonly Finding[]
 }
 
 /** Decisions in a row before the process looks at its sockets again. */
@@ -187,7 +138,7 @@ export class Reconciler {
   }
 
   #stateOf(node: string): NodeState {
-    const state = this.#nodes.get(node) ?? { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0, hasAgent: false, isGone: false }
+    const state = this.#nodes.get(node) ?? makeNode(node)
     this.#nodes.set(node, state)
     return state
   }
@@ -347,25 +298,6 @@ export class Reconciler {
     this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
     for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })
   }
-}
-
-function sameLabels(one: NodeFacts['labels'], other: NodeFacts['labels']): boolean {
-  const keys = Object.keys(one)
-  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key])
-}
-
-function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean {
-  return bound.has(uid) && world.pod(uid)?.ended !== true
-}
-
-function forget(state: NodeState, id: string): void {
-  state.version += 1
-  for (const map of [state.entries, state.desired, state.failed, state.pending, state.compiling]) map.delete(id)
-}
-
-function identityOf({ workload, image, owner }: Identified): Identity {
-  const { namespace, pod, container } = workload
-  return { namespace, pod, container, image, labels: labelText(workload.labels), owner_kind: owner?.kind ?? '', owner_name: owner?.name ?? '', owner_namespace: owner ? namespace : '' }
 }
 
 function nextTurn(): Promise<void> {

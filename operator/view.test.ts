@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Ack__Output } from '../proto/gen/merlon/v1/Ack.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
-import type { DesiredBinding } from './reconcile.ts'
+import type { DesiredBinding } from './node-state.ts'
 import { AgentView } from './view.ts'
 
 const hashOf = (name: string): string => Buffer.from(name.padEnd(32, '.')).toString('hex')

@@ -4,7 +4,7 @@ import type { Ack__Output } from '../proto/gen/merlon/v1/Ack.ts'
 import type { OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { DesiredProfile } from './decide.ts'
 import { NOT_ENFORCED } from './honour.ts'
-import type { DesiredBinding } from './reconcile.ts'
+import type { DesiredBinding } from './node-state.ts'
 
 export interface ViewOptions {
   /** The last generation that the agent applied: ours begin after it. */

@@ -5,7 +5,8 @@ import type { Policy } from '../../policy/types.ts'
 import type { FailureSample } from '../status.ts'
 import { nameOf } from '../files.ts'
 import { lackingAt, NOT_ENFORCED, samplesOf } from '../honour.ts'
-import type { DesiredBinding, NodeState, Reconciler } from '../reconcile.ts'
+import type { DesiredBinding, NodeState } from '../node-state.ts'
+import type { Reconciler } from '../reconcile.ts'
 import type { Session } from '../session.ts'
 
 export interface Counts {
