@@ -131,8 +131,29 @@ async function roll({ cluster: { client } }: Bench, nodes: number, { operator, a
   return { pods: pods.length, seconds: took, lag: quantiles(lags), missing: seen.size - lags.length, writesPerSecond, cpuPercent }
 }
 
+const HELP = `Usage: node bench/cluster/run.ts [options]
+  --sizes N,N,...   numbers of agents, growing (default ${SIZES}; with others nothing is written down)
+  --rest SECONDS    how long the processor time at rest is measured (default 15)
+  --rounds N        policies to all agents; twice as many to one (default 15)
+  --roll SECONDS    in which all pods are replaced; 0: they are not, and nothing is written down (default 60)
+`
+
+/** Undefined: all is said. */
+function parseOptions(): { readonly sizes: string; readonly rest: string; readonly rounds: string; readonly roll: string } | undefined {
+  try {
+    const { values } = parseArgs({ options: { help: { type: 'boolean', default: false }, sizes: { type: 'string', default: SIZES }, rest: { type: 'string', default: '15' }, rounds: { type: 'string', default: '15' }, roll: { type: 'string', default: '60' } } })
+    if (!values.help) return values
+    process.stdout.write(HELP)
+  } catch (error) {
+    process.stderr.write(`Cannot start the bench: ${(error as Error).message}\n${HELP}`)
+    process.exitCode = 2
+  }
+  return undefined
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { sizes: { type: 'string', default: SIZES }, rest: { type: 'string', default: '15' }, rounds: { type: 'string', default: '15' }, roll: { type: 'string', default: '60' } } })
+  const values = parseOptions()
+  if (!values) return
   const sizes = values.sizes.split(',').map(Number)
   const [load = 0] = loadavg()
   const started = now()
