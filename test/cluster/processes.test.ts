@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two operators, each a process of its own with the lease's real times; the one that leads is killed while policies are being applied.
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, before, describe, it } from 'node:test'
+import { TestAgent } from '../../operator/testing/agent.ts'
+import { policyLibrary } from '../../operator/library.ts'
+import { sharedCluster, type KubeClient, type SharedCluster } from '../support/cluster.ts'
+import { TREE } from '../support/vm/guest.ts'
+import { condition, ensure, installResources, NAMESPACE, pod, POLICIES, policy, statusOf, until } from './support/operator.ts'
+
+const NS = 'processes'
+const KSP = `${POLICIES}/namespaces/${NS}/kubearmorpolicies`
+const PODS = `/api/v1/namespaces/${NS}/pods`
+const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/merlon-operator`
+const COUNT = 40
+/** The lease's duration, and as much again for one that finds out and takes it. */
+const TAKEOVER_MS = 30_000
+
+let cluster: SharedCluster
+let client: KubeClient
+const operators: Operator[] = []
+const agents: TestAgent[] = []
+
+class Operator {
+  readonly address: Promise<string>
+  readonly #http: Promise<string>
+  readonly #child: ChildProcess
+  readonly #ended: Promise<void>
+
+  constructor() {
+    const args = ['--kubeconfig', cluster.kubeconfig, '--namespace', NAMESPACE, '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0']
+    this.#child = spawn(process.execPath, [join(TREE, 'operator/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const [address, http] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()]
+    const { stdout, stderr } = this.#child
+    assert(stdout && stderr)
+    createInterface({ input: stdout }).on('line', (line) => address.resolve(line.replace('ready ', '')))
+    createInterface({ input: stderr }).on('line', (line) => {
+      if (line.includes('"Serving health"')) http.resolve((JSON.parse(line) as { address: string }).address)
+    })
+    this.#ended = new Promise((resolve) => this.#child.on('close', () => resolve()))
+    void this.#ended.then(() => address.reject(new Error('The operator ended before it was ready')))
+    this.address = address.promise
+    this.#http = http.promise
+  }
+
+  async leads(): Promise<boolean> {
+    return /^merlon_leader 1$/m.test(await (await fetch(`http://${await this.#http}/metrics`)).text())
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.#child.kill(signal)
+    await this.#ended
+  }
+}
+
+async function start(): Promise<Operator> {
+  const operator = new Operator()
+  operators.push(operator)
+  await operator.address
+  return operator
+}
+
+async function agentOf(node: string, operator: Operator): Promise<TestAgent> {
+  const agent = await new TestAgent(await operator.address, { hello: { node, table_versions: [policyLibrary.tableVersion], abilities: { bpf_lsm: true } } }).start([{ id: 'host' }])
+  agents.push(agent)
+  return agent
+}
+
+before(async () => {
+  cluster = await sharedCluster()
+  client = cluster.client
+  await installResources(client)
+  await ensure(client, '/api/v1/namespaces', { metadata: { name: NS } })
+  for (const name of ['p1', 'p2']) {
+    await ensure(client, '/api/v1/nodes', { metadata: { name } })
+    await client.create(PODS, pod(`on-${name}`, { namespace: NS, labels: { app: 'web' }, node: name }))
+  }
+  await client.send('DELETE', `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases`)
+})
+
+after(async () => {
+  for (const agent of agents) agent.close()
+  for (const operator of operators) await operator.end('SIGTERM')
+  await client.delete(KSP)
+  await client.send('DELETE', PODS, { gracePeriodSeconds: 0 })
+  for (const name of ['p1', 'p2']) await client.delete(`/api/v1/nodes/${name}`)
+  await cluster.stop()
+})
+
+/** Policies of the one pod of an agent's node. */
+function held(agent: TestAgent): ReadonlySet<string> {
+  const [bound = ''] = [...agent.bindings.keys()].filter((workload) => workload.startsWith('pod/'))
+  return new Set(agent.policiesOf(bound))
+}
+
+describe('two operators in processes of their own', () => {
+  it('lose nothing when the one that leads is killed while policies are being applied', async () => {
+    const first = await start()
+    await until('the first leads', () => first.leads())
+    const second = await start()
+    const p2 = await agentOf('p2', second)
+    const p1 = await agentOf('p1', first)
+    const names = Array.from({ length: COUNT }, (_, index) => `held-${index}`)
+    const create = (name: string): Promise<unknown> => client.create(KSP, policy(name, { namespace: NS, paths: [`/usr/bin/${name}`] }))
+
+    for (const name of names.slice(0, COUNT / 2)) await create(name)
+    await p1.until((agent) => held(agent).size > 0)
+    assert.equal(await second.leads(), false)
+    const killed = first.end('SIGKILL')
+    for (const name of names.slice(COUNT / 2)) await create(name)
+    await killed
+
+    // Who serves need not lead: the other one's agent has all of them before there is a leader, and so has the one that comes over.
+    await p2.until((agent) => held(agent).size === COUNT)
+    const moved = await agentOf('p1', second)
+    await moved.until((agent) => held(agent).size === COUNT)
+    assert.deepEqual([...held(moved)].toSorted(), names.toSorted())
+
+    await until('the second leads', () => second.leads(), TAKEOVER_MS)
+    const lease = (await client.get(LEASE))['spec'] as { leaseTransitions?: number }
+    assert.equal(lease.leaseTransitions, 1)
+    for (const name of names) {
+      await until(`the status of ${name} is true`, async () => {
+        const status = await statusOf(client, `${KSP}/${name}`)
+        return condition(status, 'Ready') === 'True Ready' && status['applied'] === '2/2'
+      })
+    }
+    // What is true is not written again.
+    const versions = async (): Promise<readonly unknown[]> => Promise.all(names.map(async (name) => ((await client.get(`${KSP}/${name}`)).metadata as { resourceVersion?: string }).resourceVersion))
+    const settled = await versions()
+    const renewed = async (): Promise<unknown> => ((await client.get(LEASE))['spec'] as { renewTime?: string }).renewTime
+    for (let round = 0; round < 2; round++) {
+      const last = await renewed()
+      await until('the lease is renewed', async () => (await renewed()) !== last)
+    }
+    assert.deepEqual(await versions(), settled)
+  })
+})
