@@ -19,22 +19,23 @@ const IN_GUEST = 'test/support/in-guest.ts'
  * The kernel suite in parts, each in a guest of its own: so that guests side by side end at about the same time. One
  * emulated processor does the same work in 60 % of the time that two take; what is about processors getting in each other's way has two.
  */
-const PARTS: readonly { cpus: number; holds: (file: string) => boolean }[] = [
-  { cpus: 1, holds: (file) => !/\b(forms|swaps|adoption)\.test/.test(file) },
-  { cpus: 1, holds: (file) => /\bforms\.test/.test(file) },
-  { cpus: 2, holds: (file) => /\b(swaps|adoption)\.test/.test(file) },
+const PARTS: readonly { cpus: number; usually: number; holds: (file: string) => boolean }[] = [
+  { cpus: 1, usually: 260, holds: (file) => !/\b(forms|swaps|adoption)\.test/.test(file) },
+  { cpus: 1, usually: 85, holds: (file) => /\bforms\.test/.test(file) },
+  { cpus: 2, usually: 50, holds: (file) => /\b(swaps|adoption)\.test/.test(file) },
 ]
 const GUEST_SECONDS = Number(process.env['MERLON_TEST_GUEST_SECONDS'] ?? 2400)
 const GUEST_MEMORY_MB = 1536
 
-type Guest = { kernel: KernelName; files: readonly string[]; cpus: number }
+type Guest = { kernel: KernelName; files: readonly string[]; cpus: number; usually: number }
 
 /** A job for each part of the suite on each kernel. What all of them need is made once, by the first. */
 export function kernelJobs(kernels: readonly KernelName[], files: readonly string[]): Job[] {
   let prepared: Promise<Readonly<Record<string, string>>> | undefined
-  const guests = PARTS.flatMap(({ cpus, holds }) => kernels.map((kernel): Guest => ({ kernel, files: files.filter(holds), cpus })))
+  const guests = PARTS.flatMap(({ holds, ...part }) => kernels.map((kernel): Guest => ({ ...part, kernel, files: files.filter(holds) })))
   return guests.filter((guest) => guest.files.length > 0).map((guest) => ({
     name: `kernel ${guest.kernel} ${guest.files.map((file) => basename(file, '.test.ts')).join(' ')}`,
+    usually: guest.usually,
     run: async () => runInOneGuest(guest, await (prepared ??= prepare(kernels, files))),
   }))
 }

@@ -37,6 +37,15 @@ test('as many jobs as there are lanes run at once, the longest first, the unknow
   assert.deepEqual([took.length, Object.keys(durations).sort()], [4, ['long', 'new', 'newer', 'short']])
 })
 
+test('a job that has not been run yet has the place that it usually has; what is remembered of it comes before that', async () => {
+  const { jobs, started, end } = controlled(['unit', 'guest', 'new', 'changed'])
+  for (const name of ['unit', 'guest', 'new', 'changed']) end(name)
+  const usually: Readonly<Record<string, number>> = { unit: 3, guest: 300, changed: 900 }
+  const estimated = jobs.map((job) => ({ ...job, ...(usually[job.name] === undefined ? {} : { usually: usually[job.name] ?? 0 }) }))
+  await runJobs(estimated, 1, { changed: 20 })
+  assert.deepEqual(started, ['new', 'guest', 'changed', 'unit'])
+})
+
 test('a job that throws has failed, and the others run', async () => {
   const { jobs, end } = controlled(['good'])
   end('good')

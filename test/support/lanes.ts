@@ -9,7 +9,12 @@ import { cacheDirectory } from './vm/cache.ts'
 /** How long a part of a job took: a test file, as a rule. */
 export type Took = { name: string; seconds: number }
 export type Came = { totals: Totals; took: readonly Took[] }
-export type Job = { name: string; run: () => Promise<Came> }
+export type Job = {
+  name: string
+  /** Seconds that it takes on two processors, roughly: where it has not been run yet, its place in the order comes of this. */
+  usually?: number
+  run: () => Promise<Came>
+}
 /** How long each job took last time; it outlives a checkout. */
 export const DURATIONS = join(cacheDirectory(), 'durations.json')
 /** The name there of a whole make test. */
@@ -18,11 +23,12 @@ export const TEST_RUN = 'make test'
 export type Durations = Readonly<Record<string, number>>
 
 /**
- * Runs every job, and settles when all have ended. A job that throws has failed, and ends no other. `known` is how long each took last time; what
- * is not known yet goes first, in the order given.
+ * Runs every job, and settles when all have ended. A job that throws has failed, and ends no other. `known` is how long each took last time, before
+ * what it usually takes; where there is neither, a job goes first, in the order given.
  */
 export async function runJobs(jobs: readonly Job[], lanes: number, known: Durations): Promise<Came & { durations: Durations }> {
-  const waiting = jobs.toSorted((a, b) => (known[b.name] ?? Infinity) - (known[a.name] ?? Infinity) || 0)
+  const expected = ({ name, usually }: Job): number => known[name] ?? usually ?? Infinity
+  const waiting = jobs.toSorted((a, b) => expected(b) - expected(a) || 0)
   const totals = none()
   const took: Took[] = []
   const durations: Record<string, number> = {}

@@ -37,6 +37,8 @@ const kernels = process.env['MERLON_TEST_KERNELS']?.split(/[ ,]+/).filter(isKern
 /** What is done side by side: an emulated processor keeps a real one busy, and a guest or an API server has up to 2 GB. */
 const LANES = Number(process.env['MERLON_TEST_LANES'] ?? Math.max(1, Math.min(availableParallelism(), Math.round(totalmem() / 2e9))))
 const SHOWN = 20
+/** What a unit test takes at most, but for a few. */
+const UNIT_SECONDS = 3
 
 /** The cluster tests' files, one after the other on one API server. */
 function clusterJobs(files: readonly string[]): Job[] {
@@ -48,15 +50,15 @@ function clusterJobs(files: readonly string[]): Job[] {
       await started.stop()
     }
   }
-  return files.length === 0 ? [] : [{ name: 'cluster', run }]
+  return files.length === 0 ? [] : [{ name: 'cluster', usually: 300, run }]
 }
 
-/** In the order of the first run ever: what takes longest is first. */
+/** Each suite's jobs. */
 const JOBS: Record<string, () => Job[]> = {
   cluster: () => clusterJobs(pick(suiteFiles('cluster'))),
   kernel: () => kernelJobs(kernels, pick(suiteFiles('kernel'))),
   e2e: () => fileJobs(pick(suiteFiles('e2e'))),
-  unit: () => fileJobs(pick(unitFiles())),
+  unit: () => fileJobs(pick(unitFiles()), UNIT_SECONDS),
 }
 
 /** An empty suite fails: it proves nothing. */

@@ -51,7 +51,16 @@ export async function runFiles(files: readonly string[], { eventsFile, env }: Ru
   return { totals, took: [...perFile].map(([name, { milliseconds }]) => ({ name, seconds: milliseconds / 1000 })) }
 }
 
-/** A job for each file. */
-export function fileJobs(files: readonly string[]): Job[] {
-  return files.map((name) => ({ name, run: () => runFiles([name]) }))
+/** Seconds of the long ones, on two processors. A file that is not here and has not been run yet goes first: it may be a long one. */
+const USUALLY: Readonly<Record<string, number>> = {
+  'test/e2e/fresh-clone.test.ts': 380, 'test/e2e/node.test.ts': 350, 'test/e2e/demo.test.ts': 190, 'test/e2e/faults.test.ts': 150,
+  'test/e2e/guests.test.ts': 85, 'test/e2e/obstacles.test.ts': 60,
+}
+
+/** A job for each file. `usually` is said of those that are not known to be long. */
+export function fileJobs(files: readonly string[], usually?: number): Job[] {
+  return files.map((name) => {
+    const seconds = USUALLY[name] ?? usually
+    return { name, ...(seconds === undefined ? {} : { usually: seconds }), run: () => runFiles([name]) }
+  })
 }
