@@ -62,8 +62,8 @@ mutants: build/npm ## Seed bugs into copies of the compiler and matcher; the tes
 	@$(NODE) test/mutants/run.ts
 bench-cluster: build ## Measure the operator with up to 1,000 simulated agents on a real Kubernetes API; for a quiet machine
 	@$(NODE) bench/cluster/run.ts
-bench-node: build build/guests ## Count the one-shot pods of a real node whose first instruction ran without its profile (PODS=40, UNBOUND=allow); needs root
-	@$(NODE) bench/node.ts --write $(if $(PODS),--pods $(PODS)) $(if $(UNBOUND),--unbound $(UNBOUND))
+bench-node: build build/guests ## Count the one-shot pods of a real node whose first instruction ran without its profile (PODS=40, UNBOUND="allow block"); needs root
+	@$(NODE) bench/node.ts --write $(if $(PODS),--pods $(PODS)) $(foreach each,$(UNBOUND),--unbound $(each))
 million: build/npm ## Put a million questions to the table in TypeScript and to match.h on this machine: both must answer as the evaluator (CASES=…, SEED=…)
 	@MERLON_CASES=$(or $(CASES),1000000) MERLON_SEED=$(or $(SEED),20261125) $(NODE) --test policy/differential.test.ts test/matcher/matcher.test.ts
 bench-compile: build/npm ## Measure the way from policies to tables; CORPUS=DIR: with the policies of others in DIR; for a quiet machine

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's parts, put together.
-import { readFileSync, statSync } from 'node:fs'
 import { release } from 'node:os'
-import type { NativeBinding, RingBuffer } from '../native/types.ts'
+import type { NativeBinding } from '../native/types.ts'
 import type { Ack } from '../proto/gen/merlon/v1/Ack.ts'
 import type { Hello } from '../proto/gen/merlon/v1/Hello.ts'
 import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Workload } from '../proto/gen/merlon/v1/Workload.ts'
 import { Backoff } from '../runtime/backoff.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { every, type Clock, type Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import { ENFORCED } from './enforced.ts'
-import { BIND, EVENT_KIND, HOLD, TABLE_VERSION, VERDICT } from './abi.ts'
-import { alertEvent } from './alert.ts'
+import { BIND, HOLD, TABLE_VERSION } from './abi.ts'
 import { BootClock } from './boottime.ts'
 import { CANARY_WORKLOAD } from './canary.ts'
 import { Control } from './control.ts'
@@ -27,13 +25,14 @@ import { describe, reasonOf, type AgentProblem } from './errors.ts'
 import { resumeProcess } from './held.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
+import { bootId, machineId } from './machine.ts'
 import { Messages } from './messages.ts'
 import type { AgentOptions } from './options.ts'
 import type { AgentMetrics, AgentState } from './metrics.ts'
 import { Owners } from './owners.ts'
 import { Probe } from './probe.ts'
-import { readRecords, type KernelEvent } from './records.ts'
 import { Events, type Relays } from './relays.ts'
+import { Reporter } from './reporter.ts'
 import { Sync, type SyncConnection } from './sync.ts'
 import { TableStore, type TableCheck } from './tables.ts'
 
@@ -73,7 +72,8 @@ export class Agent {
   readonly #counters: CounterReader
   readonly #owners: Owners
   readonly #waiting = new Set<string>()
-  readonly #rings: RingBuffer[] = []
+  readonly #reporter: Reporter
+  readonly #timers: Timer[] = []
   readonly #abort = new AbortController()
   #runs: Promise<unknown> = Promise.resolve()
   #generation = 0
@@ -101,6 +101,10 @@ export class Agent {
       onLost: (end, delayMs) => logger.info('Lost the operator', { end, delayMs }),
     })
     this.#holder = this.#makeHolder()
+    this.#reporter = new Reporter({
+      native, node: { name: options.node, id: machineId() || options.node, cluster: options.cluster }, hostWorkload: HOST_WORKLOAD, enforcement: this.#enforcement, owners: this.#owners,
+      sink: this.#sink, boot: this.#boot, metrics: parts.metrics, onHeld: (cgroupId, hostPid) => this.#holder.onHeld(cgroupId, hostPid),
+    })
     this.#probe = new Probe({ cgroupRoot: parts.cgroupRoot, clock, enforcement: this.#enforcement, compile: parts.compileProbe })
     this.#counters = new CounterReader({
       counters: maps.counters, stats: maps.stats, errors: maps.errors, slots: () => this.#tables.counted(), profileOf: (serial) => this.#enforcement.profileOf(serial),
@@ -120,7 +124,7 @@ export class Agent {
     this.#enforcement.addTarget({ workload: HOST_WORKLOAD, cgroupId: cgroupIdOf(this.#parts.cgroupRoot) ?? 1n, kind: BIND.HOST })
     this.#sync.upsert([{ id: HOST_WORKLOAD, runtime: HOST_WORKLOAD }])
     this.#containers.start()
-    this.#rings.push(this.#openRing(kernel.maps.denials), this.#openRing(kernel.maps.events))
+    this.#reporter.open(kernel.maps)
     this.#every(BEAT_MS, () => this.#beat())
     this.#beat()
     this.#holder.adopt()
@@ -139,10 +143,8 @@ export class Agent {
     // Blocked means that they wait for the next agent.
     if (!this.#blocksUnbound) this.#control.setHold(HOLD.OFF)
     this.#holder.stop()
-    for (const ring of this.#rings) {
-      ring.consume()
-      ring.close()
-    }
+    this.#reporter.close()
+    for (const timer of this.#timers) timer.cancel()
     this.#abort.abort()
     this.#containers.stop()
     await this.#runs
@@ -187,26 +189,6 @@ export class Agent {
     })
   }
 
-  #openRing(map: Kernel['maps']['denials']): RingBuffer {
-    return this.#parts.native.openRingBuffer(map, (batch) => {
-      const { events, malformed } = readRecords(batch)
-      for (const event of events) this.#onEvent(event)
-      if (malformed > 0) this.#sink.lose('malformed', malformed)
-    })
-  }
-
-  #onEvent(event: KernelEvent): void {
-    if (event.kind === EVENT_KIND.HELD) return this.#holder.onHeld(event.cgroupId, event.hostPid)
-    const workload = this.#enforcement.workloadOf(event.boundId)
-    if (workload === CANARY_WORKLOAD) return
-    const { options } = this.#parts
-    const clause = this.#enforcement.attribution(event.serial)?.clauses[event.clause - 1]
-    const who = this.#owners.who(event, workload === HOST_WORKLOAD)
-    const node = { name: options.node, id: machineId() || options.node, cluster: options.cluster }
-    this.#parts.metrics.event(event.verdict, event.op)
-    this.#sink.push(alertEvent(event, { node, who, clause, unixNs: this.#boot.unixNs(event.timeNs) }), event.verdict === VERDICT.BLOCK ? 'denial' : 'audit')
-  }
-
   #onContainers({ upserted, removed }: Changes): void {
     for (const container of removed) {
       this.#owners.remove(container)
@@ -229,7 +211,7 @@ export class Agent {
     const { options, abilities } = this.#parts
     this.#counters.forget()
     return {
-      node: options.node, agent_version: AGENT_VERSION, kernel: release(), boot_id: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+      node: options.node, agent_version: AGENT_VERSION, kernel: release(), boot_id: bootId(),
       table_versions: [TABLE_VERSION], abilities: { ...abilities, enforced: [...ENFORCED] }, held_tables: this.#heldTables(), generation: this.#generation, node_labels: { ...options.nodeLabels },
     }
   }
@@ -301,26 +283,6 @@ export class Agent {
 
   /** Repeats until the agent stops. */
   #every(ms: number, run: () => void): void {
-    const { clock } = this.#parts
-    const again = (): void => {
-      const timer = clock.after(ms, () => {
-        this.#abort.signal.removeEventListener('abort', cancel)
-        again()
-        run()
-      })
-      const cancel = (): void => timer.cancel()
-      this.#abort.signal.addEventListener('abort', cancel, { once: true })
-    }
-    again()
+    this.#timers.push(every(this.#parts.clock, ms, run))
   }
-}
-
-let cachedMachineId: string | undefined
-
-function machineId(): string {
-  if (cachedMachineId === undefined) {
-    const path = ['/etc/machine-id', '/var/lib/dbus/machine-id'].find((candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile())
-    cachedMachineId = path === undefined ? '' : readFileSync(path, 'utf8').trim()
-  }
-  return cachedMachineId
 }

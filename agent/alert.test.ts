@@ -60,6 +60,11 @@ test('an audited open names the process with its command line', () => {
   )
 })
 
+test('a process whose executable has no name in its container is known by what it calls itself', () => {
+  const alert = renderAlert(event({ op: OP.READ, verdict: VERDICT.AUDIT, path: '/etc/passwd', exe: '', args: ['crun', 'exec', 'web'] }), context())
+  assert.deepEqual([alert.Source, alert.ProcessName], ['crun exec web', ''])
+})
+
 test('an exec with arguments carries them in Resource', () => {
   const alert = renderAlert(event({ path: '/readwrite', args: ['/readwrite', '-r', '/home/user1/x'] }), context())
   assert.equal(alert.Resource, '/readwrite -r /home/user1/x')

@@ -100,8 +100,9 @@ function operationFields(event: KernelEvent): Alert {
   }
 }
 
-function commandLine(executable: string, event: KernelEvent): string {
-  return [executable, ...event.args.slice(1)].join(' ')
+/** Of an executable that cannot be named in the task's mount namespace (a runtime entering a container), what the task calls itself. */
+function commandLine(executable: string, { args }: KernelEvent): string {
+  return executable === '' ? args.join(' ') : [executable, ...args.slice(1)].join(' ')
 }
 
 function eventData(event: KernelEvent, clause: Clause | undefined): Record<string, string> {

@@ -6,11 +6,13 @@ import type { Clause__Output as Clause } from '../proto/gen/merlon/v1/Clause.ts'
 import type { Identity__Output as Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Profile__Output as ProfileMessage } from '../proto/gen/merlon/v1/Profile.ts'
-import { BINDING, encodeBinding, u64, view, type BindKind } from './abi.ts'
+import type { BindKind } from './abi.ts'
+import { Bindings } from './bindings.ts'
 import type { Control } from './control.ts'
 import { describeLack, lackOf } from './enforced.ts'
 import { codeOf, type AgentProblem } from './errors.ts'
 import { placeProfiles, type WantedProfile } from './placement.ts'
+import { ProfileSlots } from './profile-slots.ts'
 import type { TableStore } from './tables.ts'
 
 /** A cgroup that belongs to a workload. */
@@ -50,7 +52,7 @@ export interface EnforcementOptions {
 
 export class Enforcement {
   readonly #tables: TableStore
-  readonly #bindings: BpfMap
+  readonly #bindings: Bindings
   readonly #control: Control
   readonly #profiles = new Map<string, Profile>()
   readonly #wishes = new Map<string, Wish>()
@@ -59,12 +61,7 @@ export class Enforcement {
   /** The operator has nothing better for these than what they have. */
   #kept = new Set<string>()
   readonly #targets = new Map<bigint, Target>()
-  /** As the kernel has them. */
-  readonly #bound = new Map<bigint, { slot: number; kind: number }>()
-  /** Profile of each slot, of each serial, and slot of each profile in force. */
-  readonly #profileOfSlot = new Map<number, string>()
-  readonly #profileOfSerial = new Map<number, string>()
-  readonly #slotOfProfile = new Map<string, number>()
+  readonly #slots = new ProfileSlots()
   #identities = new Map<string, Identity>()
   #lastOwner = new Map<bigint, string>()
   /** Had a wish and no cgroup at the last sweep. */
@@ -73,14 +70,8 @@ export class Enforcement {
 
   constructor(options: EnforcementOptions) {
     this.#tables = options.tables
-    this.#bindings = options.bindings
+    this.#bindings = new Bindings(options.bindings)
     this.#control = options.control
-    const { keys, values, count } = this.#bindings.entries()
-    for (let index = 0; index < count; index++) {
-      const at = index * BINDING.bytes
-      const data = view(values)
-      this.#bound.set(view(keys).getBigUint64(index * 8, true), { slot: data.getUint32(at + BINDING.slot, true), kind: data.getUint32(at + BINDING.kind, true) })
-    }
   }
 
   /** Carries out one message of the operator. Returns what could not be done; the rest is in force. */
@@ -105,7 +96,7 @@ export class Enforcement {
   /** What profiles in force ask that no program of this agent decides; of each workload. */
   notEnforced(): AgentProblem[] {
     return [...this.#wishes].flatMap(([workload, { profile }]) => {
-      const lack = lackOf(this.#tables.slots.get(this.#slotOfProfile.get(profile) ?? 0)?.flags ?? 0)
+      const lack = lackOf(this.#tables.slots.get(this.#slots.slotOf(profile) ?? 0)?.flags ?? 0)
       return lack.length === 0 ? [] : [{ code: 'MERLON_AGENT_NOT_ENFORCED', message: describeLack(lack), workload }]
     })
   }
@@ -129,7 +120,7 @@ export class Enforcement {
   removeTarget(cgroupId: bigint): void {
     const target = this.#targets.get(cgroupId)
     this.#targets.delete(cgroupId)
-    if (this.#unbind(cgroupId)) this.#control.bumpEpoch()
+    if (this.#bindings.unbind(cgroupId)) this.#control.bumpEpoch()
     if (target === undefined || [...this.#targets.values()].some((other) => other.workload === target.workload)) return
     // The operator forgets a workload that is reported gone without a word, and sends everything anew when it comes back.
     this.#forget([target.workload])
@@ -141,11 +132,11 @@ export class Enforcement {
   }
 
   isBound(cgroupId: bigint): boolean {
-    return this.#bound.has(cgroupId)
+    return this.#bindings.has(cgroupId)
   }
 
   attribution(serial: number): Attribution | undefined {
-    return this.#profiles.get(this.#profileOfSerial.get(serial) ?? '')
+    return this.#profiles.get(this.#slots.ofSerial(serial) ?? '')
   }
 
   /** Who owns, or lately owned, this cgroup. */
@@ -155,7 +146,7 @@ export class Enforcement {
 
   /** What each loaded table's clauses have counted is added up for the profile that it was loaded for. */
   profileOf(serial: number): string | undefined {
-    return this.#profileOfSerial.get(serial)
+    return this.#slots.ofSerial(serial)
   }
 
   identity(workload: string): Identity | undefined {
@@ -165,8 +156,8 @@ export class Enforcement {
   /** Drops what events no longer ask for. Call it from time to time. */
   sweep(): void {
     this.#forgetStrays()
-    for (const serial of this.#tables.sweep()) this.#profileOfSerial.delete(serial)
-    const used = new Set([...this.#profileOfSerial.values(), ...this.#allWishes().map(([, wish]) => wish.profile)])
+    for (const serial of this.#tables.sweep()) this.#slots.forget(serial)
+    const used = new Set([...this.#slots.named, ...this.#allWishes().map(([, wish]) => wish.profile)])
     for (const id of this.#profiles.keys()) if (!used.has(id)) this.#profiles.delete(id)
     // Owners and identities are kept through one sweep after their cgroup went.
     this.#lastOwner = new Map([...this.#targets.values()].map((target) => [target.cgroupId, target.workload]))
@@ -187,8 +178,8 @@ export class Enforcement {
       this.#wishes.delete(workload)
       this.#answered.delete(workload)
     }
-    this.#slotOfProfile.clear()
-    for (const [, { profile }] of this.#allWishes()) this.#reclaim(profile)
+    this.#slots.clear()
+    for (const [, { profile }] of this.#allWishes()) this.#slots.reclaim(profile)
     this.#freeUnused()
   }
 
@@ -220,10 +211,10 @@ export class Enforcement {
   }
 
   #placeAll(generation: bigint, sent: ReadonlyMap<string, Uint8Array>, failed: Map<string, AgentProblem>): void {
-    const slots = [...this.#tables.slots.values()].map(({ slot, hash }) => ({ slot, hash, profile: this.#profileOfSlot.get(slot) }))
-    const members = [...this.#bound].map(([cgroupId, { slot }]) => ({ slot, wants: this.#wishOf(this.#targets.get(cgroupId)?.workload ?? '')?.profile }))
+    const slots = [...this.#tables.slots.values()].map(({ slot, hash }) => ({ slot, hash, profile: this.#slots.inSlot(slot) }))
+    const members = this.#bindings.slots().map(([cgroupId, slot]) => ({ slot, wants: this.#wishOf(this.#targets.get(cgroupId)?.workload ?? '')?.profile }))
     const placements = placeProfiles(this.#wanted(failed), slots, members)
-    this.#slotOfProfile.clear()
+    this.#slots.clear()
     for (const { profile, slot, isLoaded } of placements) {
       if (isLoaded && slot !== undefined) this.#claim(profile, slot)
       else this.#load(profile, { slot, generation, sent, failed })
@@ -255,15 +246,7 @@ export class Enforcement {
   }
 
   #claim(profile: string, slot: number): void {
-    this.#profileOfSlot.set(slot, profile)
-    this.#slotOfProfile.set(profile, slot)
-    const serial = this.#tables.slots.get(slot)?.serial
-    if (serial !== undefined) this.#profileOfSerial.set(serial, profile)
-  }
-
-  /** A profile that is still wanted keeps its slot. */
-  #reclaim(profile: string): void {
-    for (const [slot, holder] of this.#profileOfSlot) if (holder === profile) this.#slotOfProfile.set(profile, slot)
+    this.#slots.claim(profile, slot, this.#tables.slots.get(slot)?.serial)
   }
 
   #bindTargets(targets: readonly Target[]): AgentProblem[] {
@@ -284,34 +267,24 @@ export class Enforcement {
   #bindTarget({ workload, cgroupId, kind }: Target): boolean {
     const wish = this.#wishOf(workload)
     // Before the first complete message nothing is known to be unwanted: an adopted binding stays.
-    if (wish === undefined) return this.#isSynced && !this.#kept.has(workload) && this.#unbind(cgroupId)
-    const slot = this.#profiles.get(wish.profile)?.hash === '' ? 0 : this.#slotOfProfile.get(wish.profile)
-    const now = this.#bound.get(cgroupId)
-    if (slot === undefined || (now?.slot === slot && now.kind === kind)) return false
-    this.#bindings.update(u64(cgroupId), encodeBinding(slot, kind))
-    this.#bound.set(cgroupId, { slot, kind })
-    return true
-  }
-
-  #unbind(cgroupId: bigint): boolean {
-    if (!this.#bound.delete(cgroupId)) return false
-    this.#bindings.delete(u64(cgroupId))
-    return true
+    if (wish === undefined) return this.#isSynced && !this.#kept.has(workload) && this.#bindings.unbind(cgroupId)
+    const slot = this.#profiles.get(wish.profile)?.hash === '' ? 0 : this.#slots.slotOf(wish.profile)
+    return slot !== undefined && this.#bindings.bind(cgroupId, slot, kind)
   }
 
   /** Bindings of an earlier agent for cgroups that no container has any more. */
   #unbindOrphans(): void {
-    const orphans = [...this.#bound.keys()].filter((cgroupId) => !this.#targets.has(cgroupId))
-    for (const cgroupId of orphans) this.#unbind(cgroupId)
+    const orphans = this.#bindings.slots().map(([cgroupId]) => cgroupId).filter((cgroupId) => !this.#targets.has(cgroupId))
+    for (const cgroupId of orphans) this.#bindings.unbind(cgroupId)
     if (orphans.length > 0) this.#control.bumpEpoch()
   }
 
   #freeUnused(): void {
     if (!this.#isSynced) return
-    const used = new Set([...this.#slotOfProfile.values(), ...[...this.#bound.values()].map((entry) => entry.slot)])
+    const used = new Set([...this.#slots.wantedSlots, ...this.#bindings.slots().map(([, slot]) => slot)])
     for (const slot of this.#tables.slots.keys()) {
       if (used.has(slot)) continue
-      this.#profileOfSlot.delete(slot)
+      this.#slots.release(slot)
       this.#tables.free(slot)
     }
   }

@@ -17,6 +17,7 @@ import { verifyTable } from '../policy/verify.ts'
 import { edited, mixed, paths, policyText, WORKLOAD, type Rules } from '../test/support/policies.ts'
 import { corpus, workloadsFor } from './inputs.ts'
 import { plot } from './plot.ts'
+import { writeSection } from './results.ts'
 
 const SIZES = [10, 30, 100, 300, 1000, 3000, 10_000, 30_000]
 const MEBIBYTE = 2 ** 20
@@ -190,7 +191,6 @@ function growth(input: string, rules: Rules): readonly Point[] {
 /* ---- Output ---- */
 
 const ROOT = join(import.meta.dirname, '..')
-const [BEGIN, END] = ['<!-- compile: begin -->', '<!-- compile: end -->']
 
 function verdict({ measured }: Row, { most }: Bound): string {
   return measured === undefined ? '–' : measured <= most ? 'met' : '**missed**'
@@ -217,9 +217,7 @@ function main(): void {
   const text = markdown(rows, points)
   console.log(text)
   if (!values.write) return
-  const file = join(ROOT, 'bench/RESULTS.md')
-  const [before, rest = ''] = readFileSync(file, 'utf8').split(BEGIN)
-  writeFileSync(file, `${before}${BEGIN}\n\n${text}\n\n${END}${rest.split(END)[1] ?? '\n'}`)
+  writeSection('compile', text)
   const series = ['paths', 'mixed'].map((name) => ({ name: `${name} (test/support/policies.ts)`, points: points.filter(({ input }) => input === name).map(({ rules, cost }) => [rules, cost.cpu] as const) }))
   writeFileSync(join(ROOT, 'docs/picture/compile.svg'), plot(series, 'From text to bytes: CPU milliseconds by number of rules'))
 }

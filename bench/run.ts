@@ -2,18 +2,16 @@
 // make bench: what Merlon adds to operations, in instructions, on every kernel (bench/cost.c measures, in icount guests), written to
 // bench/RESULTS.md with how to repeat it. Figures of icount guests repeat to a few instructions on any machine, however busy.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { compile } from '../policy/compile.ts'
 import { makePlan } from '../policy/plan.ts'
 import { readManifests } from '../policy/read.ts'
 import { runInGuest } from '../test/support/vm/guest.ts'
 import { isKernelName, KERNEL_NAMES } from '../test/support/vm/kernels.ts'
+import { RESULTS, writeSection } from './results.ts'
 
 const BUILD = 'build/bench'
-const RESULTS = 'bench/RESULTS.md'
-const BEGIN = '<!-- cost: begin -->'
-const END = '<!-- cost: end -->'
 
 /** Compiles one policy's spec for app=web, and writes the table. */
 function writeTable(name: string, spec: string): void {
@@ -126,14 +124,6 @@ function renderTargets(measured: ReadonlyMap<Kernel, Rows>): { readonly text: st
   return { text: ['### Against the targets', '', '| | kernel | at most | measured | reached |', '|---|---|--:|--:|---|', ...lines, ''].join('\n'), broken }
 }
 
-/** Puts the text between the marks of the results page. */
-function writeResults(text: string): void {
-  const page = readFileSync(RESULTS, 'utf8')
-  const [before = ''] = page.split(BEGIN)
-  const after = page.split(END)[1] ?? ''
-  writeFileSync(RESULTS, `${before}${BEGIN}\n\n${text}\n${END}${after}`)
-}
-
 const { positionals } = parseArgs({ allowPositionals: true })
 const kernels = KERNEL_NAMES.filter((name) => positionals.length === 0 || positionals.includes(name))
 for (const name of positionals) if (!isKernelName(name)) throw new Error(`There is no kernel "${name}": use one of ${KERNEL_NAMES.join(', ')}`)
@@ -148,5 +138,5 @@ const { text, broken } = renderTargets(measured)
 console.log(text)
 for (const each of broken) console.error(`Limit broken: ${each}`)
 if (broken.length > 0) process.exitCode = 1
-if (kernels.length === KERNEL_NAMES.length) writeResults([...[...measured].map(([kernel, rows]) => render(kernel, rows)), text].join('\n'))
+if (kernels.length === KERNEL_NAMES.length) writeSection('cost', [...[...measured].map(([kernel, rows]) => render(kernel, rows)), text].join('\n'))
 else console.log(`Not all kernels were measured: ${RESULTS} is left as it is`)

@@ -7,7 +7,7 @@ import { Subscriber, type Outlet } from './subscriber.ts'
 import type { FeedName, MessageLevel, Payload } from './wire.ts'
 
 export interface HubOptions {
-  /** Events that wait for one slow subscriber at most. KubeArmor's bound is 1000. */
+  /** Events that wait for one slow subscriber at most, and denials as many again. KubeArmor's bound is 1000. */
   readonly capacity: number
   readonly hostName: string
   readonly clock: Clock
@@ -43,9 +43,9 @@ export class Hub {
     this.#reportLost(subscriber)
   }
 
-  publish(feed: FeedName, bytes: Payload): void {
+  publish(feed: FeedName, bytes: Payload, isDenial = false): void {
     this.#published[feed] += 1
-    for (const subscriber of this.#subscribers[feed]) subscriber.offer(bytes)
+    for (const subscriber of this.#subscribers[feed]) subscriber.offer(bytes, isDenial)
   }
 
   /** Says something to everyone who watches messages, and to the log. */

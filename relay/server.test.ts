@@ -123,6 +123,9 @@ test('a slow subscriber loses its own events only and is told how many', async (
     await quick.count(sent + 100)
   }
   assert.equal(quick.received.length, total)
+  // Where nothing else finds room any more, a denial does.
+  const denied = Buffer.from('denied')
+  await pusher.push({ events: [{ type: 0, payload: denied, verdict: 2 }] })
 
   clock.advance(1000)
   const lost = relay.counts.lost.alerts
@@ -135,9 +138,10 @@ test('a slow subscriber loses its own events only and is told how many', async (
 
   // What it was not told to be lost does arrive once it reads again.
   slow.stream.resume()
-  await slow.count(total - lost)
-  await pusher.push({ events: [{ type: 0, payload: Buffer.from('last') }] })
   await slow.count(total - lost + 1)
+  assert.deepEqual(slow.received.at(-1), denied)
+  await pusher.push({ events: [{ type: 0, payload: Buffer.from('last') }] })
+  await slow.count(total - lost + 2)
   assert.equal(slow.received.at(-1)?.toString(), 'last')
   clock.advance(1000)
   assert.equal(relay.counts.lost.alerts, lost)

@@ -2,7 +2,7 @@
 // The relay as a whole: one server for clients, one for agents (clients must not be able to push events), one hub.
 import type { ServerCredentials, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { EventSink, logServiceOfBytes } from '../proto/load.ts'
-import { systemClock, type Clock, type Timer } from '../runtime/clock.ts'
+import { every, systemClock, type Clock, type Timer } from '../runtime/clock.ts'
 import { serve, type RunningServer, type ServeOptions, type Service } from '../runtime/grpc.ts'
 import { silentLogger, type Logger } from '../runtime/log.ts'
 import { MerlonError } from './errors.ts'
@@ -90,16 +90,6 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
 function healthOf({ implementation }: { readonly implementation: UntypedServiceImplementation }): Service {
   return { definition: healthService, implementation }
-}
-
-/** A clock that repeats: `tick` every `interval` milliseconds until cancelled. */
-function every(clock: Clock, interval: number, tick: () => void): Timer {
-  let timer = clock.after(interval, again)
-  function again(): void {
-    tick()
-    timer = clock.after(interval, again)
-  }
-  return { cancel: () => timer.cancel() }
 }
 
 function credentialsOf(credentials: ServerCredentials | undefined): Pick<ServeOptions, 'credentials'> {

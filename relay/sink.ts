@@ -5,7 +5,7 @@ import type { BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
 import type { EventBatch__Output as EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import type { Hub } from './hub.ts'
 import type { Nodes } from './nodes.ts'
-import { FEED_OF_TYPE } from './wire.ts'
+import { FEED_OF_TYPE, VERDICT_BLOCK } from './wire.ts'
 
 export type Stream = ServerDuplexStream<EventBatch, BatchAck>
 
@@ -101,7 +101,7 @@ function publish(batch: EventBatch, hub: Hub): void {
   for (const event of batch.events) {
     const feed = FEED_OF_TYPE[event.type]
     if (feed === undefined) unknown += 1
-    else hub.publish(feed, event.payload)
+    else hub.publish(feed, event.payload, event.verdict === VERDICT_BLOCK)
   }
   for (const loss of batch.losses) {
     hub.announce('WARN', `Lost ${loss.count} events on node ${batch.node} (${loss.where}): more happened than could be carried`, batch.node)

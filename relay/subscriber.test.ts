@@ -56,6 +56,21 @@ test('what the stream does not take waits, and what does not fit is lost and cou
   assert.equal(subscriber.queued, 0)
 })
 
+test('denials have room of their own, keep their place among the others, and are lost in the end, too', () => {
+  const { outlet, subscriber, offer } = make(1, 2)
+  const deny = (...names: string[]): void => names.forEach((name) => subscriber.offer(Buffer.from(name), true))
+  offer('a', 'b', 'c', 'lost')
+  deny('D')
+  offer('lost')
+  deny('E', 'lost')
+  assert.equal(subscriber.takeLost(), 3)
+  outlet.drain(2)
+  offer('lost')
+  deny('F')
+  outlet.drain(10)
+  assert.deepEqual(outlet.written, ['a', 'b', 'c', 'D', 'E', 'F'])
+})
+
 test('an event that comes while others wait does not overtake them', () => {
   const { outlet, offer } = make(1, 10)
   offer('a', 'b', 'c')

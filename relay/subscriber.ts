@@ -15,7 +15,7 @@ export interface SubscriberOptions {
   /** The client's address, for messages about it. */
   readonly peer: string
   readonly outlet: Outlet
-  /** Events that wait at most, beyond what the stream itself buffers. */
+  /** Events that wait at most, beyond what the stream itself buffers; denials may wait in as many places again. */
   readonly capacity: number
 }
 
@@ -45,12 +45,15 @@ export class Subscriber {
     return this.#queue.length - this.#head
   }
 
-  /** Sends, queues, or loses the event: the newest is lost, so that what arrives stays in order and begins at the beginning. */
-  offer(bytes: Payload): void {
+  /**
+   * Sends, queues, or loses the event: the newest is lost, so that what arrives stays in order and begins at the beginning. Half of the room is for
+   * denials alone: a flood of what was permitted cannot crowd them out.
+   */
+  offer(bytes: Payload, isDenial = false): void {
     if (this.#ended) return
     if (!this.#blocked) {
       this.#blocked = !this.#outlet.write(bytes)
-    } else if (this.queued < this.#capacity) {
+    } else if (this.queued < (isDenial ? 2 * this.#capacity : this.#capacity)) {
       this.#queue.push(bytes)
     } else {
       this.#lost += 1
@@ -85,7 +88,7 @@ export class Subscriber {
       this.#head += 1
       this.#blocked = !this.#outlet.write(bytes)
     }
-    // Moving the rest down at half the capacity keeps the cost per event constant and the array below twice its bound.
+    // Moving the rest down at half the capacity keeps the cost per event constant and the array short.
     if (this.#head === this.#queue.length || this.#head > this.#capacity / 2) {
       this.#queue = this.#queue.slice(this.#head)
       this.#head = 0

@@ -4,6 +4,9 @@
 /** One encoded feeder.Alert, feeder.Log or feeder.Message. */
 export type Payload = Buffer
 
+/** BLOCK of enum merlon_verdict (bpf/abi.h): something was refused. */
+export const VERDICT_BLOCK = 2
+
 export type FeedName = 'alerts' | 'logs' | 'messages'
 
 /** By merlon.v1.Event.Type. */

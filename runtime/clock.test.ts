@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Backoff } from './backoff.ts'
-import { SimulatedClock, sleep, systemClock } from './clock.ts'
+import { every, SimulatedClock, sleep, systemClock } from './clock.ts'
 
 describe('SimulatedClock', () => {
   it('fires timers in the order of their times, then of their creation', () => {
@@ -37,6 +37,22 @@ describe('SimulatedClock', () => {
     timer.cancel()
     timer.cancel()
     clock.advance(10)
+    assert.equal(clock.waiting, 0)
+  })
+})
+
+describe('every()', () => {
+  it('repeats until cancelled, which may be from within; one that throws goes on', () => {
+    const clock = new SimulatedClock()
+    const fired: number[] = []
+    const timer = every(clock, 10, () => {
+      fired.push(clock.now())
+      if (fired.length === 2) throw new Error('once')
+      if (fired.length === 3) timer.cancel()
+    })
+    assert.throws(() => clock.advance(25), /once/)
+    clock.advance(100)
+    assert.deepEqual(fired, [10, 20, 30])
     assert.equal(clock.waiting, 0)
   })
 })

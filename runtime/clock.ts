@@ -40,6 +40,16 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<b
   })
 }
 
+/** Calls `run` every `ms` milliseconds, for the first time after as many, until it is cancelled; a call that throws does not end it. */
+export function every(clock: Clock, ms: number, run: () => void): Timer {
+  let timer = clock.after(ms, again)
+  function again(): void {
+    timer = clock.after(ms, again)
+    run()
+  }
+  return { cancel: () => timer.cancel() }
+}
+
 interface Pending {
   readonly at: number
   readonly order: number

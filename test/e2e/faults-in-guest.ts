@@ -14,6 +14,8 @@ const directory = mkdtempSync('/tmp/merlon-faults-')
 const policies = join(directory, 'policies')
 const stateDir = join(directory, 'state')
 const blockFile = join(policies, 'block-shell-tools.yaml')
+/** Each is to be ended, or the guest would not end after a test that failed. */
+const followers: Lines[] = []
 let up: Lines | undefined
 let container: Container | undefined
 
@@ -31,6 +33,7 @@ function running(): Lines {
 }
 
 after(async () => {
+  await Promise.all(followers.map((each) => each.stop()))
   await up?.stop()
   await merlon('rescue', '--yes')
   await container?.remove()
@@ -134,6 +137,7 @@ test('a second merlon up beside this one, and a rescue: each says that an agent 
 /** `merlon events`, connected. */
 async function follow(): Promise<Lines> {
   const events = new Lines(['events', '-o', 'json'])
+  followers.push(events)
   await events.until((line) => line.startsWith('-- Connected'), SECONDS)
   return events
 }
@@ -169,7 +173,7 @@ test('the agent hangs while more happens than a ring holds: verdicts stand, what
     // By the kernel and the agent; by the relay, for one who reads too slowly.
     else seen.lost += Number(/Lost (\d+) (events on node|alerts of the subscriber)/.exec(line)?.[1] ?? 0)
     return seen.denials > 0 && seen.audits + seen.lost >= attempts
-  }, SECONDS)
+  }, SECONDS).catch((cause: unknown) => assert.fail(`${JSON.stringify(seen)}: ${String(cause)}`))
   assert.ok(seen.lost > 0, `nothing was lost: ${attempts} audits are too few to fill a ring`)
   await events.stop()
 })

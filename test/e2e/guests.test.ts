@@ -61,7 +61,7 @@ test('a script that takes too long, and a kernel that panics, are told from a sc
   const panic = runInGuest({ kernel, script: 'echo before; echo c > /proc/sysrq-trigger', timeoutSeconds: BOOT_SECONDS })
   const [late, dead] = await Promise.all([slow.catch((error: unknown) => error), panic.catch((error: unknown) => error)])
   assert.ok(late instanceof GuestError && late.code === 'MERLON_TEST_GUEST_TIMEOUT', String(late))
-  assert.match(late.message, /40 s, its time limit/)
+  assert.match(late.message, /40 s, its time limit[^]*The script said last:\nstarted/)
   assert.ok(dead instanceof GuestError && dead.code === 'MERLON_TEST_GUEST_DIED', String(dead))
   assert.match(dead.message, /sysrq triggered crash/i)
   assert.equal(dead.output, 'before\n')

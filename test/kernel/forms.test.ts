@@ -22,8 +22,11 @@ interface Round {
   readonly mode: Mode
 }
 
-/** Where every form is tried in every mode. Each other place has every form in one mode, which differ, and the core of them together in all. */
-const isFirst = (runtime: Runtime, root: Root): boolean => runtime === RUNTIMES[0] && root === ROOTS[0]
+/**
+ * Where every form is tried in every mode. Each other place has every form in one mode, which differ, and the core of them together in all;
+ * with MERLON_TEST_EVERY_MODE=1 (some minutes more) every place is like the first.
+ */
+const isFirst = (runtime: Runtime, root: Root): boolean => process.env['MERLON_TEST_EVERY_MODE'] === '1' || (runtime === RUNTIMES[0] && root === ROOTS[0])
 
 function roundsOf(runtime: Runtime, root: Root, section: SectionName): readonly Round[] {
   if (isFirst(runtime, root)) return MODES.flatMap((mode) => FORMS[section].map((form) => ({ forms: [form], mode })))

@@ -44,7 +44,9 @@ async function prepare(kernels: readonly KernelName[], files: readonly string[])
   for (const each of kernels) await provideKernel(each)
   await command('make', ['-s', '-C', join(TREE, 'test/kernel')])
   await provideImage()
-  return provideCompiled([IN_GUEST, 'build/bundle/agent/main.mjs', ...globSync('build/bundle/chunks/{run,check}-*.mjs', { cwd: TREE }), ...files])
+  const compiled = await provideCompiled([IN_GUEST, 'build/bundle/agent/main.mjs', ...globSync('build/bundle/chunks/{run,check}-*.mjs', { cwd: TREE }), ...files])
+  const everyMode = process.env['MERLON_TEST_EVERY_MODE']
+  return { ...compiled, ...(everyMode === undefined ? {} : { MERLON_TEST_EVERY_MODE: everyMode }) }
 }
 
 async function runInOneGuest(guest: Guest, env: Readonly<Record<string, string>>): Promise<Came> {

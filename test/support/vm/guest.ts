@@ -66,6 +66,8 @@ export const TREE = resolve(import.meta.dirname, '../../..')
 
 /** How long a guest may take to hand over the last output once its script has ended. */
 const DRAIN_MS = 10_000
+/** How much of what was said is shown of a guest that did not come to its end. */
+const LAST_LINES = 40
 
 /** Runs a script in a guest. The guest ends with the script. Throws GuestError when there is no exit status to return. */
 export async function runInGuest(options: GuestOptions): Promise<GuestResult> {
@@ -165,18 +167,19 @@ async function followed(child: ChildProcess, script: string, job: string, option
   if (status !== undefined) return { status, output, bootSeconds }
   const console = await readFile(join(job, 'console.log'), 'utf8').catch(() => '')
   const last = [Buffer.concat(problems).toString('utf8'), lastWords(console)].join('\n').trim()
+  const said = `\nThe script said last:\n${output.split('\n').slice(-LAST_LINES).join('\n')}`
   if (timedOut) {
     const reached = bootSeconds === 0 ? 'had not booted' : `booted in ${bootSeconds.toFixed(1)} s and was still running ${script}`
-    throw new GuestError('MERLON_TEST_GUEST_TIMEOUT', `The ${options.kernel} guest ${reached} after ${options.timeoutSeconds} s, its time limit. Its console:\n${last}`, output)
+    throw new GuestError('MERLON_TEST_GUEST_TIMEOUT', `The ${options.kernel} guest ${reached} after ${options.timeoutSeconds} s, its time limit. Its console:\n${last}${said}`, output)
   }
-  throw new GuestError('MERLON_TEST_GUEST_DIED', `The ${options.kernel} guest ended before ${script} did. QEMU and the console said:\n${last}`, output)
+  throw new GuestError('MERLON_TEST_GUEST_DIED', `The ${options.kernel} guest ended before ${script} did. QEMU and the console said:\n${last}${said}`, output)
 }
 
 /** The end of the console; where the kernel has panicked, from there on, since what follows is a long list of registers. */
 function lastWords(console: string): string {
   const lines = console.replaceAll('\r', '').split('\n')
   const panic = lines.findIndex((line) => /Kernel panic|BUG:|Oops/.test(line))
-  return (panic < 0 ? lines.slice(-40) : lines.slice(Math.max(0, panic - 2), panic + 40)).join('\n')
+  return (panic < 0 ? lines.slice(-LAST_LINES) : lines.slice(Math.max(0, panic - 2), panic + 40)).join('\n')
 }
 
 type Signals = { onReady: () => void; onExit: (status: number) => void; onDrained: () => void }
