@@ -6,6 +6,7 @@ import type { Outcome, PolicyTest } from '../policy/policytest.ts'
 import { optionsFor } from '../policy/postures.ts'
 import { mutationScore } from '../policy/rule-mutants.ts'
 import type { Position } from '../policy/types.ts'
+import { wordsFor } from '../policy/words.ts'
 import type { Loaded } from './manifests.ts'
 
 export interface Run {
@@ -19,6 +20,8 @@ export interface Count {
   readonly done: number
   /** What was not, in a line each. */
   readonly missed: readonly string[]
+  /** What could not be counted, in a line each. */
+  readonly uncounted: readonly string[]
 }
 
 export class Coverage {
@@ -43,7 +46,7 @@ export class Coverage {
   /** Rules that decided a test. */
   rules(): Count {
     const missed = [...this.decided].filter(([, decided]) => !decided).map(([place]) => place)
-    return { of: this.decided.size, done: this.decided.size - missed.length, missed }
+    return { of: this.decided.size, done: this.decided.size - missed.length, missed, uncounted: [] }
   }
 
   /** Classes of objects that a test was about; those of each workload that is tested. */
@@ -57,9 +60,9 @@ export class Coverage {
         return { covered, of: workload.host ? `a host with ${labels}` : `${workload.namespace} ${labels}`.trim() }
       }),
     )
-    const missed = found.flatMap(({ covered, of }) => (covered?.missed ?? []).map((path) => `paths such as ${new TextDecoder().decode(path)} (${of})`))
+    const missed = found.flatMap(({ covered, of }) => (covered?.missed ?? []).map((example) => `${example.operation === 'read' ? 'paths' : 'what is'} such as ${wordsFor(example)} (${of})`))
     const all = found.reduce((sum, { covered }) => sum + (covered?.classes ?? 0), 0)
-    return { of: all, done: all - missed.length, missed }
+    return { of: all, done: all - missed.length, missed, uncounted: found.flatMap(({ covered, of }) => (covered === undefined ? [`${of}: its rules tell too many classes apart, or make no table`] : [])) }
   }
 
   /** Changes of rules that the tests notice; undefined where nobody asked. */
@@ -70,6 +73,7 @@ export class Coverage {
       of: scores.reduce((sum, { mutants }) => sum + mutants, 0),
       done: scores.reduce((sum, { noticed }) => sum + noticed, 0),
       missed: scores.flatMap(({ missed }) => missed.map(({ what, position }) => `${placeOf(position)} ${what}`)),
+      uncounted: [],
     }
   }
 }

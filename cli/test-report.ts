@@ -16,6 +16,7 @@ export function tap(runs: readonly Run[], coverage: Coverage): string {
   for (const { title, name, complaint, count } of countsOf(coverage)) {
     lines.push(`# ${title}: ${count.done} of ${count.of}`, ...shown(count.missed).map((each) => `# ${complaint}: ${harmless(each)}`))
     if (count.missed.length > SHOWN) lines.push(`# ${complaint}: ${count.missed.length - SHOWN} more ${name}`)
+    lines.push(...count.uncounted.map((each) => `# not counted: ${harmless(each)}`))
   }
   return `${lines.join('\n')}\n`
 }
@@ -66,8 +67,8 @@ function testcase({ file, test, outcome }: Run): readonly string[] {
   return [`${head}>`, `      <failure message="${xml(outcome.problem)}">${xml(outcome.explanation.reason)}</failure>`, '    </testcase>']
 }
 
-/** XML 1.0 has no way to write most control characters. */
+/** XML 1.0 has no way to write most control characters, nor the two that are none. */
 function xml(text: string): string {
-  const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-  return harmless(text).replaceAll(/[&<>"]/g, (character) => entities[character] ?? character)
+  const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\ufffe': '\\u{fffe}', '\uffff': '\\u{ffff}' }
+  return harmless(text).replaceAll(/[&<>"\ufffe\uffff]/g, (character) => entities[character] ?? character)
 }

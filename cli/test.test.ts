@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -61,6 +62,42 @@ test('JUnit: the same, as XML', async (context) => {
   assert.match(stdout, /^<\?xml[^]*<testsuites tests="2" failures="1">\n {2}<properties>\n {4}<property name="rules" value="1 of 2"\/>\n {4}<property name="classes" value="2 of 3"\/>\n {2}<\/properties>\n {2}<testsuite name="p\.policytest\.yaml" tests="2" failures="1">/)
   assert.match(stdout, /<testcase name="a is refused" [^>]*line="1"\/>/)
   assert.match(stdout, /<testcase name="b &lt;&amp;# c" [^/]*>\n {6}<failure message="expected Block, and the verdict is Allow">no rule matches/)
+})
+
+/** Text of the nodes that an XPath expression finds, by a parser that knows nothing of us. */
+function xpath(xml: string, expression: string): string {
+  const { status, stdout, stderr } = spawnSync('xmllint', ['--nonet', '--xpath', expression, '-'], { input: xml, encoding: 'utf8' })
+  assert.equal(status, 0, stderr)
+  return stdout.replace(/\n$/, '')
+}
+
+test('JUnit: an XML parser reads back every name, whatever is in it', async (context) => {
+  const names = ['quotes " and \' and `', 'a < b & c > d', ']]>', '&amp; &#65;', 'größe 漢字 \u{1f600}', '<!-- x --><?y?>', 'a\tb\nc\0d\x1b[2Je', '\u202etxt \u2028 \ufffe\uffff', ' spaces  within ', '-']
+  const quoted = (text: string): string => JSON.stringify(text).replaceAll(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const tests = names.map((name) => `{name: ${quoted(name)}, open: /x, expect: Audit, policy: ${quoted(name)}}`)
+  const { stdout } = await run(context, tests, ['-o', 'junit'])
+  const escaped: Readonly<Record<number, string>> = { 6: 'a\\tb\\nc\\x00d\\e[2Je', 7: '\\u{202e}txt \\u{2028} \\u{fffe}\\u{ffff}' }
+  for (const [index, name] of names.entries()) assert.equal(xpath(stdout, `string(//testcase[${index + 1}]/@name)`), escaped[index] ?? name)
+  assert.equal(xpath(stdout, 'string(//testcase[2]/failure/@message)'), 'expected Audit, and the verdict is Allow; expected the policy a < b & c > d to decide, and it is none')
+  assert.equal(xpath(stdout, 'count(/testsuites/testsuite/testcase/failure)'), String(names.length))
+  assert.equal(xpath(stdout, 'string(/testsuites/@failures)'), String(names.length))
+})
+
+test('rules about what is no path count, and so do classes of what they are about', async (context) => {
+  const rules = `  network: {matchProtocols: [{protocol: tcp}], matchDNSQueries: [{domain: evil.example}]}
+  capabilities: {matchCapabilities: [{capability: net_raw}]}
+  syscalls: {matchSyscalls: [{syscall: [unlink]}]}
+  presets: [{name: filelessExec}]
+`
+  const policy = POLICY.replace('  file:\n', `${rules}  file:\n`)
+  const tests = ['{network: tcp, expect: Block}', '{dns: www.evil.example, expect: Block}', '{capability: net_raw, expect: Block}', '{syscall: unlink, expect: Audit}', '{preset: filelessExec, expect: Block}']
+  const { code, stdout } = await run(context, [...tests, PASS], [], policy)
+  assert.equal(code, 0, stdout)
+  assert.match(stdout, /^# rules that decided a test: 6 of 7$/m)
+  // Two each of sockets, capabilities, system calls and presets, five names with their suffixes, three paths; six of them are the ones above.
+  assert.match(stdout, /^# classes of objects that a test was about: 6 of 16$/m)
+  assert.match(stdout, /^# not tested: what is such as capability chown \(default\)$/m)
+  assert.match((await run(context, tests.slice(1), [], policy)).stdout, /^# not tested: p\.yaml:5:30$/m)
 })
 
 test('wrong tests and manifests fail, with their place', async (context) => {

@@ -7,8 +7,8 @@ import { Beyond, COLON, DASH, DEEPEST, HASH, NEWLINE, SPACE, Tokens, type Scalar
 
 /** Roots of the documents of a text, or undefined where it has to be read by the complete reader. `resolve`: what a plain or quoted scalar stands for, undefined if that is doubtful. */
 export function readBlocks(text: string, resolve: (source: string) => Scalar | undefined): readonly Node[] | undefined {
-  // Tabs, carriage returns and marks of byte order each have rules of their own; other controls belong in no policy.
-  if (OUTSIDE.test(text)) return undefined
+  // Tabs, carriage returns, other ends of lines and marks of byte order each have rules of their own; controls belong in no policy.
+  if (OUTSIDE.test(text) || !text.isWellFormed()) return undefined
   try {
     return new BlockReader(text, resolve).documents()
   } catch (problem) {
@@ -18,7 +18,7 @@ export function readBlocks(text: string, resolve: (source: string) => Scalar | u
 }
 
 // oxlint-disable-next-line no-control-regex -- they are what is looked for
-const OUTSIDE = /[\0-\t\v-\x1f\ufeff]/
+const OUTSIDE = /[\0-\t\v-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/
 
 /** Column of the end of a document. */
 const END = -1

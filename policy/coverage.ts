@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Classes of objects that tests of policies have looked at, of all that the rules tell apart: paths are in one class where every operation on
-// them is decided by the same rules. Classes say more than rules do: two directories that overlap make three.
+// them is decided by the same rules, and so are sockets, capabilities and all else (key-coverage.ts). Classes say more than rules do: two
+// directories that overlap make three.
 import { compile } from './compile.ts'
+import { Keys, type Example } from './key-coverage.ts'
 import { openTable, type Table } from './lookup.ts'
 import { CASES } from './planes.ts'
 import { search, type Space } from './search.ts'
-import type { Plan, Question } from './types.ts'
+import type { Operation, Plan, Question } from './types.ts'
 
 export interface ClassCoverage {
   /** Paths that no rule names are a class, too. */
   readonly classes: number
-  /** For each class that no question was about a path in it, as short as any. */
-  readonly missed: readonly Uint8Array[]
+  /** For each class that no question was about an example, as short as any; of paths a read. */
+  readonly missed: readonly Example[]
 }
 
 interface Walk {
@@ -26,15 +28,21 @@ const DOT = 0x2e
 /** What people can read comes first. */
 const BYTES = [...Array.from('abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_', (each) => each.charCodeAt(0)), ...Array.from({ length: 255 }, (_, index) => index + 1)]
 
-/** Of the plan of one workload, and of what is a path; undefined where it has no table, or too large a one to walk. */
-export function classCoverage(plan: Plan, questions: readonly Pick<Question, 'path'>[]): ClassCoverage | undefined {
+/** Of the plan of one workload; undefined where it has no table, or too large a one to walk. */
+export function classCoverage(plan: Plan, questions: readonly Example[]): ClassCoverage | undefined {
   const compiled = compile(plan)
   if (!compiled.ok) return undefined
-  const classes = new Classes(openTable(compiled.table), plan)
-  const all = classes.all()
-  if (all === undefined) return undefined
-  const asked = new Set(questions.map(({ path }) => classes.of(path)))
-  return { classes: all.size, missed: [...all].filter(([key]) => !asked.has(key)).map(([, path]) => path) }
+  const table = openTable(compiled.table)
+  const [paths, keys] = [new Classes(table, plan), new Keys(table, plan)]
+  const [allPaths, allKeys] = [paths.all(), keys.all()]
+  if (allPaths === undefined || allKeys === undefined) return undefined
+  const asked = new Set(questions.map((each) => (isOfPaths(each.operation) ? paths.of(each.path) : keys.of(each))))
+  const all = [...[...allPaths].map(([key, path]): readonly [string, Example] => [key, { operation: 'read', path }]), ...allKeys]
+  return { classes: all.length, missed: all.filter(([key]) => !asked.has(key)).map(([, example]) => example) }
+}
+
+function isOfPaths(operation: Operation): boolean {
+  return operation === 'exec' || operation === 'read' || operation === 'write'
 }
 
 class Classes {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to trees with positions. The values are those that kubectl would send: it reads YAML 1.1, where `yes` is true and 010 is 8,
 // but leaves timestamps and base-60 numbers alone.
-import { isAlias, isCollection, isMap, isScalar, isSeq, Lexer, parseAllDocuments, parseDocument, type Alias, type Document, type Node as YamlNode, type Tags } from 'yaml'
+import { isAlias, isCollection, isMap, isScalar, isSeq, parseAllDocuments, parseDocument, type Alias, type Document, type Node as YamlNode, type Tags } from 'yaml'
 import { readBlocks } from './block.ts'
+import { agreedValue, doubtOf, doubtsOf, MOST_DOUBTS, type Doubt } from './doubts.ts'
 import { finding, type FindingCode } from './findings.ts'
 import { makeSource, type Source, type Span } from './source.ts'
 import type { Scalar } from './token.ts'
@@ -79,54 +80,39 @@ export function parseDocuments(text: string, file: string): Documents {
 export function composeDocuments(text: string, source: Source): Documents {
   try {
     const documents = parseAllDocuments(text, OPTIONS)
-    return 'empty' in documents ? { source, roots: [], findings: [], quick: false } : convertAll(documents, source, text)
+    return convertAll('empty' in documents ? [] : documents, source, text)
   } catch (problem) {
     // The parser is recursive: input nested thousands deep exhausts the stack. Nothing else is known to make it throw.
     return failed(source, 'MERLON_POLICY_YAML_SYNTAX', problem instanceof RangeError ? 'nested too deeply' : String(problem))
   }
 }
 
-function failed(source: Source, code: FindingCode, problem: string): Documents {
-  return { source, roots: [], findings: [finding(code, source.place({ start: 0, end: 1 }), { problem })], quick: false }
+function failed(source: Source, code: FindingCode, problem: string, at = 0): Documents {
+  return { source, roots: [], findings: [finding(code, source.place({ start: at, end: at + 1 }), { problem })], quick: false }
 }
 
 /** What a scalar stands for where it stands alone; undefined where that is no scalar or not right. */
 function resolveScalar(text: string): Scalar | undefined {
   const document = parseDocument(text, OPTIONS)
   const node = document.contents
-  return document.errors.length === 0 && document.warnings.length === 0 && isScalar(node) && node.range?.[1] === text.length ? scalarOf(node) : undefined
+  return document.errors.length === 0 && document.warnings.length === 0 && isScalar(node) && node.range?.[1] === text.length && doubtOf(node, false) === undefined ? scalarOf(node, text) : undefined
 }
 
-function scalarOf(node: YamlNode): Scalar {
-  const value: unknown = isScalar(node) ? node.value : null
+function scalarOf(node: YamlNode, text: string): Scalar {
+  const value = isScalar(node) ? agreedValue(node, text) : null
   const known = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint'
   return known ? value : null
 }
 
-/**
- * Offsets of tabs that separate tokens. YAML 1.2 allows them in places; readers disagree about which, and a policy must not mean
- * one thing to one tool and nothing to another. JSON has no such trouble.
- */
-function separatingTabs(text: string): readonly number[] {
-  if (!text.includes('\t') || /^\s*[{[]/.test(text)) return []
-  const tabs: number[] = []
-  let offset = 0
-  let scalar = false
-  for (const token of new Lexer().lex(text)) {
-    const control: boolean = !scalar && (token === '\u0002' || token === '\u0018' || token === '\u001f')
-    if (!scalar && /^[ \t]*\t[ \t]*$/.test(token)) tabs.push(offset + token.indexOf('\t'))
-    scalar = control && token === '\u001f'
-    if (!control) offset += token.length
-  }
-  return tabs
-}
-
 function convertAll(documents: readonly Document.Parsed[], source: Source, text: string): Documents {
-  const tabs = separatingTabs(text)
+  const doubts = doubtsOf(text)
+  if (doubts.length >= MOST_DOUBTS) return failed(source, 'MERLON_POLICY_YAML_SYNTAX', doubts[0]!.words, doubts[0]!.at)
   const roots: Node[] = []
-  const findings: Finding[] = []
+  // Outside of all documents there are comments, which for other readers end with these characters.
+  const outside = doubts.filter(({ at }) => !documents.some(({ range: [start, , end] }) => at >= start && at < end))
+  const findings: Finding[] = outside.slice(0, MOST_ERRORS).map(({ at, words }) => finding('MERLON_POLICY_YAML_SYNTAX', source.place({ start: at, end: at + 1 }), { problem: words }))
   for (const document of documents) {
-    const problems = problemsOf(document, tabs)
+    const problems = problemsOf(document, doubts)
     for (const { code, span, words } of problems.slice(0, MOST_ERRORS)) findings.push(finding(code, source.place(span), { problem: words }))
     if (problems.length > 0 || document.contents === null) continue
     const converter = new Converter(document, text)
@@ -147,7 +133,7 @@ interface Problem {
   readonly words: string
 }
 
-function problemsOf(document: Document.Parsed, tabs: readonly number[]): readonly Problem[] {
+function problemsOf(document: Document.Parsed, doubts: readonly Doubt[]): readonly Problem[] {
   const errors = document.errors.map(
     (error): Problem => ({
       code: 'MERLON_POLICY_YAML_SYNTAX',
@@ -156,9 +142,8 @@ function problemsOf(document: Document.Parsed, tabs: readonly number[]): readonl
     }),
   )
   const [start, , end] = document.range
-  const inside = tabs.filter((offset) => offset >= start && offset < end)
-  const words = 'a tab separates tokens; not every YAML reader takes that, use spaces'
-  return [...errors, ...inside.map((offset): Problem => ({ code: 'MERLON_POLICY_YAML_SYNTAX', span: { start: offset, end: offset + 1 }, words }))]
+  const inside = doubts.filter(({ at }) => at >= start && at < end)
+  return [...errors, ...inside.map(({ at, words }): Problem => ({ code: 'MERLON_POLICY_YAML_SYNTAX', span: { start: at, end: at + 1 }, words }))]
 }
 
 const EMPTY: ScalarNode = { kind: 'scalar', value: null, span: { start: 0, end: 0 } }
@@ -173,6 +158,8 @@ class Converter {
   private readonly targets = new Map<Alias, YamlNode>()
   private aliased = 0
   private insideAlias = 0
+  /** Within braces or brackets. */
+  private inFlow = false
 
   constructor(document: Document.Parsed, text: string) {
     this.document = document
@@ -185,6 +172,8 @@ class Converter {
     if (this.insideAlias > 0) this.aliased += 1
     if (this.aliased > MOST_ALIASED) return this.fail('MERLON_POLICY_TOO_LARGE', span, 'aliases multiply its content')
     if (isAlias(node)) return this.alias(node, span)
+    const doubt = doubtOf(node, this.inFlow)
+    if (doubt !== undefined) return this.fail('MERLON_POLICY_YAML_SYNTAX', span, doubt)
     if (this.open.has(node)) return this.fail('MERLON_POLICY_YAML_SYNTAX', span, 'an alias refers to what contains it')
     this.open.add(node)
     const result = this.plain(node, span)
@@ -193,9 +182,17 @@ class Converter {
   }
 
   private plain(node: YamlNode, span: Span): Node {
+    const around = this.inFlow
+    if (isCollection(node)) this.inFlow = node.flow === true
+    const result = this.content(node, span)
+    this.inFlow = around
+    return result
+  }
+
+  private content(node: YamlNode, span: Span): Node {
     if (isSeq<YamlNode | null>(node)) return { kind: 'list', items: node.items.map((item) => this.convert(item)), span }
     if (isMap<YamlNode, YamlNode | null>(node)) return { kind: 'map', entries: this.entries(node.items, span), span }
-    return { kind: 'scalar', value: scalarOf(node), span }
+    return { kind: 'scalar', value: scalarOf(node, this.text), span }
   }
 
   private entries(pairs: readonly { readonly key: YamlNode; readonly value: YamlNode | null }[], span: Span): ReadonlyMap<string, Entry> {
@@ -204,10 +201,12 @@ class Converter {
     for (const pair of pairs) {
       const key = this.convert(pair.key)
       const value = pair.value === null ? { ...EMPTY, span: key.span } : this.convert(pair.value)
-      if (key.kind !== 'scalar') this.fail('MERLON_POLICY_YAML_SYNTAX', span, 'a key is not a plain value')
-      else if (isScalar(pair.key) && pair.key.type === 'PLAIN' && pair.key.source === '<<') this.merge(value, merged)
-      else {
-        const name = String(key.value)
+      if (isScalar(pair.key) && pair.key.type === 'PLAIN' && pair.key.source === '<<') {
+        this.merge(value, merged)
+        continue
+      }
+      const name = this.nameOf(key, span)
+      if (name !== undefined) {
         const before = entries.get(name)
         if (before !== undefined && this.insideAlias === 0 && this.problem === undefined) this.duplicates.push({ key: name, first: before.key, again: key.span })
         entries.set(name, { key: key.span, value })
@@ -216,6 +215,12 @@ class Converter {
     // What a mapping says itself goes before what it merges.
     for (const [key, entry] of merged) if (!entries.has(key)) entries.set(key, entry)
     return entries
+  }
+
+  private nameOf(key: Node, span: Span): string | undefined {
+    if (key.kind === 'scalar' && key.value !== null) return String(key.value)
+    this.fail('MERLON_POLICY_YAML_SYNTAX', span, `a key is ${key.kind === 'scalar' ? 'missing' : 'not a plain value'}`)
+    return undefined
   }
 
   private merge(value: Node, merged: Map<string, Entry>): void {
@@ -233,9 +238,12 @@ class Converter {
     const target = this.targets.get(node) ?? node.resolve(this.document)
     if (target !== undefined) this.targets.set(node, target)
     if (target === undefined) return this.fail('MERLON_POLICY_YAML_SYNTAX', span, 'the alias has no anchor')
+    const around = this.inFlow
+    this.inFlow = false
     this.insideAlias += 1
     const result = this.convert(target)
     this.insideAlias -= 1
+    this.inFlow = around
     return result
   }
 

@@ -73,6 +73,7 @@ const DEFECTS: readonly (readonly [what: string, table: () => Uint8Array, shorte
   ['swaps sources', () => spoil('path', ({ sources }) => ({ sources: sources.length > 0 ? ['/bin/ls'] : [] })), '/bin/ls'],
   ['forgets the owner', () => spoil('path', ({ planes, section }) => ({ planes: section === 'file' ? 0xff0 : planes })), '/etc/key'],
   ['swaps verdicts', () => spoil('dir', ({ verdict }) => ({ verdict: verdict === 'Audit' ? 'Block' : verdict })), '/srv'],
+  ['gives paths of one rule to another rule too', () => spoil('name', ({ matches }) => ({ matches: [...matches, { kind: 'pattern', pattern: '/home/x*' }] })), '/home/x'],
   ['swaps sections', () => spoil('name', () => ({ section: 'file', planes: 0xff0 })), '/nc'],
 ]
 

@@ -37,7 +37,7 @@ export const LONGEST_KEY = 1000
 export const DEEPEST = 64
 /** Finding out what a scalar stands for is slow: a text with more of them than this has no use for a quick reader. */
 const MOST_RESOLVED = 1000
-const FLOW_PLAIN = /[^,[\]{}:#\n]*/y
+const FLOW_PLAIN = /[^,[\]{}:#?\n]*/y
 /** Decimal numbers, which are most of them, are known without asking. */
 const DECIMAL = /^(?:0|[1-9][0-9]{0,14})$/
 
@@ -85,7 +85,7 @@ export class Tokens {
 
   keyName(key: Node): string {
     const { start, end } = key.span
-    if (key.kind !== 'scalar' || this.text.charCodeAt(this.at) !== COLON || !this.blankAt(this.at + 1) || end - start > LONGEST_KEY) throw new Beyond()
+    if (key.kind !== 'scalar' || key.value === null || this.text.charCodeAt(this.at) !== COLON || !this.blankAt(this.at + 1) || end - start > LONGEST_KEY) throw new Beyond()
     return typeof key.value === 'string' ? key.value : String(key.value)
   }
 

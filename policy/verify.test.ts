@@ -82,6 +82,8 @@ const FOREIGN = FOREIGNS.at(-1) ?? 0
 const NO_ROW = FOREIGNS[0] ?? 0
 /** A row's cell that is nobody's. */
 const GAP = Array.from({ length: read(HEADER.rows) }, (_, cell) => cell).find(cell => read(ROWS + cell * 8 + 4) === 0) ?? -1
+/** Of rows: the last subject's of the last row. */
+const LAST_CELL = read(HEADER.rows) - 1
 /** An index word that says which sets an argument is in. */
 const MEMBER = Array.from({ length: read(HEADER.objects) }, (_, object) => (TABLE[HEADER.columnOf + 21] ?? 0) * read(HEADER.objects) + object).find(at => read(DECISIONS + at * 4) > 0) ?? 0
 
@@ -128,6 +130,7 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['too many objects', () => withWords([HEADER.objects, 0x40000000]), /objects is/],
   ['no subjects', () => withWords([HEADER.subjects, 0]), /subjects is 0/],
   ['fewer clauses than it uses', () => withWords([HEADER.clauses, 1]), /has clause \d+, and 1 is the highest/],
+  ['one clause less than it uses', () => withWords([HEADER.clauses, read(HEADER.clauses) - 1]), /has clause (\d+), and \d+ is the highest/],
   ['cells elsewhere', () => withWords([HEADER.cellsPage, 2]), /^Section cells begins/],
   ['accepts elsewhere', () => withWords([HEADER.acceptsPage, read(HEADER.acceptsPage) + 1]), /^Section accepts begins/],
   ['decisions elsewhere', () => withWords([HEADER.decisionsPage, 0]), /^Section decisions begins/],
@@ -171,6 +174,7 @@ const REFUSED: readonly (readonly [what: string, table: () => Uint8Array, proble
   ['a subject that is not there', () => withWords([ACCEPTS + 12, read(HEADER.subjects)]), /^Accept 1 is object/],
   ['a row that is not there', () => withWords([DECISIONS, 0x80000000 + read(HEADER.rows)]), /names a row/],
   ['a row that is a cell of another', () => withWords([DECISIONS, 0x80000000 + FOREIGN]), /names a row/],
+  ['a last row that reaches one cell beyond the rows', () => withWords([HEADER.rows, LAST_CELL], [ROWS + LAST_CELL * 8, 0], [ROWS + LAST_CELL * 8 + 4, 0]), /names a row|of row \d+, which cannot be/],
   ['a row within a row', () => withWords([ROWS, 0x80000000]), /has a row where none can be/],
   ['a row cell of a row that is not there', () => withWords([ROWS + FOREIGN * 8 + 4, NO_ROW + 1]), /^Row cell \d+ is a subject of row/],
   ['an empty row cell that says something', () => withWords([ROWS + GAP * 8, 1]), /belongs to nobody and is not zero/],

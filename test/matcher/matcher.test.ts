@@ -8,14 +8,17 @@ import { compile, LIMITS } from '../../policy/compile.ts'
 import { evaluate } from '../../policy/evaluate.ts'
 import { openTable } from '../../policy/lookup.ts'
 import { verifyTable } from '../../policy/verify.ts'
-import type { Question } from '../../policy/types.ts'
+import { HEADER } from '../../policy/table.ts'
+import { isPathMatch, type Question } from '../../policy/types.ts'
 import { mutateTable, rehash } from '../support/corrupt.ts'
-import { arbitraryCase, type Case } from '../support/generate.ts'
+import { arbitraryCase, planOf, realise, type Case } from '../support/generate.ts'
+import { mixed } from '../support/policies.ts'
 import { askHost, buildHost, type Batch } from './host.ts'
 
 const CASES = Number(process.env['MERLON_CASES'] ?? 100_000)
 const SEED = Number(process.env['MERLON_SEED'] ?? 2)
 const QUESTIONS = 50
+const RULE = { action: 'Block', readOnly: false, ownerOnly: false, sources: [], severity: 1, tags: [], message: '' } as const
 
 before(buildHost)
 
@@ -63,6 +66,22 @@ test('match.h agrees on paths up to the kernel\'s limit and beyond', () => {
   })
   const answers = askHost([{ table: batchOf({ plan, questions }).table, questions }])
   assert.deepEqual(answers, questions.map(question => evaluate(plan, question)))
+})
+
+test('match.h agrees on a table of many pages, where a state and its edges lie on different ones', () => {
+  const rules = Array.from({ length: 6000 }, (_, i) => ({ ...RULE, section: i % 2 === 0 ? ('file' as const) : ('process' as const), match: mixed(i) }))
+  const plan = planOf(rules, 'block')
+  const questions = plan.clauses.flatMap(({ section, matches: [match] }, i): Question[] => {
+    const path = match !== undefined && isPathMatch(match) ? realise(match, below => i % below) : new Uint8Array()
+    // As it is, cut off and gone on: where edges end, defaults take over.
+    return [path, path.subarray(0, -1), path.subarray(0, path.length >> 1), Uint8Array.from([...path, 0x2f, 0x78])].map(each => ({ operation: section === 'process' ? 'exec' : 'read', owner: false, path: each, sources: [] }))
+  })
+  const { table } = batchOf({ plan, questions })
+  assert.ok(new DataView(table.buffer).getUint32(HEADER.cells, true) > 20 * 1024, 'there are not many pages of cells')
+  const opened = openTable(table)
+  const answers = askHost([{ table, questions }])
+  // One by one: to show how two lists of that length differ takes gigabytes.
+  for (const [i, question] of questions.entries()) assert.deepEqual(answers[i], opened.decide(question), Buffer.from(question.path).toString())
 })
 
 test('match.h stays in its table whatever is in it', () => {

@@ -58,7 +58,7 @@ async function judge(mutant: Mutant, tree: ScratchTree, all: readonly string[]):
   tree.seed(mutant)
   try {
     const made = mutant.file.startsWith('bpf/') ? spawnSync('make', ['-s', '-C', join(tree.directory, 'test/matcher')], { encoding: 'utf8' }) : undefined
-    if (made !== undefined && made.status !== 0) return { mutant, broken: made.stderr }
+    if (made !== undefined && made.status !== 0) return { mutant, broken: made.stderr || `make ended with ${made.signal ?? made.status}: ${String(made.error)}` }
     for (const file of new Set([...mutant.tests, ...all])) {
       const outcome = await tryOut({ directory: tree.directory, file, seconds: SECONDS, environment: ENVIRONMENT })
       if (outcome.kind === 'broken') return { mutant, broken: outcome.said }

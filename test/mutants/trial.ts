@@ -44,7 +44,7 @@ export async function tryOut({ directory, file, seconds, environment }: Trial): 
   if (test !== undefined) return { kind: 'failed', test }
   if (hung || signal === 'SIGXCPU') return { kind: 'hung' }
   if (status === 0) return /^# pass [1-9]/m.test(stdout) ? { kind: 'passed' } : { kind: 'broken', said: `${file} ran no test` }
-  return { kind: 'broken', said: (stderr || stdout).slice(-2000) }
+  return { kind: 'broken', said: (stderr || stdout).slice(-2000) || `${file} ended with ${signal ?? status} and said nothing` }
 }
 
 /** The innermost test that failed first: node:test tells those below before those above. */
