@@ -46,8 +46,9 @@ async function prepare(kernels: readonly KernelName[], files: readonly string[])
   await command('make', ['-s', '-C', join(TREE, 'test/kernel')])
   await provideImage()
   const compiled = await provideCompiled([IN_GUEST, 'build/bundle/agent/main.mjs', ...globSync('build/bundle/chunks/{run,check}-*.mjs', { cwd: TREE }), ...files])
-  const everyMode = process.env['MERLON_TEST_EVERY_MODE']
-  return { ...compiled, ...(everyMode === undefined ? {} : { MERLON_TEST_EVERY_MODE: everyMode }) }
+  // What is set for the tests here holds for those in guests.
+  const settings = Object.entries(process.env).filter((entry): entry is [string, string] => entry[0].startsWith('MERLON_TEST_') && entry[1] !== undefined)
+  return { ...compiled, ...Object.fromEntries(settings) }
 }
 
 async function runInOneGuest(guest: Guest, env: Readonly<Record<string, string>>): Promise<Came> {
