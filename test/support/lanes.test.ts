@@ -46,6 +46,16 @@ test('a job that has not been run yet has the place that it usually has; what is
   assert.deepEqual(started, ['new', 'guest', 'changed', 'unit'])
 })
 
+test('a job that waits most of the time takes no lane, unless all are to go one after the other', async () => {
+  for (const [lanes, first] of [[2, ['disk', 'a', 'b']], [1, ['a']]] as const) {
+    const { jobs, started, end } = controlled(['a', 'b', 'c', 'disk'])
+    const all = runJobs(jobs.map((job) => ({ ...job, waits: job.name === 'disk' })), lanes, { disk: 1, a: 5, b: 4, c: 3 })
+    assert.deepEqual(started, first)
+    for (const name of ['a', 'b', 'c', 'disk']) end(name)
+    assert.equal((await all).totals.passed, 4)
+  }
+})
+
 test('a job that throws has failed, and the others run', async () => {
   const { jobs, end } = controlled(['good'])
   end('good')

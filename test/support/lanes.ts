@@ -13,6 +13,8 @@ export type Job = {
   name: string
   /** Seconds that it takes on two processors, roughly: where it has not been run yet, its place in the order comes of this. */
   usually?: number
+  /** It waits for the disk most of the time, so that it would leave a processor idle: it goes beside the lanes, where there is more than one. */
+  waits?: boolean
   run: () => Promise<Came>
 }
 /** How long each job took last time; it outlives a checkout. */
@@ -28,11 +30,12 @@ export type Durations = Readonly<Record<string, number>>
  */
 export async function runJobs(jobs: readonly Job[], lanes: number, known: Durations): Promise<Came & { durations: Durations }> {
   const expected = ({ name, usually }: Job): number => known[name] ?? usually ?? Infinity
-  const waiting = jobs.toSorted((a, b) => expected(b) - expected(a) || 0)
+  const ordered = jobs.toSorted((a, b) => expected(b) - expected(a) || 0)
+  const beside = lanes > 1 ? ordered.filter(({ waits }) => waits) : []
   const totals = none()
   const took: Took[] = []
   const durations: Record<string, number> = {}
-  const lane = async (): Promise<void> => {
+  const lane = async (waiting: Job[]): Promise<void> => {
     for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
       const started = performance.now()
       const came = await job.run().catch((error: unknown): Came => {
@@ -44,7 +47,8 @@ export async function runJobs(jobs: readonly Job[], lanes: number, known: Durati
       durations[job.name] = Math.round((performance.now() - started) / 100) / 10
     }
   }
-  await Promise.all(Array.from({ length: lanes }, lane))
+  const waiting = ordered.filter((job) => !beside.includes(job))
+  await Promise.all([lane(beside), ...Array.from({ length: lanes }, () => lane(waiting))])
   return { totals, took, durations }
 }
 

@@ -57,10 +57,13 @@ const USUALLY: Readonly<Record<string, number>> = {
   'test/e2e/guests.test.ts': 85, 'test/e2e/obstacles.test.ts': 60,
 }
 
+/** These write and delete whole trees of packages. */
+const WAITS: ReadonlySet<string> = new Set(['test/e2e/fresh-clone.test.ts'])
+
 /** A job for each file. `usually` is said of those that are not known to be long. */
 export function fileJobs(files: readonly string[], usually?: number): Job[] {
   return files.map((name) => {
     const seconds = USUALLY[name] ?? usually
-    return { name, ...(seconds === undefined ? {} : { usually: seconds }), run: () => runFiles([name]) }
+    return { name, ...(seconds === undefined ? {} : { usually: seconds }), waits: WAITS.has(name), run: () => runFiles([name]) }
   })
 }

@@ -20,7 +20,8 @@ export async function provideCompiled(modules: readonly string[]): Promise<Recor
   // Without it guests are slower and right all the same, but nobody would know why they are slow.
   if (status !== 0) throw new Error(`MERLON_TEST_COMPILED: Cannot compile for guests: ${stderr}`)
   await giveToRoot()
-  return { NODE_COMPILE_CACHE: join(GUEST_TREE, CACHE), NODE_COMPILE_CACHE_PORTABLE: '1' }
+  // V8's helper threads only take turns with its main thread on one processor: without them the same work takes an eighth less.
+  return { NODE_COMPILE_CACHE: join(GUEST_TREE, CACHE), NODE_COMPILE_CACHE_PORTABLE: '1', NODE_OPTIONS: '--v8-pool-size=0' }
 }
 
 /** Node keeps the caches of users apart by a suffix; in guests everything runs as root. */
