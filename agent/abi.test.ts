@@ -36,6 +36,7 @@ function addStruct(struct: string, offsets: Readonly<Record<string, number>>): v
 addEnum('', abi.VERDICT)
 addEnum('OP_', abi.OP)
 addEnum('BIND_', abi.BIND)
+addEnum('VISIBLE_', abi.VISIBLE)
 addEnum('HELD_', abi.HELD)
 addEnum('HOLD_', abi.HOLD)
 addEnum('EVENT_', abi.EVENT_KIND)
@@ -66,7 +67,8 @@ test('abi.ts agrees with the headers, compiled', () => {
   assert.deepEqual(actual, expected)
 })
 
-test('encodeBinding() writes slot and kind', () => {
+test('encodeBinding() writes slot, kind and what is visible', () => {
+  assert.deepEqual(abi.encodeBinding(1, abi.BIND.CONTAINER, abi.VISIBLE.FILE), new Uint8Array([1, 0, 0, 0, 1, 0, 2, 0]))
   assert.deepEqual(abi.encodeBinding(0x01020304, abi.BIND.HOST), new Uint8Array([4, 3, 2, 1, 3, 0, 0, 0]))
 })
 

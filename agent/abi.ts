@@ -2,7 +2,7 @@
 // The agent's side of bpf/abi.h and of the stamp in bpf/table.h. abi.test.ts compiles both headers and compares every number here.
 
 /** MERLON_ABI_VERSION: maps and programs of another version are never adopted. */
-export const ABI_VERSION = 2
+export const ABI_VERSION = 3
 export const ARGS_MAX = 1024
 export const COMM_LENGTH = 16
 export const TTY_LENGTH = 16
@@ -13,6 +13,8 @@ export const VERDICT = { ALLOW: 0, AUDIT: 1, BLOCK: 2 } as const
 export const OP = { EXEC: 0, READ: 1, WRITE: 2 } as const
 export const BIND = { CONTAINER: 1, PLAIN: 2, HOST: 3 } as const
 export type BindKind = (typeof BIND)[keyof typeof BIND]
+/** enum merlon_visible */
+export const VISIBLE = { PROCESS: 1, FILE: 2 } as const
 /** enum merlon_hold_mode */
 export const HOLD = { OFF: 0, LIVE: 1, ALWAYS: 2 } as const
 export type HoldMode = (typeof HOLD)[keyof typeof HOLD]
@@ -21,7 +23,7 @@ export const EVENT_KIND = { DECISION: 1, HELD: 2 } as const
 export const EVENT_FLAG = { OWNER: 1, ARGS_TRUNCATED: 2, ENTERING: 4 } as const
 
 /** enum merlon_stat in its order: the index is the key in the map `stats`. */
-export const STATS = ['denials_lost', 'events_lost', 'undecidable', 'entering', 'held', 'not_held'] as const
+export const STATS = ['denials_lost', 'events_lost', 'undecidable', 'entering', 'held', 'not_held', 'logs_lost'] as const
 export const STATS_ENTRIES = 8
 
 /** enum merlon_error_file in its order; the first has the number 1. */
@@ -37,7 +39,7 @@ export const EVENT = {
   path_len: 120, exe_len: 122, parent_exe_len: 124, args_len: 126, bytes: 128,
 } as const
 
-export const BINDING = { slot: 0, kind: 4, bytes: 8 } as const
+export const BINDING = { slot: 0, kind: 4, visible: 6, bytes: 8 } as const
 export const CONTROL = { bind_epoch: 0, heartbeat_ns: 8, hold: 16, bytes: 24 } as const
 export const HELD_ENTRY = { state: 0, tgid: 4, bytes: 8 } as const
 export const ERROR_KEY = { file: 0, line: 2, error: 4, bytes: 8 } as const
@@ -77,10 +79,11 @@ export function view(bytes: Uint8Array): DataView {
 }
 
 /** Value of `bindings`. */
-export function encodeBinding(slot: number, kind: BindKind): Uint8Array {
+export function encodeBinding(slot: number, kind: BindKind, visible = 0): Uint8Array {
   const bytes = new Uint8Array(BINDING.bytes)
   view(bytes).setUint32(BINDING.slot, slot, true)
-  view(bytes).setUint32(BINDING.kind, kind, true)
+  view(bytes).setUint16(BINDING.kind, kind, true)
+  view(bytes).setUint16(BINDING.visible, visible, true)
   return bytes
 }
 

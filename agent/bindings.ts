@@ -14,7 +14,7 @@ export class Bindings {
     const data = view(values)
     for (let index = 0; index < count; index++) {
       const at = index * BINDING.bytes
-      this.#bound.set(view(keys).getBigUint64(index * 8, true), { slot: data.getUint32(at + BINDING.slot, true), kind: data.getUint32(at + BINDING.kind, true) as BindKind })
+      this.#bound.set(view(keys).getBigUint64(index * 8, true), { slot: data.getUint32(at + BINDING.slot, true), kind: data.getUint16(at + BINDING.kind, true) as BindKind })
     }
   }
 

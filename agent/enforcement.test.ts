@@ -54,7 +54,7 @@ function order(sketch: Sketch): Order {
     full: sketch.full ?? false,
     tables: (sketch.tables ?? []).map((content) => ({ hash: Buffer.from(tableHash(content), 'hex'), content: Buffer.from(content) })),
     profiles: Object.entries(sketch.profiles ?? {}).map(([id, table]) => ({ id, table: Buffer.from(table ? tableHash(table) : '', 'hex'), clauses: [] })),
-    bindings: Object.entries(sketch.bindings ?? {}).map(([workload, profile]) => ({ workload, profile, identity: null })),
+    bindings: Object.entries(sketch.bindings ?? {}).map(([workload, profile]) => ({ workload, profile, identity: null, visible: [] })),
     unbound: sketch.unbound ?? [],
     keep: sketch.keep ?? [],
   }

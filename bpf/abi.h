@@ -14,7 +14,7 @@
 #endif
 
 /* Version of everything in this file. The agent adopts pinned maps and programs of the same version only. */
-#define MERLON_ABI_VERSION 2
+#define MERLON_ABI_VERSION 3
 
 #define MERLON_PATH_MAX 4096 /* PATH_MAX of the kernel, NUL included: a longer path is undecidable */
 #define MERLON_ARGS_MAX 1024 /* bytes of arguments that an event carries at most, NUL-separated */
@@ -24,7 +24,7 @@
 /* ---- Verdicts, operations ---- */
 
 enum merlon_verdict {
-	MERLON_ALLOW = 0,
+	MERLON_ALLOW = 0, /* permitted; an event of it is a log */
 	MERLON_AUDIT = 1, /* permitted and reported */
 	MERLON_BLOCK = 2, /* refused with EACCES and reported */
 };
@@ -55,7 +55,7 @@ enum merlon_op {
  * held        HASH                 u64 cgroup id           struct merlon_held
  * control     ARRAY (1 entry)      u32 0                   struct merlon_control, written by the agent only
  * denials     RINGBUF              -                       struct merlon_event, verdict BLOCK and holds
- * events      RINGBUF              -                       struct merlon_event, verdict AUDIT
+ * events      RINGBUF              -                       struct merlon_event, verdict AUDIT, and ALLOW while it is less than half full
  * tasks       TASK_STORAGE         task                    private to the programs
  * scratch     ARRAY                u32 slot                private to the programs
  */
@@ -66,9 +66,16 @@ enum merlon_binding_kind {
 	MERLON_BIND_HOST = 3,      /* the root cgroup: everything that no other binding covers */
 };
 
+/* Classes of operations that are recorded where they are permitted (KubeArmor's visibility). */
+enum merlon_visible {
+	MERLON_VISIBLE_PROCESS = 1,
+	MERLON_VISIBLE_FILE = 2,
+};
+
 struct merlon_binding {
-	__u32 slot; /* in `tables`; 0: bound, and no rule applies */
-	__u32 kind; /* enum merlon_binding_kind */
+	__u32 slot;    /* in `tables`; 0: bound, and no rule applies */
+	__u16 kind;    /* enum merlon_binding_kind */
+	__u16 visible; /* enum merlon_visible, or of several */
 };
 
 struct merlon_control {
@@ -106,6 +113,7 @@ enum merlon_stat {
 	MERLON_STAT_ENTERING = 3,     /* operations of a runtime's start-up code that were exempted */
 	MERLON_STAT_HELD = 4,         /* execs that were held */
 	MERLON_STAT_NOT_HELD = 5,     /* execs of unknown containers that went on: the agent's heartbeat was too old, or `held` full */
+	MERLON_STAT_LOGS_LOST = 6,    /* records of permitted operations that would have taken room of audits in `events` */
 	MERLON_STATS = 8,
 };
 

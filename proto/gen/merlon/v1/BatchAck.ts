@@ -4,8 +4,10 @@ import type { Long } from '@grpc/proto-loader';
 
 export interface BatchAck {
   'sequence'?: (number | string | Long);
+  'logs_wanted'?: (boolean);
 }
 
 export interface BatchAck__Output {
   'sequence': (number);
+  'logs_wanted': (boolean);
 }

@@ -6,10 +6,12 @@ export interface Binding {
   'workload'?: (string);
   'profile'?: (string);
   'identity'?: (_merlon_v1_Identity | null);
+  'visible'?: (string)[];
 }
 
 export interface Binding__Output {
   'workload': (string);
   'profile': (string);
   'identity': (_merlon_v1_Identity__Output | null);
+  'visible': (string)[];
 }
