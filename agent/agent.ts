@@ -31,6 +31,7 @@ import type { AgentOptions } from './options.ts'
 import type { AgentMetrics, AgentState } from './metrics.ts'
 import { Owners } from './owners.ts'
 import { Probe } from './probe.ts'
+import { Recording } from './recording.ts'
 import { Events, type Relays } from './relays.ts'
 import { Reporter } from './reporter.ts'
 import { Sync, type SyncConnection } from './sync.ts'
@@ -88,13 +89,13 @@ export class Agent {
     this.#tables = new TableStore({
       native, tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory: kernel.tablesDirectory, verify, require: (flags) => kernel.onDemand.require(flags), clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
     })
-    this.#enforcement = new Enforcement({ tables: this.#tables, bindings: maps.bindings, control: this.#control })
+    this.#enforcement = new Enforcement({ tables: this.#tables, bindings: maps.bindings, control: this.#control, recording: this.#makeRecording() })
     this.#owners = new Owners(this.#enforcement)
     this.#containers = new ContainerSet({
       sources: [...options.stateDirectories.map((path) => new OciSource(path, parts.cgroupRoot)), new KubepodsSource(parts.cgroupRoot)],
       clock, onChanges: (changes) => this.#onContainers(changes),
     })
-    this.#sink = new Events({ node: options.node, relays: parts.relays, clock, backoff, onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
+    this.#sink = new Events({ node: options.node, relays: parts.relays, clock, backoff, onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count), onLogsWanted: (isWanted) => this.#messages.report(...this.#enforcement.record(isWanted)) })
     this.#messages = new Messages({ node: options.node, cluster: options.cluster, sink: this.#sink, logger, clock })
     this.#sync = new Sync({
       connect: parts.connectOperator, hello: () => this.#hello(), apply: (message) => this.#apply(message), clock, backoff: backoff(),
@@ -166,6 +167,11 @@ export class Agent {
 
   get #blocksUnbound(): boolean {
     return this.#parts.options.unbound === 'block'
+  }
+
+  #makeRecording(): Recording {
+    const { onDemand } = this.#parts.kernel
+    return new Recording({ require: (flags) => onDemand.require(flags), onProblem: (problem) => this.#messages.report(problem) })
   }
 
   #makeHolder(): Holder {
