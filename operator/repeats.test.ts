@@ -76,11 +76,11 @@ describe('An agent that lacks what it was sent', { timeout: 20_000 }, () => {
     const agent = await bench.agent([app('a', 'web')], { ack: () => lacking('a') })
     await acknowledged(2)
     const session = bench.server.sessions.get('n1')
-    const waiting = clock.waiting
+    assert.ok(clock.waiting > 0)
     agent.close()
     // Its last word comes when it has let go of everything.
     await bench.status(() => session?.isOpen === false)
-    assert.equal(clock.waiting, waiting - 1)
+    assert.equal(clock.waiting, 0)
   })
 
   it('that says so for good gets it ever more rarely, and what is new at once', async () => {
