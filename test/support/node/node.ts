@@ -73,7 +73,7 @@ export class TestNode {
     const names = await serveNames(cluster.client)
     await writeSettings(join(directory, 'etc'), { name, cluster, kubelet })
     const guest = runInGuest({
-      kernel: '6.12', script: 'test/support/node/start.sh', results: directory, disk, moreDisks: [store], memoryMb: 4096, cpus: 2, parallel: true, timeoutSeconds: options.timeoutSeconds, forwards: [{ host: kubelet, guest: kubelet }],
+      kernel: '6.12', script: 'test/support/node/start.sh', results: directory, disk, moreDisks: [store], memoryMb: 4096, timeoutSeconds: options.timeoutSeconds, forwards: [{ host: kubelet, guest: kubelet }],
     }).catch((error: unknown) => error as Error)
     const node = new TestNode({ name, cluster, directory, guest, closers: [() => names.close(), () => tunnel.close()] })
     await node.#announceNames(names.port)
