@@ -6,17 +6,20 @@ import type { EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import { SimulatedClock } from '../runtime/clock.ts'
 import { Events } from './relays.ts'
+import type { EventKind } from './sink.ts'
 import { FakeDuplex, settle } from './testing/duplex.ts'
 
 function start(...addresses: readonly string[]) {
   const clock = new SimulatedClock(1)
   const streams = new Map<string, FakeDuplex<EventBatch, BatchAck>>()
   const losses: string[] = []
+  const wanted: boolean[] = []
   const abort = new AbortController()
   const world = { addresses }
   const events = new Events({
-    node: 'n1', clock, backoff: () => new Backoff({ baseMs: 100, capMs: 1000, clock, random: () => 0.5 }), capacity: { denial: 2, audit: 2, message: 2 },
+    node: 'n1', clock, backoff: () => new Backoff({ baseMs: 100, capMs: 1000, clock, random: () => 0.5 }), capacity: { denial: 2, audit: 2, message: 2, log: 2 },
     onLoss: (where, count) => { losses.push(`${where} ${count}`) },
+    onLogsWanted: (any) => { wanted.push(any) },
     relays: {
       addresses: () => Promise.resolve(world.addresses),
       connect: async (find) => {
@@ -30,9 +33,9 @@ function start(...addresses: readonly string[]) {
   })
   const run = events.run(abort.signal)
   const pass = async (ms: number): Promise<void> => { await settle(); clock.advance(ms); await settle() }
-  const push = (name: string): void => events.push({ type: 'ALERT', payload: Buffer.from(name) }, 'denial')
+  const push = (name: string, kind: EventKind = 'denial'): void => events.push({ type: kind === 'log' ? 'LOG' : 'ALERT', payload: Buffer.from(name) }, kind)
   const carried = (address: string): readonly string[] => (streams.get(address)?.sent ?? []).flatMap(({ events: all = [] }) => all.map(({ payload }) => Buffer.from(payload as Uint8Array).toString()))
-  return { world, streams, losses, events, push, pass, carried, stop: async () => { abort.abort(); await pass(0); await run } }
+  return { world, streams, losses, wanted, events, push, pass, carried, stop: async () => { abort.abort(); await pass(0); await run } }
 }
 
 test('every relay gets every event, and one that is slow keeps nothing from the others', async () => {
@@ -80,4 +83,40 @@ test('a loss is told to every relay and counted once', async () => {
   for (const stream of streams.values()) assert.deepEqual(stream.sent[0]?.losses, [{ where: 'denials_ring', count: 7 }])
   assert.deepEqual([streams.size, losses], [2, ['denials_ring 7']])
   await stop()
+})
+
+test('logs go to the relays that want them, and are wanted as long as one does', async () => {
+  const { streams, push, pass, carried, wanted, stop } = start('a', 'b')
+  await pass(0)
+  const say = async (address: string, logsWanted: boolean, sequence = 0): Promise<void> => {
+    streams.get(address)?.deliver({ sequence, logs_wanted: logsWanted })
+    await settle()
+  }
+  await say('a', false)
+  assert.deepEqual(wanted, [])
+  await say('a', true)
+  push('first', 'log')
+  await pass(5)
+  assert.deepEqual([carried('a'), carried('b')], [['first'], []])
+  await say('b', true)
+  await say('a', true, 1)
+  await say('a', false, 1)
+  assert.deepEqual(wanted, [true])
+  push('second', 'log')
+  push('denial')
+  await pass(5)
+  assert.deepEqual([carried('a'), carried('b')], [['first', 'denial'], ['denial', 'second']])
+  streams.get('b')?.end()
+  await settle()
+  assert.deepEqual(wanted, [true, false])
+  await stop()
+})
+
+test('who stops wants no logs any more', async () => {
+  const { streams, pass, wanted, stop } = start('a')
+  await pass(0)
+  streams.get('a')?.deliver({ sequence: 0, logs_wanted: true })
+  await settle()
+  await stop()
+  assert.deepEqual(wanted, [true, false])
 })

@@ -12,27 +12,32 @@ export interface Relays {
   readonly connect: (address: () => Promise<string | undefined>, signal: AbortSignal) => Promise<SinkConnection | undefined>
 }
 
-export interface EventsOptions extends Omit<SinkOptions, 'connect' | 'backoff'> {
+export interface EventsOptions extends Omit<SinkOptions, 'connect' | 'backoff' | 'onLogsWanted'> {
   readonly relays: Relays
   /** One for each. */
   readonly backoff: () => Backoff
+  /** Logs are wanted by a relay, or by none any more. At first none wants them. Called on changes only. */
+  readonly onLogsWanted?: (wanted: boolean) => void
 }
 
 export class Events {
   readonly #seats: Seats<Sink>
   readonly #onLoss: SinkOptions['onLoss']
+  readonly #onLogsWanted: EventsOptions['onLogsWanted']
+  #areLogsWanted = false
 
-  constructor({ relays, backoff, ...options }: EventsOptions) {
+  constructor({ relays, backoff, onLogsWanted, ...options }: EventsOptions) {
     this.#onLoss = options.onLoss
+    this.#onLogsWanted = onLogsWanted
     this.#seats = new Seats({
       addresses: relays.addresses,
       clock: options.clock,
-      open: (address) => new Sink({ ...options, backoff: backoff(), connect: (signal) => relays.connect(address, signal) }),
+      open: (address) => new Sink({ ...options, backoff: backoff(), connect: (signal) => relays.connect(address, signal), onLogsWanted: () => this.#noteLogsWanted() }),
       keep: (sink, signal) => sink.run(signal),
     })
   }
 
-  /** Never blocks. */
+  /** Never blocks. Logs go to the relays that want them. */
   push(event: Event, kind: EventKind): void {
     for (const sink of this.#seats.all) sink.push(event, kind)
   }
@@ -52,5 +57,12 @@ export class Events {
   /** Keeps streams to the relays until `signal` aborts. */
   run(signal: AbortSignal): Promise<void> {
     return this.#seats.run(signal)
+  }
+
+  #noteLogsWanted(): void {
+    const wanted = this.#seats.all.some(({ wantsLogs }) => wantsLogs)
+    if (wanted === this.#areLogsWanted) return
+    this.#areLogsWanted = wanted
+    this.#onLogsWanted?.(wanted)
   }
 }

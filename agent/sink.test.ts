@@ -16,9 +16,11 @@ function start(capacity?: Readonly<Record<EventKind, number>>) {
   const streams: FakeDuplex<EventBatch, BatchAck>[] = []
   const abort = new AbortController()
   const delays: number[] = []
-  const sink = new Sink({
+  const wanted: boolean[] = []
+  const sink: Sink = new Sink({
     node: 'n1', clock, backoff: new Backoff({ baseMs: 100, capMs: 1000, clock, random: () => 0.5 }), ...(capacity ? { capacity } : {}),
     onLost: (_end, delay) => { delays.push(delay) },
+    onLogsWanted: () => { wanted.push(sink.wantsLogs) },
     connect: async () => {
       const stream = new FakeDuplex<EventBatch, BatchAck>()
       streams.push(stream)
@@ -27,7 +29,7 @@ function start(capacity?: Readonly<Record<EventKind, number>>) {
   })
   const run = sink.run(abort.signal)
   const pass = async (ms: number): Promise<void> => { await settle(); clock.advance(ms); await settle() }
-  return { clock, streams, sink, delays, pass, stop: async () => { abort.abort(); await pass(0); await run } }
+  return { clock, streams, sink, delays, wanted, pass, stop: async () => { abort.abort(); await pass(0); await run } }
 }
 
 /** What one stream carried: names of events, a batch each. */
@@ -86,7 +88,7 @@ test('what was not acknowledged is sent again on the next stream, once it is the
 })
 
 test('while the relay is away the oldest go, each kind by itself, and the count follows', async () => {
-  const { streams, sink, pass, stop } = start({ denial: 2, audit: 3, message: 1 })
+  const { streams, sink, pass, stop } = start({ denial: 2, audit: 3, message: 1, log: 2 })
   await pass(0)
   streams[0]?.end()
   await settle()
@@ -129,4 +131,88 @@ test('run() ends its stream when it is told to stop', async () => {
   await pass(0)
   await stop()
   assert.equal(streams[0]?.cancelled, true)
+})
+
+test('logs go only while the relay wants them', async () => {
+  const { streams, sink, wanted, pass, stop } = start()
+  await pass(0)
+  sink.push(event('before'), 'log')
+  assert.equal(sink.waiting, 0)
+  streams[0]?.deliver({ sequence: 0, logs_wanted: true })
+  await pass(0)
+  sink.push(event('wanted'), 'log')
+  await pass(5)
+  streams[0]?.deliver({ sequence: 1, logs_wanted: true })
+  sink.push(event('late'), 'log')
+  // Both are taken up before the batch with the log is made.
+  streams[0]?.deliver({ sequence: 1, logs_wanted: false })
+  await pass(5)
+  assert.equal(sink.waiting, 0)
+  sink.push(event('after'), 'log')
+  sink.push(event('denial'), 'denial')
+  await pass(5)
+  assert.deepEqual(carried(streams[0]), ['wanted', 'denial'])
+  assert.deepEqual(streams[0]?.sent.map(({ losses }) => losses), [[], []])
+  assert.deepEqual(wanted, [true, false])
+  await stop()
+})
+
+test('a relay whose stream ends wants no logs until it says so again; what waits for it is kept until then', async () => {
+  const { streams, sink, wanted, pass, stop } = start()
+  await pass(0)
+  streams[0]?.deliver({ sequence: 0, logs_wanted: true })
+  await settle()
+  sink.push(event('kept'), 'log')
+  streams[0]?.end()
+  await settle()
+  sink.push(event('meanwhile'), 'log')
+  assert.deepEqual(wanted, [true, false])
+  await pass(50)
+  await pass(5)
+  assert.deepEqual(carried(streams[1]), [])
+  streams[1]?.deliver({ sequence: 0, logs_wanted: true })
+  await pass(5)
+  assert.deepEqual(carried(streams[1]), ['kept'])
+  assert.deepEqual(wanted, [true, false, true])
+  await stop()
+})
+
+test('a relay that says whether it wants logs has taken nothing by that, nor proved that it works', async () => {
+  const { streams, sink, delays, pass, stop } = start()
+  sink.push(event('a'), 'denial')
+  for (const [index, delay] of [50, 100, 200].entries()) {
+    streams[index]?.deliver({ sequence: 0, logs_wanted: true })
+    await pass(5)
+    assert.deepEqual(carried(streams[index]), ['a'])
+    streams[index]?.end()
+    await pass(delay)
+  }
+  assert.deepEqual(delays, [50, 100, 200])
+  await stop()
+})
+
+test('a flood of logs keeps nothing else waiting, and only its own overflow is lost', async () => {
+  const { streams, sink, pass, stop } = start()
+  await pass(0)
+  streams[0]?.deliver({ sequence: 0, logs_wanted: true })
+  await settle()
+  const flood = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index++) sink.push(event('log'), 'log')
+    await pass(5)
+  }
+  await flood(64 * 16)
+  // The relay takes nothing: the flood waits at half of the way, and goes on growing.
+  for (let round = 0; round < 50; round++) await flood(100)
+  assert.equal(streams[0]?.sent.length, 16)
+  assert.equal(sink.waiting, 4096)
+  for (const [name, kind] of [['message', 'message'], ['audit', 'audit'], ['denial', 'denial']] as const) sink.push(event(name), kind)
+  await pass(5)
+  assert.deepEqual(carried(streams[0]).slice(16), ['denial audit message'])
+  assert.deepEqual(streams[0]?.sent[16]?.losses, [{ where: 'agent_buffer/log', count: 5000 - 4096 }])
+  sink.push(event('next'), 'denial')
+  // Where the way is free again, what else there is goes first.
+  streams[0]?.deliver({ sequence: 17, logs_wanted: true })
+  await pass(5)
+  assert.equal(carried(streams[0])[17], ['next', ...Array.from({ length: 63 }, () => 'log')].join(' '))
+  await stop()
 })

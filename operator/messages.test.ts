@@ -32,11 +32,14 @@ describe('Messages', { timeout: 20_000 }, () => {
     address,
     services: [{ definition: EventSink.service, implementation: { Push: (call: ServerDuplexStream<EventBatch__Output, BatchAck>) => void take(call) } }],
   })
+  /** Whether it acknowledges what it gets. */
+  let takes = true
   async function take(call: ServerDuplexStream<EventBatch__Output, BatchAck>): Promise<void> {
     const stream = serverDuplex(call)
     for await (const batch of stream.messages()) {
       received.push(...batch.events.map((event) => decodeFeederMessage(event.payload)))
-      await stream.send({ sequence: batch.sequence })
+      // What it says of logs is no acknowledgement.
+      await stream.send({ sequence: takes ? batch.sequence : batch.sequence - 1, logs_wanted: true })
       notify?.()
     }
   }
@@ -46,6 +49,7 @@ describe('Messages', { timeout: 20_000 }, () => {
 
   beforeEach(() => {
     received.length = 0
+    takes = true
     abort = new AbortController()
     messages = new Messages({ relay: { endpoints: new Endpoints(address, { random: Math.random }) }, clock: systemClock, logger: silentLogger, random: () => 0.01, signal: abort.signal })
     running = messages.run()
@@ -68,6 +72,23 @@ describe('Messages', { timeout: 20_000 }, () => {
     await until(2)
     assert.equal(received[1]?.Level, 'WARN')
     assert.equal(received[1]?.Message, 'not readable as YAML [MERLON_POLICY_YAML_SYNTAX]: close the bracket')
+    abort.abort()
+    await running
+    await second.stop(0)
+  })
+
+  it('says again what a relay has not acknowledged', async () => {
+    const first = await relay()
+    messages.add(FINDING)
+    await until(1)
+    takes = false
+    messages.add({ ...FINDING, message: 'second' })
+    await until(2)
+    await first.stop(0)
+    takes = true
+    const second = await relay()
+    await until(3)
+    assert.deepEqual(received.map(({ Message }) => Message.includes('second')), [false, true, true])
     abort.abort()
     await running
     await second.stop(0)

@@ -100,7 +100,9 @@ class Herald {
     // One at a time: findings are few, and none is given up before the relay has acknowledged it.
     this.#sequence = 0
     const acks = (async () => {
-      for await (const _ of stream.messages()) {
+      for await (const { sequence } of stream.messages()) {
+        // A relay also says whether logs are wanted: that acknowledges nothing.
+        if (sequence === 0 || sequence < this.#sequence) continue
         established()
         answered(true)
       }

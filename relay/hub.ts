@@ -3,6 +3,7 @@
 import type { Clock } from '../runtime/clock.ts'
 import { encodeFeederMessage } from '../proto/load.ts'
 import type { Logger } from '../runtime/log.ts'
+import { Demand } from './demand.ts'
 import { Subscriber, type Outlet } from './subscriber.ts'
 import type { FeedName, MessageLevel, Payload } from './wire.ts'
 
@@ -22,6 +23,8 @@ export interface HubCounts {
 const LOG_LEVEL = { INFO: 'info', WARN: 'warn', ERROR: 'error' } as const satisfies Record<MessageLevel, string>
 
 export class Hub {
+  /** For logs. */
+  readonly demand: Demand
   readonly #options: HubOptions
   readonly #subscribers: Readonly<Record<FeedName, Set<Subscriber>>> = { alerts: new Set(), logs: new Set(), messages: new Set() }
   readonly #published: Record<FeedName, number> = { alerts: 0, logs: 0, messages: 0 }
@@ -29,16 +32,19 @@ export class Hub {
 
   constructor(options: HubOptions) {
     this.#options = options
+    this.demand = new Demand(options.clock)
   }
 
   subscribe(feed: FeedName, peer: string, outlet: Outlet): Subscriber {
     const subscriber = new Subscriber({ feed, peer, outlet, capacity: this.#options.capacity })
     this.#subscribers[feed].add(subscriber)
+    if (feed === 'logs') this.demand.arrive()
     return subscriber
   }
 
   unsubscribe(subscriber: Subscriber): void {
     if (!this.#subscribers[subscriber.feed].delete(subscriber)) return
+    if (subscriber.feed === 'logs') this.demand.leave()
     subscriber.close()
     this.#reportLost(subscriber)
   }
@@ -86,6 +92,7 @@ export class Hub {
 
   /** Ends every stream. */
   end(): void {
+    this.demand.end()
     for (const subscribers of Object.values(this.#subscribers)) {
       for (const subscriber of subscribers) subscriber.end()
       subscribers.clear()

@@ -35,6 +35,8 @@ export interface Relay {
   readonly agentsAddress: string
   readonly counts: HubCounts
   readonly subscribers: number
+  /** Somebody follows logs, or did a moment ago: agents are asked to record them. */
+  readonly logsWanted: boolean
   readonly nodes: { readonly present: readonly string[]; readonly missing: readonly string[] }
   /** Ends every stream with status OK, then closes; connections that linger are cut after two seconds. */
   close(): Promise<void>
@@ -78,6 +80,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       },
       get subscribers() {
         return hub.subscribers
+      },
+      get logsWanted() {
+        return hub.demand.isWanted
       },
       nodes,
       close,

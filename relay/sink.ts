@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// merlon.v1.EventSink: agents push batches, each is acknowledged once its events are with the subscribers' queues.
+// merlon.v1.EventSink: agents push batches, each is acknowledged once its events are with the subscribers' queues. Agents hear as well whether anybody
+// follows logs.
 import { status, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { BatchAck } from '../proto/gen/merlon/v1/BatchAck.ts'
 import type { EventBatch__Output as EventBatch } from '../proto/gen/merlon/v1/EventBatch.ts'
+import { Acks } from './acks.ts'
 import type { Hub } from './hub.ts'
 import type { Nodes } from './nodes.ts'
 import { FEED_OF_TYPE, VERDICT_BLOCK } from './wire.ts'
@@ -52,12 +54,13 @@ interface Receiving {
 }
 
 function receive(stream: Stream, { hub, nodes, sender }: Receiving, onEnd: () => void): void {
+  const acks = new Acks(stream, hub.demand)
   let node: string | undefined
-  let sequence = 0
   let ended = false
   const leave = (): void => {
     if (ended) return
     ended = true
+    acks.close()
     if (node !== undefined) nodes.leave(node)
     onEnd()
   }
@@ -71,21 +74,16 @@ function receive(stream: Stream, { hub, nodes, sender }: Receiving, onEnd: () =>
     if (sender.kind === 'agent' && sender.node !== batch.node) {
       return refuse(status.PERMISSION_DENIED, `MERLON_RELAY_NOT_YOUR_NODE: this certificate is for node "${sender.node}", not for "${batch.node}"`)
     }
-    if (batch.sequence !== sequence + 1) {
-      const details = `MERLON_RELAY_BAD_SEQUENCE: expected batch ${sequence + 1} of this stream, got ${batch.sequence}`
+    if (batch.sequence !== acks.sequence + 1) {
+      const details = `MERLON_RELAY_BAD_SEQUENCE: expected batch ${acks.sequence + 1} of this stream, got ${batch.sequence}`
       return refuse(status.INVALID_ARGUMENT, details)
     }
-    sequence = batch.sequence
     if (node === undefined) {
       node = batch.node
       nodes.arrive(node)
     }
     publish(batch, hub)
-    // A client that does not read its acknowledgements gets no more read from it either.
-    if (!stream.write({ sequence })) {
-      stream.pause()
-      stream.once('drain', () => stream.resume())
-    }
+    acks.acknowledge(batch.sequence)
   })
   stream.on('end', () => {
     stream.end()

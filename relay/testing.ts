@@ -9,6 +9,7 @@ const definitions = loadSync(['feeder/kubearmor.proto', 'merlon/v1/events.proto'
   includeDirs: [fileURLToPath(new URL('../proto', import.meta.url))],
   keepCase: true,
   longs: Number,
+  defaults: true,
 })
 
 /** A method as KubeArmor's clients have it: not the relay's own definition, whose answers are not encoded. */
@@ -56,21 +57,38 @@ export class Watcher {
   }
 }
 
+interface Heard {
+  readonly sequence: number
+  readonly logs_wanted: boolean
+}
+
 /** An agent's stream. */
 export class Pusher {
-  readonly stream: ClientDuplexStream<object, { readonly sequence: number }>
+  readonly stream: ClientDuplexStream<object, Heard>
   readonly ended: Promise<ServiceError | undefined>
+  readonly heard: Heard[] = []
+  #notify: (() => void) | undefined
   #sequence = 0
   readonly #acks = new Map<number, () => void>()
 
   constructor(client: Client) {
     const { path, requestSerialize, responseDeserialize } = method('merlon.v1.EventSink', 'Push')
-    this.stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize as (bytes: Buffer) => { readonly sequence: number })
+    this.stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize as (bytes: Buffer) => Heard)
     this.ended = new Promise((resolve) => {
       this.stream.on('error', resolve)
       this.stream.on('end', () => resolve(undefined))
     })
-    this.stream.on('data', ({ sequence }: { readonly sequence: number }) => this.#acks.get(sequence)?.())
+    this.stream.on('data', (heard: Heard) => {
+      this.heard.push(heard)
+      this.#acks.get(heard.sequence)?.()
+      this.#notify?.()
+    })
+  }
+
+  /** Resolves with what the relay has said in all, once it is so much. */
+  async hear(count: number): Promise<readonly (readonly [sequence: number, logsWanted: boolean])[]> {
+    while (this.heard.length < count) await new Promise<void>((resolve) => { this.#notify = resolve })
+    return this.heard.map(({ sequence, logs_wanted: wanted }) => [sequence, wanted] as const)
   }
 
   /** Sends a batch and resolves with its acknowledgement. */
@@ -85,4 +103,13 @@ export class Pusher {
 /** An encoded feeder.Alert. */
 export function alert(fields: object): Buffer {
   return method('feeder.LogService', 'WatchAlerts').responseSerialize(fields)
+}
+
+/** An encoded feeder.Log. */
+export function log(fields: object): Buffer {
+  return method('feeder.LogService', 'WatchLogs').responseSerialize(fields)
+}
+
+export function readLog(bytes: Buffer): Record<string, unknown> {
+  return method('feeder.LogService', 'WatchLogs').responseDeserialize(bytes) as Record<string, unknown>
 }
