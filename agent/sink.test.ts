@@ -147,6 +147,7 @@ test('logs go only while the relay wants them', async () => {
   // Both are taken up before the batch with the log is made.
   streams[0]?.deliver({ sequence: 1, logs_wanted: false })
   await pass(5)
+  assert.equal(sink.waiting, 0)
   sink.push(event('after'), 'log')
   sink.push(event('denial'), 'denial')
   await pass(5)

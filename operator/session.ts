@@ -11,6 +11,7 @@ import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { ServerDuplex } from '../runtime/stream.ts'
 import type { Reconciler } from './reconcile.ts'
+import { Repeats } from './repeats.ts'
 import { AgentView } from './view.ts'
 
 export type AgentStream = ServerDuplex<OperatorMessage, AgentMessage__Output>
@@ -67,11 +68,13 @@ export class Session {
   #lastSentAt = 0
   /** In the last acknowledgement. */
   #failures: ReadonlySet<string> = new Set()
+  readonly #repeats: Repeats
   #wake: (() => void) | undefined
   #dirty = false
 
   constructor(options: SessionOptions) {
     this.#options = options
+    this.#repeats = new Repeats(options.clock, () => this.#repeat())
     this.#logger = options.logger
   }
 
@@ -103,6 +106,7 @@ export class Session {
     }
     silence.cancel()
     expiry?.cancel()
+    this.#repeats.end()
     if (stream.isOpen) stream.finish()
     await sending
     const end = await stream.ended
@@ -220,6 +224,12 @@ export class Session {
     if (errors.length > shown.length && known.size < LOGGED_MAX) this.#logger.warn('Heard of more failures', { count: errors.length - shown.length })
   }
 
+  #repeat(): void {
+    if (!this.view?.repeat()) return
+    this.#logger.info('Sending again what the agent lacks')
+    this.notify()
+  }
+
   #ack(ack: Ack__Output): void {
     this.view?.acknowledge(ack)
     const hadRoom = this.#hasRoom()
@@ -227,6 +237,7 @@ export class Session {
     if (!hadRoom) this.notify()
     this.ackedAtMs = this.#options.clock.now()
     this.#logFailures(ack.errors)
+    this.#repeats.note(this.view?.hasLack ?? false)
     this.#logger.debug('Heard an acknowledgement', { generation: ack.generation, latencyUs: ack.latency_us, tables: ack.tables.length, errors: ack.errors.length })
     this.#options.onChange()
   }

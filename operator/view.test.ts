@@ -107,6 +107,75 @@ describe('AgentView.next()', () => {
   })
 })
 
+describe('AgentView.repeat()', () => {
+  const lack = (workload: string, code = 'MERLON_AGENT_TABLE_MISSING'): Ack__Output['errors'][number] => ({ code, message: 'not here', workload })
+  const resent = { generation: 3, full: false, tables: ['T'], profiles: ['p-T'], bindings: ['b=p-T'], unbound: [] }
+
+  for (const code of ['MERLON_AGENT_TABLE_MISSING', 'MERLON_AGENT_PROFILE_UNKNOWN']) {
+    for (const isRemovalFirst of [true, false]) {
+      it(`sends again what went with a workload while a binding that built on it was on its way: ${code}, ${isRemovalFirst ? 'removal' : 'acknowledgement'} first`, () => {
+        const agent = view()
+        agent.next(desired(bind('a', 'T')), true)
+        agent.acknowledge(ack(1))
+        // The agent reports `a` gone, and forgets its table; meanwhile it is told to bind `b` to that.
+        assert.deepEqual(brief(agent.next(desired(bind('a', 'T'), bind('b', 'T')), true)), { generation: 2, full: false, tables: [], profiles: [], bindings: ['b=p-T'], unbound: [] })
+        if (isRemovalFirst) agent.forget('a')
+        assert.equal(agent.hasLack, false)
+        agent.acknowledge(ack(2, { errors: [lack('b', code)] }))
+        assert.deepEqual([agent.hasLack, agent.repeat()], [true, true])
+        if (!isRemovalFirst) agent.forget('a')
+        const now = desired(bind('b', 'T'))
+        assert.equal(agent.isProgrammed(bind('b', 'T')), false)
+        assert.deepEqual(brief(agent.next(now, true)), resent)
+        agent.acknowledge(ack(3, { tables: [Buffer.from(hashOf('T'), 'hex')] }))
+        assert.deepEqual([agent.hasLack, agent.isProgrammed(bind('b', 'T')), agent.next(now, true)], [false, true, undefined])
+      })
+    }
+  }
+
+  it('repeats once for each acknowledgement, and not what was sent after the message that is acknowledged', () => {
+    const agent = view()
+    const all = desired(bind('a', 'T'), bind('b', 'U'))
+    agent.next(all, true)
+    agent.next(desired(bind('a', 'T', { pod: 'x' }), bind('b', 'U')), true)
+    agent.acknowledge(ack(1, { errors: [lack('a'), lack('b')] }))
+    assert.equal(agent.repeat(), true)
+    assert.deepEqual(brief(agent.next(desired(bind('a', 'T', { pod: 'x' }), bind('b', 'U')), true)), { generation: 3, full: false, tables: ['U'], profiles: ['p-U'], bindings: ['b=p-U'], unbound: [] })
+    assert.equal(agent.repeat(), false)
+    agent.acknowledge(ack(2, { errors: [lack('b')] }))
+    assert.deepEqual([agent.hasLack, agent.repeat()], [true, false])
+    agent.acknowledge(ack(3, { errors: [lack('b')] }))
+    assert.equal(agent.repeat(), true)
+  })
+
+  it('sends a table again for the one that lacks it alone', () => {
+    const agent = view()
+    const all = desired(bind('a', 'T'), bind('b', 'T'))
+    agent.next(all, true)
+    agent.acknowledge(ack(1, { errors: [lack('b')] }))
+    agent.repeat()
+    agent.forget('elsewhere')
+    agent.forget('a')
+    assert.deepEqual(brief(agent.next(desired(bind('b', 'T')), true)), { ...resent, generation: 2 })
+  })
+
+  it('still unbinds what it would have sent again, once it is not desired any more', () => {
+    const agent = view()
+    agent.next(desired(bind('a', 'T')), true)
+    agent.acknowledge(ack(1, { errors: [lack('a')] }))
+    agent.repeat()
+    assert.deepEqual(brief(agent.next(desired(), true)), { generation: 2, full: false, tables: [], profiles: [], bindings: [], unbound: ['a'] })
+  })
+
+  it('leaves other failures, and workloads that it does not know, alone', () => {
+    const agent = view()
+    agent.next(desired(bind('a', 'T')), true)
+    agent.acknowledge(ack(1, { errors: [lack('a', 'MERLON_AGENT_SLOTS_FULL'), lack('stranger'), lack('')] }))
+    assert.equal(agent.repeat(), false)
+    assert.equal(agent.next(desired(bind('a', 'T')), true), undefined)
+  })
+})
+
 describe('AgentView.isProgrammed()', () => {
   const binding = bind('a', 'T')
   const tables = [Buffer.from(hashOf('T'), 'hex')]

@@ -15,6 +15,9 @@ export interface ViewOptions {
   readonly chunkBytes?: number
 }
 
+/** An agent does not have what this side takes it to have: a removal that it reported crossed a binding that built on what went with it. */
+const LACKS: ReadonlySet<string> = new Set(['MERLON_AGENT_TABLE_MISSING', 'MERLON_AGENT_PROFILE_UNKNOWN'])
+
 /** Of one acknowledgement. An agent has one table for each different profile on its node, and one error for each workload at most. */
 const TABLES_MAX = 4096
 const ERRORS_MAX = 1024
@@ -81,6 +84,29 @@ export class AgentView {
     const canary = ack.canary && { ...ack.canary, message: ack.canary.message.slice(0, TEXT_MAX) }
     this.#ack = { ...ack, tables, errors, canary, generation: Math.min(ack.generation, this.#generation) }
     this.#inForce = new Set(tables.map((hash) => hash.toString('hex')))
+  }
+
+  /** Whether the last acknowledgement says that something is not there which this side takes the agent to have. */
+  get hasLack(): boolean {
+    return this.#ack?.errors.some(({ code }) => LACKS.has(code)) ?? false
+  }
+
+  /**
+   * Has next() send again, with table and profile, what the last acknowledgement says is not there. True where there is something: what was sent since
+   * is not meant. Not without end: an agent may say so for good.
+   */
+  repeat(): boolean {
+    let isAny = false
+    for (const { code, workload } of this.#ack?.errors ?? []) {
+      const sent = this.#sent.get(workload)
+      if (!LACKS.has(code) || !sent || sent.generation > (this.#ack?.generation ?? 0)) continue
+      // Remembered all the same: it is to be unbound when it is not desired any more.
+      this.#sent.set(workload, { ...sent, binding: '' })
+      this.#tables.delete(sent.table)
+      this.#profiles.delete(sent.profile)
+      isAny = true
+    }
+    return isAny
   }
 
   /**
@@ -161,8 +187,9 @@ export class AgentView {
   /** What no binding needs any more has to be sent again. Before the snapshot an agent forgets nothing. */
   #retain(): void {
     if (!this.#snapshotSent) return
-    this.#tables = new Set([...this.#sent.values()].map((sent) => sent.table))
-    this.#profiles = new Set([...this.#sent.values()].map((sent) => sent.profile))
+    // Not all that is bound: what repeat() took out stays out until it is sent.
+    this.#tables = new Set([...this.#sent.values()].map((sent) => sent.table).filter((hash) => this.#tables.has(hash)))
+    this.#profiles = new Set([...this.#sent.values()].map((sent) => sent.profile).filter((id) => this.#profiles.has(id)))
   }
 }
 
