@@ -25,6 +25,7 @@ import { describe, reasonOf, type AgentProblem } from './errors.ts'
 import { resumeProcess } from './held.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
+import { Leads } from './leads.ts'
 import { bootId, machineId } from './machine.ts'
 import { Messages } from './messages.ts'
 import type { AgentOptions } from './options.ts'
@@ -72,6 +73,7 @@ export class Agent {
   readonly #probe: Probe
   readonly #counters: CounterReader
   readonly #owners: Owners
+  readonly #leads: Leads
   readonly #waiting = new Set<string>()
   readonly #reporter: Reporter
   readonly #timers: Timer[] = []
@@ -102,6 +104,7 @@ export class Agent {
       onLost: (end, delayMs) => logger.info('Lost the operator', { end, delayMs }),
     })
     this.#holder = this.#makeHolder()
+    this.#leads = new Leads({ clock, onLead: (ms) => parts.metrics.lead(ms), onLate: () => parts.metrics.late() })
     this.#reporter = new Reporter({
       native, node: { name: options.node, id: machineId() || options.node, cluster: options.cluster }, hostWorkload: HOST_WORKLOAD, enforcement: this.#enforcement, owners: this.#owners,
       sink: this.#sink, boot: this.#boot, metrics: parts.metrics, onHeld: (cgroupId, hostPid) => this.#holder.onHeld(cgroupId, hostPid),
@@ -199,10 +202,12 @@ export class Agent {
     for (const container of removed) {
       this.#owners.remove(container)
       this.#enforcement.removeTarget(container.cgroupId)
+      this.#leads.ended(container.id)
     }
     this.#sync.remove(removed.map((container) => container.id))
     for (const container of upserted) {
       this.#owners.add(container)
+      this.#leads.started(container.id)
       this.#messages.report(...this.#enforcement.addTarget({ workload: container.id, cgroupId: container.cgroupId, kind: BIND.CONTAINER }))
     }
     this.#sync.upsert(upserted.map((container) => this.#workload(container)))
@@ -229,6 +234,7 @@ export class Agent {
   async #apply(message: OperatorMessage): Promise<Omit<Ack, 'generation' | 'latency_us'>> {
     const start = this.#parts.clock.monotonic()
     const problems = this.#carryOut(message)
+    this.#leads.take(message)
     this.#parts.metrics.applied(this.#parts.clock.monotonic() - start, problems.length)
     this.#generation = message.generation
     this.#holder.check()
