@@ -160,7 +160,7 @@ export class KubernetesSource {
       if (digest === undefined) known.delete(key)
       else known.set(key, digest)
       changed.set(key, value)
-      if (field !== 'pods') this.#remarks.note(`${field}/${key}`, (value as NodeManifest | NamespaceManifest | undefined)?.findings)
+      if (field !== 'pods') this.#remarks.note(`${field}/${key}`, value !== undefined && 'findings' in value ? value.findings : [])
     }
     this.#changed[field].clear()
     return changed.size === 0 ? {} : { [field]: changed }

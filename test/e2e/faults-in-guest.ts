@@ -180,9 +180,9 @@ test('what a namespace makes visible is recorded while somebody follows logs, an
     }
     assert.fail(`no ${String(what)}: ${events.tail(10)}`)
   }
-  const log = JSON.parse(await until(/"Type":"ContainerLog".*\/etc\/debian_version/, 'cat /etc/debian_version')) as Record<string, unknown>
-  assert.deepEqual([log['NamespaceName'], log['PodName'], log['Operation'], log['Result']], ['demo', 'demo-web', 'File', 'Passed'])
-  await until(/"Type":"ContainerLog".*"Operation":"Process".*\/usr\/bin\/id/, 'id')
+  const log = JSON.parse(await until(/"Operation":"File","Resource":"\/etc\/debian_version"/, 'cat /etc/debian_version')) as Record<string, unknown>
+  assert.deepEqual([log['NamespaceName'], log['PodName'], log['Type'], log['Result']], ['demo', 'demo-web', 'ContainerLog', 'Passed'])
+  await until(/"Operation":"Process","Resource":"\/usr\/bin\/id"/, 'id')
   await assertBlocked('where it is recorded')
   assert.ok(await recordingBindings() > 0)
   await events.stop()
