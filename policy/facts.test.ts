@@ -59,6 +59,14 @@ describe('pods and nodes', () => {
 })
 
 describe('settings', () => {
+  test('settings that ask what Merlon does otherwise are named, together', () => {
+    const map = (data: string): readonly unknown[] => read(`apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubearmor-config}\ndata: {${data}}\n`).findings.map(({ code, message }) => `${code.replace('MERLON_POLICY_', '')}: ${message}`)
+    assert.deepEqual(map('alertThrottling: "true", maxAlertPerSec: "10", throttleSec: "30", defaultPostureLogs: "true", enableIMA: "false", matchArgs: "false"'), ['SETTING_NOT_USED: these settings change nothing here: alertThrottling: true, matchArgs: false'])
+    assert.deepEqual(map('alertThrottling: "false", dropResourceFromProcessLogs: "false", gRPC: "32767", cluster: prod'), [])
+    const config = read('apiVersion: operator.kubearmor.com/v1\nkind: KubeArmorConfig\nmetadata: {name: default, namespace: kubearmor}\nspec: {dropResourceFromProcessLogs: true, matchArgs: true}\n')
+    assert.deepEqual(config.findings.map(({ message }) => message), ['these settings change nothing here: dropResourceFromProcessLogs: true'])
+  })
+
   test('a KubeArmorConfig', () => {
     const found = read(`apiVersion: operator.kubearmor.com/v1
 kind: KubeArmorConfig

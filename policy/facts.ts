@@ -4,6 +4,7 @@ import type { Node } from './document.ts'
 import type { Notes } from './notes.ts'
 import { field, items, stringMap, text } from './tree.ts'
 import type { Position, Posture, Postures, Workload } from './types.ts'
+import { noteUnusedSettings } from './unused-settings.ts'
 import { CLASSES, RECORDED, visibilityOf, visibilityWords, type Visibility } from './visibility.ts'
 
 export interface NamespaceFacts extends Partial<Postures> {
@@ -135,6 +136,7 @@ export function isSettingsMap(root: Node): boolean {
 export function configMapSettings(root: Node, notes: Notes): SettingsFacts {
   const data = field(root, 'data')
   const untracked = text(data, 'untrackedNs')
+  noteUnusedSettings(data, notes)
   return {
     kind: 'ConfigMap',
     ...identity(root),
@@ -149,6 +151,7 @@ export function configMapSettings(root: Node, notes: Notes): SettingsFacts {
 
 export function configSettings(root: Node, notes: Notes): SettingsFacts {
   const spec = field(root, 'spec')
+  noteUnusedSettings(spec, notes)
   return {
     kind: 'KubeArmorConfig',
     ...identity(root),
