@@ -25,12 +25,14 @@ import { describe, reasonOf, type AgentProblem } from './errors.ts'
 import { resumeProcess } from './held.ts'
 import { Holder } from './hold.ts'
 import type { Kernel } from './kernel.ts'
+import { Leads } from './leads.ts'
 import { bootId, machineId } from './machine.ts'
 import { Messages } from './messages.ts'
 import type { AgentOptions } from './options.ts'
 import type { AgentMetrics, AgentState } from './metrics.ts'
 import { Owners } from './owners.ts'
 import { Probe } from './probe.ts'
+import { Recording } from './recording.ts'
 import { Events, type Relays } from './relays.ts'
 import { Reporter } from './reporter.ts'
 import { Sync, type SyncConnection } from './sync.ts'
@@ -71,6 +73,7 @@ export class Agent {
   readonly #probe: Probe
   readonly #counters: CounterReader
   readonly #owners: Owners
+  readonly #leads: Leads
   readonly #waiting = new Set<string>()
   readonly #reporter: Reporter
   readonly #timers: Timer[] = []
@@ -88,19 +91,20 @@ export class Agent {
     this.#tables = new TableStore({
       native, tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory: kernel.tablesDirectory, verify, require: (flags) => kernel.onDemand.require(flags), clock, uptime: Number(this.#boot.nowNs() / 1_000_000_000n),
     })
-    this.#enforcement = new Enforcement({ tables: this.#tables, bindings: maps.bindings, control: this.#control })
+    this.#enforcement = new Enforcement({ tables: this.#tables, bindings: maps.bindings, control: this.#control, recording: this.#makeRecording() })
     this.#owners = new Owners(this.#enforcement)
     this.#containers = new ContainerSet({
       sources: [...options.stateDirectories.map((path) => new OciSource(path, parts.cgroupRoot)), new KubepodsSource(parts.cgroupRoot)],
       clock, onChanges: (changes) => this.#onContainers(changes),
     })
-    this.#sink = new Events({ node: options.node, relays: parts.relays, clock, backoff, onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count) })
+    this.#sink = new Events({ node: options.node, relays: parts.relays, clock, backoff, onLost: (end, delayMs) => logger.info('Lost the relay', { end, delayMs }), onLoss: (where, count) => parts.metrics.lost(where, count), onLogsWanted: (isWanted) => this.#messages.report(...this.#enforcement.record(isWanted)) })
     this.#messages = new Messages({ node: options.node, cluster: options.cluster, sink: this.#sink, logger, clock })
     this.#sync = new Sync({
       connect: parts.connectOperator, hello: () => this.#hello(), apply: (message) => this.#apply(message), clock, backoff: backoff(),
       onLost: (end, delayMs) => logger.info('Lost the operator', { end, delayMs }),
     })
     this.#holder = this.#makeHolder()
+    this.#leads = new Leads({ clock, onLead: (ms) => parts.metrics.lead(ms), onLate: () => parts.metrics.late() })
     this.#reporter = new Reporter({
       native, node: { name: options.node, id: machineId() || options.node, cluster: options.cluster }, hostWorkload: HOST_WORKLOAD, enforcement: this.#enforcement, owners: this.#owners,
       sink: this.#sink, boot: this.#boot, metrics: parts.metrics, onHeld: (cgroupId, hostPid) => this.#holder.onHeld(cgroupId, hostPid),
@@ -168,6 +172,11 @@ export class Agent {
     return this.#parts.options.unbound === 'block'
   }
 
+  #makeRecording(): Recording {
+    const { onDemand } = this.#parts.kernel
+    return new Recording({ require: (flags) => onDemand.require(flags), onProblem: (problem) => this.#messages.report(problem) })
+  }
+
   #makeHolder(): Holder {
     const { options, kernel, cgroupRoot, clock } = this.#parts
     return new Holder({
@@ -193,10 +202,12 @@ export class Agent {
     for (const container of removed) {
       this.#owners.remove(container)
       this.#enforcement.removeTarget(container.cgroupId)
+      this.#leads.ended(container.id)
     }
     this.#sync.remove(removed.map((container) => container.id))
     for (const container of upserted) {
       this.#owners.add(container)
+      this.#leads.started(container.id)
       this.#messages.report(...this.#enforcement.addTarget({ workload: container.id, cgroupId: container.cgroupId, kind: BIND.CONTAINER }))
     }
     this.#sync.upsert(upserted.map((container) => this.#workload(container)))
@@ -223,6 +234,7 @@ export class Agent {
   async #apply(message: OperatorMessage): Promise<Omit<Ack, 'generation' | 'latency_us'>> {
     const start = this.#parts.clock.monotonic()
     const problems = this.#carryOut(message)
+    this.#leads.take(message)
     this.#parts.metrics.applied(this.#parts.clock.monotonic() - start, problems.length)
     this.#generation = message.generation
     this.#holder.check()

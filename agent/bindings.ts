@@ -5,7 +5,7 @@ import { BINDING, encodeBinding, u64, view, type BindKind } from './abi.ts'
 
 export class Bindings {
   readonly #map: BpfMap
-  readonly #bound = new Map<bigint, { readonly slot: number; readonly kind: BindKind }>()
+  readonly #bound = new Map<bigint, { readonly slot: number; readonly kind: BindKind; readonly visible: number }>()
 
   /** Takes up what an earlier agent has bound. */
   constructor(map: BpfMap) {
@@ -14,7 +14,8 @@ export class Bindings {
     const data = view(values)
     for (let index = 0; index < count; index++) {
       const at = index * BINDING.bytes
-      this.#bound.set(view(keys).getBigUint64(index * 8, true), { slot: data.getUint32(at + BINDING.slot, true), kind: data.getUint16(at + BINDING.kind, true) as BindKind })
+      const [slot, kind, visible] = [data.getUint32(at + BINDING.slot, true), data.getUint16(at + BINDING.kind, true) as BindKind, data.getUint16(at + BINDING.visible, true)]
+      this.#bound.set(view(keys).getBigUint64(index * 8, true), { slot, kind, visible })
     }
   }
 
@@ -27,12 +28,12 @@ export class Bindings {
     return this.#bound.has(cgroupId)
   }
 
-  /** True where that changes something. Throws what the kernel says where it cannot be written. */
-  bind(cgroupId: bigint, slot: number, kind: BindKind): boolean {
+  /** `visible`: VISIBLE. True where that changes something. Throws what the kernel says where it cannot be written. */
+  bind(cgroupId: bigint, slot: number, kind: BindKind, visible: number): boolean {
     const now = this.#bound.get(cgroupId)
-    if (now?.slot === slot && now.kind === kind) return false
-    this.#map.update(u64(cgroupId), encodeBinding(slot, kind))
-    this.#bound.set(cgroupId, { slot, kind })
+    if (now?.slot === slot && now.kind === kind && now.visible === visible) return false
+    this.#map.update(u64(cgroupId), encodeBinding(slot, kind, visible))
+    this.#bound.set(cgroupId, { slot, kind, visible })
     return true
   }
 

@@ -55,9 +55,10 @@ test('ring losses are reported as they grow, and those of before are not', () =>
   assert.deepEqual(losses, [])
   stats.update(u32(STATS.indexOf('denials_lost')), perCpu(6, 7))
   stats.update(u32(STATS.indexOf('events_lost')), perCpu(1, 0))
+  stats.update(u32(STATS.indexOf('logs_lost')), perCpu(0, 9))
   reader.poll()
   reader.poll()
-  assert.deepEqual(losses, ['denials_ring 3', 'events_ring 1'])
+  assert.deepEqual(losses, ['denials_ring 3', 'events_ring 1', 'logs_ring 9'])
 })
 
 test('statistics have their names, and errors their place', () => {

@@ -7,7 +7,7 @@ import { ERROR_FILES, ERROR_KEY, STATS, sumPerCpu, u32, view } from './abi.ts'
 import type { Slot } from './tables.ts'
 
 /** Statistics that are events lost in the kernel, and what the relay's clients know them by. */
-const RING_LOSSES = { denials_lost: 'denials_ring', events_lost: 'events_ring' } as const
+const RING_LOSSES = { denials_lost: 'denials_ring', events_lost: 'events_ring', logs_lost: 'logs_ring' } as const
 
 export interface CounterReaderOptions {
   readonly counters: BpfMap

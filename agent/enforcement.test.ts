@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { BpfMap } from '../native/types.ts'
 import { SimulatedClock } from '../runtime/clock.ts'
-import { BIND, u32, u64, view } from './abi.ts'
+import { BIND, BINDING, u32, u64, view } from './abi.ts'
 import { Control } from './control.ts'
 import { Enforcement, type Order } from './enforcement.ts'
+import { Recording } from './recording.ts'
 import { RETIRE_MS, TableStore } from './tables.ts'
 import { FakeKernel } from './testing/native.ts'
 import { fakeCheck, fakeTable, tableHash } from './testing/table.ts'
@@ -32,7 +33,7 @@ afterEach(() => { rmSync(directory, { recursive: true }) })
 
 function start(): Enforcement {
   const tables = new TableStore({ native: fake.binding(), tables: maps.tables, counters: maps.counters, bindings: maps.bindings, directory, verify: fakeCheck, require: () => undefined, clock, uptime: 1 })
-  return new Enforcement({ tables, bindings: maps.bindings, control: new Control(maps.control) })
+  return new Enforcement({ tables, bindings: maps.bindings, control: new Control(maps.control), recording: new Recording({ require: () => undefined, onProblem: ({ message }) => assert.fail(message) }) })
 }
 
 let generation = 0
@@ -44,6 +45,8 @@ interface Sketch {
   readonly tables?: readonly Uint8Array[]
   readonly profiles?: Readonly<Record<string, Uint8Array | null>>
   readonly bindings?: Readonly<Record<string, string>>
+  /** Of each of its bindings. */
+  readonly visible?: string[]
   readonly unbound?: string[]
   readonly keep?: string[]
 }
@@ -54,7 +57,7 @@ function order(sketch: Sketch): Order {
     full: sketch.full ?? false,
     tables: (sketch.tables ?? []).map((content) => ({ hash: Buffer.from(tableHash(content), 'hex'), content: Buffer.from(content) })),
     profiles: Object.entries(sketch.profiles ?? {}).map(([id, table]) => ({ id, table: Buffer.from(table ? tableHash(table) : '', 'hex'), clauses: [] })),
-    bindings: Object.entries(sketch.bindings ?? {}).map(([workload, profile]) => ({ workload, profile, identity: null, visible: [] })),
+    bindings: Object.entries(sketch.bindings ?? {}).map(([workload, profile]) => ({ workload, profile, identity: null, visible: sketch.visible ?? [] })),
     unbound: sketch.unbound ?? [],
     keep: sketch.keep ?? [],
   }
@@ -275,4 +278,28 @@ test('setOwn() stays in force whatever the operator says', () => {
   assert.deepEqual(enforcement.setOwn('merlon:canary', B, tableHash(B), []), [])
   enforcement.apply(order({ full: true }))
   assert.equal(deciding(5n), tableHash(B))
+})
+
+test('what is visible is recorded while somebody follows logs, of this agent and not of one before it', () => {
+  const visible = (cgroupId: bigint): number => view(maps.bindings.lookup(u64(cgroupId)) ?? new Uint8Array()).getUint16(BINDING.visible, true)
+  const agent = start()
+  agent.addTarget(target('c1', 11n))
+  agent.addTarget({ workload: 'host', cgroupId: 1n, kind: BIND.HOST })
+  agent.apply(order({ full: true, tables: [A], profiles: { a: A, none: null }, bindings: { c1: 'a', host: 'none' }, visible: ['process', 'file', 'network'] }))
+  assert.deepEqual([visible(11n), visible(1n)], [0, 0])
+  const before = epoch()
+  assert.deepEqual(agent.record(true), [])
+  assert.deepEqual([visible(11n), visible(1n), epoch()], [3, 3, before + 1n])
+  agent.apply(order({ bindings: { c1: 'a' }, visible: ['process'] }))
+  assert.deepEqual([visible(11n), visible(1n), epoch()], [1, 3, before + 2n])
+  agent.addTarget(target('c1', 12n))
+  assert.equal(visible(12n), 1)
+  agent.record(false)
+  assert.deepEqual([visible(11n), visible(12n), visible(1n)], [0, 0, 0])
+  agent.record(true)
+  const next = start()
+  next.addTarget(target('c1', 11n))
+  assert.equal(visible(11n), 1, 'until the operator has said what holds')
+  next.apply(order({ full: true, tables: [A], profiles: { a: A }, bindings: { c1: 'a' }, visible: ['process'] }))
+  assert.equal(visible(11n), 0, 'nobody has asked this one')
 })

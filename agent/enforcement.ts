@@ -13,7 +13,9 @@ import { describeLack, lackOf } from './enforced.ts'
 import { codeOf, type AgentProblem } from './errors.ts'
 import { placeProfiles, type WantedProfile } from './placement.ts'
 import { ProfileSlots } from './profile-slots.ts'
+import type { Recording } from './recording.ts'
 import type { TableStore } from './tables.ts'
+import { Wishes } from './wishes.ts'
 
 /** A cgroup that belongs to a workload. */
 export interface Target {
@@ -21,9 +23,6 @@ export interface Target {
   readonly cgroupId: bigint
   readonly kind: BindKind
 }
-
-/** Pods are known to the operator before their cgroups exist; containers only from this node. */
-const POD = 'pod/'
 
 export interface Attribution {
   readonly profile: string
@@ -36,11 +35,6 @@ interface Profile extends Attribution {
   readonly hash: string
 }
 
-interface Wish {
-  readonly profile: string
-  readonly identity: Identity | undefined
-}
-
 /** What the operator's messages carry; the canary's own wish has the same shape. */
 export type Order = Pick<OperatorMessage, 'generation' | 'full' | 'tables' | 'profiles' | 'bindings' | 'unbound' | 'keep'>
 
@@ -48,54 +42,41 @@ export interface EnforcementOptions {
   readonly tables: TableStore
   readonly bindings: BpfMap
   readonly control: Control
+  readonly recording: Recording
 }
 
 export class Enforcement {
   readonly #tables: TableStore
   readonly #bindings: Bindings
   readonly #control: Control
+  readonly #recording: Recording
   readonly #profiles = new Map<string, Profile>()
-  readonly #wishes = new Map<string, Wish>()
-  readonly #own = new Map<string, { wish: Wish; content: Uint8Array }>()
-  readonly #answered = new Set<string>()
-  /** The operator has nothing better for these than what they have. */
-  #kept = new Set<string>()
+  readonly #wishes = new Wishes()
   readonly #targets = new Map<bigint, Target>()
   readonly #slots = new ProfileSlots()
   #identities = new Map<string, Identity>()
   #lastOwner = new Map<bigint, string>()
-  /** Had a wish and no cgroup at the last sweep. */
-  #strays = new Set<string>()
   #isSynced = false
 
   constructor(options: EnforcementOptions) {
     this.#tables = options.tables
     this.#bindings = new Bindings(options.bindings)
     this.#control = options.control
+    this.#recording = options.recording
   }
 
   /** Carries out one message of the operator. Returns what could not be done; the rest is in force. */
   apply(order: Order): AgentProblem[] {
     for (const profile of order.profiles) this.#profiles.set(profile.id, readProfile(profile))
-    if (order.full) this.#keepOnly(order.keep)
-    for (const { workload, profile, identity } of order.bindings) {
-      this.#kept.delete(workload)
-      this.#wishes.set(workload, { profile, identity: identity ?? undefined })
-      if (identity) this.#identities.set(workload, identity)
-      this.#answered.add(workload)
-    }
-    for (const workload of order.unbound) {
-      this.#kept.delete(workload)
-      this.#wishes.delete(workload)
-      this.#answered.add(workload)
-    }
+    this.#wishes.take(order)
+    for (const { workload, identity } of order.bindings) if (identity) this.#identities.set(workload, identity)
     this.#isSynced ||= order.full
     return this.#reconcile(BigInt(order.generation), new Map(order.tables.map((table) => [hex(table.hash), table.content])))
   }
 
   /** What profiles in force ask that no program of this agent decides; of each workload. */
   notEnforced(): AgentProblem[] {
-    return [...this.#wishes].flatMap(([workload, { profile }]) => {
+    return this.#wishes.ordered().flatMap(([workload, { profile }]) => {
       const lack = lackOf(this.#tables.slots.get(this.#slots.slotOf(profile) ?? 0)?.flags ?? 0)
       return lack.length === 0 ? [] : [{ code: 'MERLON_AGENT_NOT_ENFORCED', message: describeLack(lack), workload }]
     })
@@ -105,7 +86,7 @@ export class Enforcement {
   setOwn(workload: string, content: Uint8Array, hash: string, clauses: readonly Clause[]): AgentProblem[] {
     const profile = `${workload}:${hash}`
     this.#profiles.set(profile, { profile, hash, clauses })
-    this.#own.set(workload, { wish: { profile, identity: undefined }, content })
+    this.#wishes.setOwn(workload, profile, content)
     return this.#reconcile(0n, new Map())
   }
 
@@ -114,6 +95,12 @@ export class Enforcement {
     this.#targets.set(target.cgroupId, target)
     this.#lastOwner.set(target.cgroupId, target.workload)
     return this.#bindTargets([target])
+  }
+
+  /** Somebody follows logs, or nobody does any more. */
+  record(isWanted: boolean): AgentProblem[] {
+    this.#recording.want(isWanted)
+    return this.#bindTargets([...this.#targets.values()])
   }
 
   /** A cgroup is gone. */
@@ -126,9 +113,9 @@ export class Enforcement {
     this.#forget([target.workload])
   }
 
-  /** Whether the operator has said that nothing applies to this workload. What should apply and could not be brought into force is no such answer. */
+  /** Whether the operator has said that nothing applies to this workload. */
   isAnswered(workload: string): boolean {
-    return this.#answered.has(workload) && !this.#wishes.has(workload)
+    return this.#wishes.isAnswered(workload)
   }
 
   isBound(cgroupId: bigint): boolean {
@@ -155,46 +142,21 @@ export class Enforcement {
 
   /** Drops what events no longer ask for. Call it from time to time. */
   sweep(): void {
-    this.#forgetStrays()
+    const gone = this.#wishes.takeStrays(new Set([...this.#targets.values()].map((target) => target.workload)))
+    if (gone.length > 0) this.#forget(gone)
     for (const serial of this.#tables.sweep()) this.#slots.forget(serial)
-    const used = new Set([...this.#slots.named, ...this.#allWishes().map(([, wish]) => wish.profile)])
+    const used = new Set([...this.#slots.named, ...this.#wishes.all().map(([, wish]) => wish.profile)])
     for (const id of this.#profiles.keys()) if (!used.has(id)) this.#profiles.delete(id)
     // Owners and identities are kept through one sweep after their cgroup went.
     this.#lastOwner = new Map([...this.#targets.values()].map((target) => [target.cgroupId, target.workload]))
-    this.#identities = new Map([...this.#wishes].flatMap(([workload, wish]) => (wish.identity ? [[workload, wish.identity]] : [])))
-  }
-
-  /** The answer for a container that ended before it came: the operator has forgotten that one, and will never take it back. */
-  #forgetStrays(): void {
-    const present = new Set([...this.#targets.values()].map((target) => target.workload))
-    const strays = [...this.#wishes.keys()].filter((workload) => !present.has(workload) && !workload.startsWith(POD))
-    const gone = strays.filter((workload) => this.#strays.has(workload))
-    this.#strays = new Set(strays)
-    if (gone.length > 0) this.#forget(gone)
+    this.#identities = new Map(this.#wishes.ordered().flatMap(([workload, wish]) => (wish.identity ? [[workload, wish.identity]] : [])))
   }
 
   #forget(workloads: readonly string[]): void {
-    for (const workload of workloads) {
-      this.#wishes.delete(workload)
-      this.#answered.delete(workload)
-    }
+    this.#wishes.forget(workloads)
     this.#slots.clear()
-    for (const [, { profile }] of this.#allWishes()) this.#slots.reclaim(profile)
+    for (const [, { profile }] of this.#wishes.all()) this.#slots.reclaim(profile)
     this.#freeUnused()
-  }
-
-  /** A complete message begins: what it does not name is not wished any more. */
-  #keepOnly(keep: readonly string[]): void {
-    this.#kept = new Set(keep)
-    for (const workload of this.#wishes.keys()) if (!this.#kept.has(workload)) this.#wishes.delete(workload)
-  }
-
-  #allWishes(): [string, Wish][] {
-    return [...this.#wishes, ...[...this.#own].map(([workload, own]): [string, Wish] => [workload, own.wish])]
-  }
-
-  #wishOf(workload: string): Wish | undefined {
-    return this.#own.get(workload)?.wish ?? this.#wishes.get(workload)
   }
 
   #reconcile(generation: bigint, sent: ReadonlyMap<string, Uint8Array>): AgentProblem[] {
@@ -203,7 +165,7 @@ export class Enforcement {
     const problems = this.#bindTargets([...this.#targets.values()])
     if (this.#isSynced) this.#unbindOrphans()
     this.#freeUnused()
-    for (const [workload, wish] of this.#allWishes()) {
+    for (const [workload, wish] of this.#wishes.all()) {
       const problem = failed.get(wish.profile)
       if (problem) problems.push({ ...problem, workload })
     }
@@ -212,7 +174,7 @@ export class Enforcement {
 
   #placeAll(generation: bigint, sent: ReadonlyMap<string, Uint8Array>, failed: Map<string, AgentProblem>): void {
     const slots = [...this.#tables.slots.values()].map(({ slot, hash }) => ({ slot, hash, profile: this.#slots.inSlot(slot) }))
-    const members = this.#bindings.slots().map(([cgroupId, slot]) => ({ slot, wants: this.#wishOf(this.#targets.get(cgroupId)?.workload ?? '')?.profile }))
+    const members = this.#bindings.slots().map(([cgroupId, slot]) => ({ slot, wants: this.#wishes.of(this.#targets.get(cgroupId)?.workload ?? '')?.profile }))
     const placements = placeProfiles(this.#wanted(failed), slots, members)
     this.#slots.clear()
     for (const { profile, slot, isLoaded } of placements) {
@@ -224,7 +186,7 @@ export class Enforcement {
   /** Profiles with a table that some workload shall have. */
   #wanted(failed: Map<string, AgentProblem>): WantedProfile[] {
     const wanted = new Map<string, WantedProfile>()
-    for (const [, { profile }] of this.#allWishes()) {
+    for (const [, { profile }] of this.#wishes.all()) {
       const known = this.#profiles.get(profile)
       if (known === undefined) failed.set(profile, { code: 'MERLON_AGENT_PROFILE_UNKNOWN', message: `Profile ${profile.slice(0, 16)} was not sent` })
       else if (known.hash !== '') wanted.set(profile, { id: profile, hash: known.hash })
@@ -234,8 +196,7 @@ export class Enforcement {
 
   #load(profile: string, how: { slot: number | undefined; generation: bigint; sent: ReadonlyMap<string, Uint8Array>; failed: Map<string, AgentProblem> }): void {
     const hash = this.#profiles.get(profile)?.hash ?? ''
-    const own = [...this.#own.values()].find((candidate) => candidate.wish.profile === profile)
-    const content = how.sent.get(hash) ?? own?.content ?? this.#tables.content(hash)
+    const content = how.sent.get(hash) ?? this.#wishes.contentOf(profile) ?? this.#tables.content(hash)
     if (content === undefined) {
       how.failed.set(profile, { code: 'MERLON_AGENT_TABLE_MISSING', message: `Table ${hash.slice(0, 16)} is neither sent nor held` })
       return
@@ -265,11 +226,11 @@ export class Enforcement {
 
   /** True when the kernel's binding changed. */
   #bindTarget({ workload, cgroupId, kind }: Target): boolean {
-    const wish = this.#wishOf(workload)
+    const wish = this.#wishes.of(workload)
     // Before the first complete message nothing is known to be unwanted: an adopted binding stays.
-    if (wish === undefined) return this.#isSynced && !this.#kept.has(workload) && this.#bindings.unbind(cgroupId)
+    if (wish === undefined) return this.#isSynced && !this.#wishes.isKept(workload) && this.#bindings.unbind(cgroupId)
     const slot = this.#profiles.get(wish.profile)?.hash === '' ? 0 : this.#slots.slotOf(wish.profile)
-    return slot !== undefined && this.#bindings.bind(cgroupId, slot, kind)
+    return slot !== undefined && this.#bindings.bind(cgroupId, slot, kind, this.#recording.bitsOf(wish.visible))
   }
 
   /** Bindings of an earlier agent for cgroups that no container has any more. */

@@ -3,7 +3,7 @@
 import { encodeFeederMessage } from '../proto/load.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
-import { formatTime } from './alert.ts'
+import { formatTime } from './observed.ts'
 import { describe, type AgentProblem } from './errors.ts'
 import type { Sink } from './sink.ts'
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who did it: the container that an event's cgroup belongs to, with what the operator knows about it.
-import type { Who } from './alert.ts'
+import type { Who } from './observed.ts'
 import type { Container } from './containers/source.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { KernelEvent } from './records.ts'

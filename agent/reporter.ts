@@ -7,6 +7,7 @@ import type { BootClock } from './boottime.ts'
 import { CANARY_WORKLOAD } from './canary.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { Kernel } from './kernel.ts'
+import { logEvent } from './log.ts'
 import type { AgentMetrics } from './metrics.ts'
 import type { Owners } from './owners.ts'
 import { readRecords, type KernelEvent } from './records.ts'
@@ -59,9 +60,10 @@ export class Reporter {
     if (event.kind === EVENT_KIND.HELD) return onHeld(event.cgroupId, event.hostPid)
     const workload = enforcement.workloadOf(event.boundId)
     if (workload === CANARY_WORKLOAD) return
-    const clause = enforcement.attribution(event.serial)?.clauses[event.clause - 1]
-    const who = owners.who(event, workload === hostWorkload)
+    const context = { node, who: owners.who(event, workload === hostWorkload), unixNs: boot.unixNs(event.timeNs) }
     metrics.event(event.verdict, event.op)
-    sink.push(alertEvent(event, { node, who, clause, unixNs: boot.unixNs(event.timeNs) }), event.verdict === VERDICT.BLOCK ? 'denial' : 'audit')
+    if (event.verdict === VERDICT.ALLOW) return sink.push(logEvent(event, context), 'log')
+    const clause = enforcement.attribution(event.serial)?.clauses[event.clause - 1]
+    sink.push(alertEvent(event, { ...context, clause }), event.verdict === VERDICT.BLOCK ? 'denial' : 'audit')
   }
 }

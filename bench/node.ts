@@ -42,6 +42,10 @@ interface Outcome {
   /** Execs that the kernel side stopped until the profile was there: it came later than the container. */
   held: number
   notHeld: number
+  /** Pods whose cgroup was there before their profile. */
+  late: number
+  /** How long before a pod's first cgroup its profile was there: the least and the median, as ranges. */
+  leads: string
 }
 
 async function measure(pods: number, unbound: string): Promise<Outcome> {
@@ -55,7 +59,7 @@ async function measure(pods: number, unbound: string): Promise<Outcome> {
     await kubectl.apply(POLICY)
     const agent = await kubectl.forward('kubearmor', 'ds/kubearmor', 8081)
     const before = await stats(agent.address)
-    const outcome: Outcome = { refused: 0, ran: 0, other: [], held: 0, notHeld: 0 }
+    const outcome: Outcome = { refused: 0, ran: 0, other: [], held: 0, notHeld: 0, late: 0, leads: '' }
     for (let first = 0; first < pods; first += BATCH) {
       await batch(node, { first, count: Math.min(BATCH, pods - first) }, outcome)
       console.log(`${unbound}: ${outcome.refused} refused, ${outcome.ran} ran, ${outcome.other.length} other ends, of ${pods}`)
@@ -65,6 +69,8 @@ async function measure(pods: number, unbound: string): Promise<Outcome> {
     const after = await stats(agent.address)
     outcome.held = after.held - before.held
     outcome.notHeld = after.notHeld - before.notHeld
+    outcome.late = after.late - before.late
+    outcome.leads = [1, Math.ceil(pods / 2)].map((rank) => leadOf(rank, before.leads, after.leads)).join(' / ')
     agent.close()
     return outcome
   } finally {
@@ -107,14 +113,31 @@ function stateOf({ metadata, status }: KubeObject): State {
   return { name: metadata?.name ?? '', phase, reason: `${ended?.reason ?? ''} ${ended?.message ?? ''}` }
 }
 
-/** Of the agent's kernel side. */
-async function stats(address: string): Promise<{ held: number; notHeld: number }> {
-  const text = await (await fetch(`http://${address}/metrics`)).text()
-  const of = (stat: string): number => Number(new RegExp(`^merlon_bpf_stats_total\\{stat="${stat}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
-  return { held: of('held'), notHeld: of('not_held') }
+interface Stats {
+  readonly held: number
+  readonly notHeld: number
+  readonly late: number
+  /** Upper bounds in seconds, and how many were at most that. */
+  readonly leads: readonly (readonly [bound: number, count: number])[]
 }
 
-const HEAD = '| containers without a profile | pods | first command refused by the profile | ran without its profile | other ends | execs held | not held |\n|---|--:|--:|--:|--:|--:|--:|\n'
+/** Of the agent and its kernel side. */
+async function stats(address: string): Promise<Stats> {
+  const text = await (await fetch(`http://${address}/metrics`)).text()
+  const of = (stat: string): number => Number(new RegExp(`^merlon_bpf_stats_total\\{stat="${stat}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
+  const leads = [...text.matchAll(/^merlon_profile_lead_seconds_bucket\{le="([^"]+)"\} (\d+)$/gm)].map(([, bound, count]) => [bound === '+Inf' ? Infinity : Number(bound), Number(count)] as const)
+  return { held: of('held'), notHeld: of('not_held'), late: Number(/^merlon_profile_late_total (\d+)$/m.exec(text)?.[1] ?? 0), leads }
+}
+
+/** The bucket that holds the lead of this rank, the shortest first. */
+function leadOf(rank: number, before: Stats['leads'], after: Stats['leads']): string {
+  const index = after.findIndex(([, count], at) => count - (before[at]?.[1] ?? 0) >= rank)
+  if (index < 0) return 'none'
+  const ms = (at: number): number => (after[at]?.[0] ?? 0) * 1000
+  return `${ms(index - 1)}-${ms(index)} ms`
+}
+
+const HEAD = '| containers without a profile | pods | first command refused by the profile | ran without its profile | other ends | execs held | not held | profile later than the pod | its lead, least / median |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n'
 
 const { values } = parseArgs({ options: { pods: { type: 'string', default: '40' }, unbound: { type: 'string', multiple: true, default: ['allow', 'block'] }, write: { type: 'boolean', default: false } } })
 const pods = Number(values.pods)
@@ -124,8 +147,8 @@ if (!Number.isSafeInteger(pods) || pods < 1) {
 }
 const rows: string[] = []
 for (const unbound of values.unbound) {
-  const { refused, ran, other, held, notHeld } = await measure(pods, unbound)
-  rows.push(`| ${unbound} | ${pods} | ${refused} | ${ran} | ${other.length} | ${held} | ${notHeld} |`)
+  const { refused, ran, other, held, notHeld, late, leads } = await measure(pods, unbound)
+  rows.push(`| ${unbound} | ${pods} | ${refused} | ${ran} | ${other.length} | ${held} | ${notHeld} | ${late} | ${leads} |`)
   console.log(`${HEAD}${rows.at(-1)}`)
   if (other.length > 0) console.log(`Other ends: ${[...new Set(other)].slice(0, 5).join('; ')}`)
   // With "allow" that is what is counted; with "block" it must not be.

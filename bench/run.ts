@@ -55,7 +55,7 @@ cd /tmp && ./cost merlon.bpf.o one.table thousand.table allow.table
 `
 
 type Rows = Map<string, Map<string, number>>
-const CONFIGURATIONS = ['loaded, no file rules on the node', 'loaded, not bound', 'bound, 1 rule', 'bound, 1,000 rules', 'bound, allow-list, matched'] as const
+const CONFIGURATIONS = ['loaded, no file rules on the node', 'loaded, not bound', 'bound, 1 rule', 'bound, 1,000 rules', 'bound, allow-list, matched', 'no rules, visible'] as const
 type Kernel = (typeof KERNEL_NAMES)[number]
 
 /** What one operation may cost more than without Merlon: what was set out to reach before anything was written. A limit that is broken ends the bench with 1. */

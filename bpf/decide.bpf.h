@@ -4,139 +4,7 @@
 #define MERLON_DECIDE_H
 
 #include "event.bpf.h"
-
-/* ---- Scratch ---- */
-
-static __always_inline struct merlon_scratch *merlon_claim(void)
-{
-	__u32 base = bpf_get_smp_processor_id() * MERLON_SCRATCH_PER_CPU;
-	int i;
-
-	for (i = 0; i < MERLON_SCRATCH_PER_CPU; i++) {
-		__u32 index = base + i;
-		struct merlon_scratch *slot = bpf_map_lookup_elem(&scratch, &index);
-
-		if (slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1))
-			return slot;
-	}
-	return 0;
-}
-
-static __always_inline void merlon_release(struct merlon_scratch *slot)
-{
-	__sync_lock_test_and_set(&slot->busy, 0);
-}
-
-/* ---- Match ---- */
-
-static __always_inline __u32 merlon_section_of(__u32 op)
-{
-	return op == MERLON_OP_EXEC ? MERLON_SECTION_PROCESS : MERLON_SECTION_FILE;
-}
-
-/*
- * The steps below are global functions, which the verifier checks once each; it does not let them take a map, so each
- * finds the table by its slot. `found.serial` tells whether two steps saw the same table: verdicts never mix two.
- */
-
-static __always_inline const struct merlon_table *merlon_open_table(struct merlon_scratch *slot, __u32 index, void **table)
-{
-	struct merlon_table *head;
-	__u32 first = 0;
-
-	*table = bpf_map_lookup_elem(&tables, &index);
-	if (!*table)
-		return 0;
-	head = bpf_map_lookup_elem(*table, &first);
-	if (head) {
-		slot->found.generation = head->stamp.generation;
-		slot->found.serial = head->stamp.serial;
-		slot->found.counter_base = head->stamp.counter_base;
-		slot->found.automata = head->automata;
-	}
-	return head;
-}
-
-/*
- * Runs the path in slot->text through one automaton and folds the decision into slot->found.matched; automaton 0 starts
- * anew. Returns 0, or -1 where the table led out of itself, is gone, or is another than the one of automaton 0.
- */
-__noinline int merlon_find_decision(struct merlon_scratch *slot, __u32 table_slot, __u32 plane, __u32 automaton)
-{
-	const struct merlon_table *head;
-	__u32 serial;
-	void *table;
-
-	if (!slot)
-		return -1;
-	serial = slot->found.serial;
-	head = merlon_open_table(slot, table_slot, &table);
-	if (!head)
-		return -1;
-	if (!automaton)
-		__builtin_memset(&slot->found.matched, 0, sizeof(slot->found.matched));
-	else if (slot->found.serial != serial)
-		return -1;
-	return merlon_match_automaton(table, head, automaton, (struct merlon_asked){ .plane = plane }, slot->text, slot->walk.at, slot->walk.end,
-				      &slot->found.matched);
-}
-
-/* slot->found.subject for the executable whose path is in slot->text. */
-__noinline int merlon_find_subject(struct merlon_scratch *slot, __u32 table_slot)
-{
-	const struct merlon_table *head;
-	__u32 subject = 0;
-	void *table;
-
-	if (!slot)
-		return -1;
-	head = merlon_open_table(slot, table_slot, &table);
-	if (!head || merlon_match_subject(table, head, 0, slot->text, slot->walk.at, slot->walk.end, &subject))
-		return -1;
-	slot->found.subject = subject;
-	return 0;
-}
-
-/* slot->found.matched.word: the strongest of itself and of the rows' words for two subjects. */
-__noinline int merlon_find_row(struct merlon_scratch *slot, __u32 table_slot, __u32 subject, __u32 other)
-{
-	const struct merlon_table *head;
-	__u32 word, i;
-	void *table;
-
-	if (!slot)
-		return -1;
-	head = merlon_open_table(slot, table_slot, &table);
-	if (!head)
-		return -1;
-	word = slot->found.matched.word;
-	for (i = 0; i < MERLON_AUTOMATA; i++) {
-		if (i >= slot->found.matched.row_count)
-			break;
-		if (merlon_match_row(table, head, slot->found.matched.rows[i], subject, other, 0, &word))
-			return -1;
-	}
-	slot->found.matched.word = word;
-	return 0;
-}
-
-/* The verdict for what cannot be decided. */
-__noinline int merlon_find_undecidable(struct merlon_scratch *slot, __u32 table_slot, __u32 op)
-{
-	const struct merlon_table *head;
-	void *table;
-
-	if (!slot)
-		return -1;
-	head = merlon_open_table(slot, table_slot, &table);
-	if (!head)
-		return -1;
-	slot->found.matched.word = head->undecidable[merlon_section_of(op)];
-	merlon_stat(MERLON_STAT_UNDECIDABLE);
-	return 0;
-}
-
-/* ---- Decision ---- */
+#include "find.bpf.h"
 
 struct merlon_question {
 	const struct dentry *dentry;
@@ -251,20 +119,30 @@ static __always_inline bool merlon_exempt(const struct merlon_task *who, __u32 o
 	return merlon_entering(who) && op != MERLON_OP_EXEC && (reason || (word & MERLON_DECISION_DEFAULT));
 }
 
+/* Whether a permitted operation is to be recorded, and can be. */
+static __always_inline bool merlon_is_logged(const struct merlon_task *who, __u32 op)
+{
+	if (!merlon_is_visible(who, op))
+		return false;
+	if (merlon_has_room_for_log())
+		return true;
+	merlon_stat(MERLON_STAT_LOGS_LOST);
+	return false;
+}
+
 /* Counts, reports and returns 0 or -EACCES. */
 static __always_inline int merlon_conclude(struct merlon_scratch *slot, const struct merlon_task *who,
 					   const struct merlon_question *question, __u32 reason)
 {
 	__u32 word = slot->found.matched.word, clause = word & MERLON_DECISION_CLAUSE, verdict = merlon_verdict_of(word);
 
-	if (!clause)
-		return 0;
-	if (merlon_exempt(who, question->op, word, reason)) {
+	if (clause && merlon_exempt(who, question->op, word, reason)) {
 		merlon_stat(MERLON_STAT_ENTERING);
 		return 0;
 	}
-	merlon_count_clause(slot->found.counter_base + clause);
-	if (verdict == MERLON_ALLOW)
+	if (clause)
+		merlon_count_clause(slot->found.counter_base + clause);
+	if (verdict == MERLON_ALLOW && !merlon_is_logged(who, question->op))
 		return 0;
 	merlon_begin(slot, who, MERLON_EVENT_DECISION, question->op, verdict);
 	slot->event.clause = clause;
@@ -277,11 +155,16 @@ static __always_inline int merlon_conclude(struct merlon_scratch *slot, const st
 	return verdict == MERLON_BLOCK ? -EACCES : 0;
 }
 
-/* No buffer to work in: the undecidable verdict, counted, without an event. */
+/* No buffer to work in: the undecidable verdict, counted, without an event. `head`: 0 where no rule applies. */
 static __always_inline int merlon_no_scratch(const struct merlon_table *head, __u32 op)
 {
-	__u32 word = head->undecidable[merlon_section_of(op)];
+	__u32 word;
 
+	if (!head) {
+		merlon_stat(MERLON_STAT_LOGS_LOST);
+		return 0;
+	}
+	word = head->undecidable[merlon_section_of(op)];
 	merlon_stat(MERLON_STAT_UNDECIDABLE);
 	if (word & MERLON_DECISION_CLAUSE)
 		merlon_count_clause(head->stamp.counter_base + (word & MERLON_DECISION_CLAUSE));
@@ -291,15 +174,15 @@ static __always_inline int merlon_no_scratch(const struct merlon_table *head, __
 	return -EACCES;
 }
 
-/* Decides for a task that a profile is bound to (who->slot is not 0). Returns 0 or -EACCES. */
-static __always_inline int merlon_decide(struct merlon_task *who, struct merlon_question *question)
+/* The table whose rules apply to an operation of the task; 0: none do. */
+static __always_inline const struct merlon_table *merlon_rules_for(const struct merlon_task *who, __u32 op)
 {
-	__u32 index = who->slot, first = 0, reason;
-	struct merlon_scratch *slot;
+	__u32 index = who->slot, first = 0;
 	struct merlon_table *head;
 	void *table;
-	int result;
 
+	if (!index)
+		return 0;
 	table = bpf_map_lookup_elem(&tables, &index);
 	head = table ? bpf_map_lookup_elem(table, &first) : 0;
 	if (!head) {
@@ -307,15 +190,31 @@ static __always_inline int merlon_decide(struct merlon_task *who, struct merlon_
 		MERLON_ERROR(MERLON_FILE_DECIDE, ENOENT);
 		return 0;
 	}
-	if (!(head->flags & MERLON_TABLE_RULES(merlon_section_of(question->op))))
+	return head->flags & MERLON_TABLE_RULES(merlon_section_of(op)) ? head : 0;
+}
+
+/* Decides for a task that a profile is bound to, or whose operations are recorded. Returns 0 or -EACCES. */
+static __always_inline int merlon_decide(struct merlon_task *who, struct merlon_question *question)
+{
+	const struct merlon_table *head = merlon_rules_for(who, question->op);
+	struct merlon_scratch *slot;
+	__u32 reason = 0;
+	int result;
+
+	if (!head && !merlon_is_visible(who, question->op))
 		return 0;
-	if (head->flags & MERLON_TABLE_TERMINAL)
+	if (head && (head->flags & MERLON_TABLE_TERMINAL))
 		question->tty = BPF_CORE_READ((struct task_struct *)bpf_get_current_task_btf(), signal, tty) ? 2 : 0;
 	slot = merlon_claim();
 	if (!slot)
 		return merlon_no_scratch(head, question->op);
 	merlon_set_object(slot, question);
-	reason = merlon_ask(slot, who, question);
+	if (head) {
+		reason = merlon_ask(slot, who, question);
+	} else {
+		slot->found.generation = slot->found.serial = 0;
+		slot->found.matched.word = 0;
+	}
 	result = merlon_conclude(slot, who, question, reason);
 	merlon_release(slot);
 	return result;

@@ -157,6 +157,20 @@ static __always_inline void merlon_send(struct merlon_scratch *slot, __u32 used,
 	}
 }
 
+/* Whether a permitted operation is to be recorded. What a runtime's start-up code opens is no operation of its container. */
+static __always_inline bool merlon_is_visible(const struct merlon_task *who, __u32 op)
+{
+	if (op == MERLON_OP_EXEC)
+		return who->visible & MERLON_VISIBLE_PROCESS;
+	return (who->visible & MERLON_VISIBLE_FILE) && !merlon_entering(who);
+}
+
+/* Whether `events` has room for what may be lost. */
+static __always_inline bool merlon_has_room_for_log(void)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < MERLON_RING / 2;
+}
+
 /* Completes the event of an operation on the slot's object and sends it. Uses the slot's text. */
 __noinline int merlon_report(struct merlon_scratch *slot)
 {
@@ -170,6 +184,8 @@ __noinline int merlon_report(struct merlon_scratch *slot)
 	event = &slot->event;
 	merlon_describe_task(event, task);
 	merlon_walk(slot, slot->dentry, slot->vfsmount);
+	if (slot->walk.pseudo && event->kind == MERLON_EVENT_DECISION && event->verdict == MERLON_ALLOW)
+		return 0; /* no rule can name it, and nobody could tell which it was */
 	used += event->path_len = merlon_append(slot, used);
 	if (!merlon_walk_exe(slot, task))
 		used += event->exe_len = merlon_append(slot, used);

@@ -76,15 +76,18 @@ struct {
 
 /* ---- Events ---- */
 
+#define MERLON_RING (1 << 20)
+
 /* Full: the event is lost and counted, the verdict stands. Denials cannot be crowded out by audits. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, MERLON_RING);
 } denials SEC(".maps");
 
+/* Logs of permitted operations go in while it is less than half full: nor can audits be crowded out by logs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, MERLON_RING);
 } events SEC(".maps");
 
 /* ---- The programs' own ---- */
@@ -104,7 +107,8 @@ struct merlon_task {
 	__u64 bound_id;  /* cgroup of the binding; 0: none */
 	__u64 epoch;     /* control.bind_epoch */
 	__u32 slot;      /* 0: no rule applies */
-	__u32 kind;      /* enum merlon_binding_kind; 0: unbound */
+	__u16 kind;      /* enum merlon_binding_kind; 0: unbound */
+	__u16 visible;   /* enum merlon_visible, of the binding */
 	__u32 subject;   /* subject class of the executable in the table `serial` */
 	__u32 serial;    /* 0: subject not known */
 	__u32 flags;     /* enum merlon_task_flag; others than the task set them: atomic operations only */
@@ -123,8 +127,8 @@ struct {
 } tasks SEC(".maps");
 
 /*
- * Cgroups that no rule applied to when it was last asked, each by its id modulo the size: what most operations of a node find at once, without
- * touching the task's storage. A word is the epoch above the cgroup's id; what does not fit into 32 bits is not kept here.
+ * Cgroups of which nothing was asked when it was last looked up, neither by a rule nor to be recorded, each by its id modulo the size: what most
+ * operations of a node find at once, without touching the task's storage. A word is the epoch above the cgroup's id; what does not fit into 32 bits is not kept here.
  */
 #define MERLON_UNRULED 4096
 

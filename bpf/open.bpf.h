@@ -28,7 +28,7 @@ int BPF_PROG(merlon_file_open, struct file *file, int ret)
 
 	if (ret)
 		return ret;
-	who = merlon_current_ruled(&local);
+	who = merlon_current_watched(&local);
 	if (!who || merlon_is_backing(file))
 		return 0;
 	task = (void *)bpf_get_current_task_btf();

@@ -52,6 +52,7 @@ static long merlon_search_level(__u32 i, void *context)
 	search->who->bound_id = id;
 	search->who->slot = binding->slot;
 	search->who->kind = binding->kind;
+	search->who->visible = binding->visible;
 	return 1;
 }
 
@@ -67,7 +68,7 @@ __noinline int merlon_resolve(struct merlon_task *who, __u64 cgroup_id, __u64 ep
 	who->cgroup_id = cgroup_id;
 	who->epoch = epoch;
 	who->bound_id = 0;
-	who->slot = who->kind = who->serial = who->subject = 0;
+	who->slot = who->kind = who->visible = who->serial = who->subject = 0;
 	if (merlon_is_entering_process(task))
 		__sync_fetch_and_or(&who->flags, MERLON_TASK_ENTERING);
 	bpf_loop(MERLON_CGROUP_LEVELS, merlon_search_level, &search, 0);
@@ -137,10 +138,10 @@ static __always_inline struct merlon_task *merlon_current(struct merlon_task *lo
 }
 
 /*
- * As merlon_current, for hooks that have nothing to do where no rule applies: 0 then. The epoch is read before the bindings: an answer that a change
+ * As merlon_current, for opens, which have nothing to do where no rule applies and nothing is to be recorded: 0 then. The epoch is read before the bindings: an answer that a change
  * overtakes is kept under the old epoch, which nobody asks for any more.
  */
-static __always_inline struct merlon_task *merlon_current_ruled(struct merlon_task *local)
+static __always_inline struct merlon_task *merlon_current_watched(struct merlon_task *local)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	__u64 cgroup_id = merlon_cgroup_id(task), epoch = merlon_epoch(), word = epoch << 32 | cgroup_id, *known;
@@ -152,7 +153,7 @@ static __always_inline struct merlon_task *merlon_current_ruled(struct merlon_ta
 	if (known && *known == word && fits)
 		return 0;
 	who = merlon_current_at(local, task, cgroup_id, epoch);
-	if (who->slot)
+	if (who->slot || (who->visible & MERLON_VISIBLE_FILE))
 		return who;
 	if (known && fits)
 		*(volatile __u64 *)known = word;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who a workload is: what the agent found on the node, completed by the Pod manifests. Pure.
 import type { Workload } from '../policy/types.ts'
+import type { Visibility } from '../policy/visibility.ts'
 import type { Owner, PodManifest, PolicySwitch } from './library.ts'
 
 /** As an agent reports it; empty strings are unknown. */
@@ -20,6 +21,8 @@ export interface NodeFacts {
   readonly labels: Readonly<Record<string, string>>
   /** Of the host; absent: enabled. */
   readonly policy?: PolicySwitch
+  /** Of the host; absent: the settings'. */
+  readonly visibility?: Visibility
 }
 
 /** A workload that policies can select, with what events say about it. */
@@ -27,6 +30,8 @@ export interface Identified {
   readonly workload: Workload
   readonly image: string
   readonly owner?: Owner
+  /** What its pod, or of a host its node, says of what is recorded. */
+  readonly visibility?: Visibility
 }
 
 const DEFAULT_NAMESPACE = 'default'
@@ -35,7 +40,7 @@ const HOST_NAMES: readonly string[] = ['kubearmor.io/hostname', 'kubernetes.io/h
 
 /** `found`: the pod that the workload belongs to, where that is known. */
 export function identify(reported: ReportedWorkload, found: FoundPod | undefined, facts: NodeFacts): Identified {
-  if (reported.id === 'host') return { workload: hostOf(facts), image: '' }
+  if (reported.id === 'host') return { workload: hostOf(facts), image: '', ...seen(facts) }
   return found === undefined ? asReported(reported) : inPod(reported, found, facts)
 }
 
@@ -56,7 +61,11 @@ function inPod(reported: ReportedWorkload, { pod, container = reported.container
   const image = reported.image || (pod.containers.find((entry) => entry.name === container)?.image ?? '')
   const { owner, policy } = pod
   const labels = { ...reported.labels, ...pod.labels }
-  return { workload: { host: false, namespace, pod: pod.name, container, labels, nodeLabels: hostLabels(facts), ...switched(policy) }, image, ...(owner ? { owner } : {}) }
+  return { workload: { host: false, namespace, pod: pod.name, container, labels, nodeLabels: hostLabels(facts), ...switched(policy) }, image, ...(owner ? { owner } : {}), ...seen(pod) }
+}
+
+function seen({ visibility }: { readonly visibility?: Visibility }): { readonly visibility?: Visibility } {
+  return visibility === undefined ? {} : { visibility }
 }
 
 function hostOf(facts: NodeFacts): Workload {

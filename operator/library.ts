@@ -7,10 +7,15 @@ import { readManifests, readObject } from '../policy/read.ts'
 import { selects, type SelectOptions } from '../policy/select.ts'
 import { VERSION } from '../policy/table.ts'
 import type { Finding, Kind, Plan, Policy, Position, Postures, Workload } from '../policy/types.ts'
+import type { Visibility } from '../policy/visibility.ts'
 
 /** Postures that are absent are the cluster's. */
 export interface NamespaceManifest extends Partial<Postures> {
   readonly name: string
+  /** Absent: that of the settings. */
+  readonly visibility?: Visibility
+  /** Where those of the whole source do not have them. */
+  readonly findings?: readonly Finding[]
 }
 
 /** What the annotation kubearmor-policy says of a pod or node. */
@@ -21,12 +26,17 @@ export interface NodeManifest {
   readonly labels: Readonly<Record<string, string>>
   /** Absent: enabled. */
   readonly policy?: PolicySwitch
+  /** Absent: the settings' for hosts. */
+  readonly visibility?: Visibility
+  readonly findings?: readonly Finding[]
 }
 
 /** Of a KubeArmorConfig, or of the ConfigMap kubearmor-config. */
 export interface SettingsManifest {
   readonly postures: Partial<Postures>
   readonly hostPostures: Partial<Postures>
+  readonly visibility?: Visibility
+  readonly hostVisibility?: Visibility
   readonly untrackedNamespaces?: readonly string[]
 }
 
@@ -47,6 +57,8 @@ export interface PodManifest {
   readonly node?: string
   /** Absent: enabled. */
   readonly policy?: PolicySwitch
+  /** Narrows what is recorded of its namespace. Absent: all of it. */
+  readonly visibility?: Visibility
   readonly owner?: Owner
   /** Its containers have ended and will not come back. */
   readonly ended?: boolean

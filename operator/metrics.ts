@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator's metrics. What can be looked at is looked at when somebody reads; only durations are noted as they happen.
 import type { Finding, Plan } from '../policy/types.ts'
+import { RECORDED } from '../policy/visibility.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Total, type Metrics } from '../runtime/metrics.ts'
 import type { Compiler } from './compiler.ts'
@@ -68,6 +69,7 @@ export function observe(metrics: Metrics, { reconciler, sessions, watchAges, lea
   const behind = gauge('merlon_agents_behind', 'Agents that have not acknowledged the last generation that was sent to them')
   const lag = gauge('merlon_acknowledged_lag', 'Generations that the slowest agent has not acknowledged')
   const policies = gauge('merlon_policies', 'Policies in force')
+  const visible = gauge('merlon_visible_workloads', 'Workloads of which permitted operations are recorded while somebody follows logs', ['class'])
   const findings = gauge('merlon_findings', 'Findings in the manifests as they are', ['code'])
   const leader = gauge('merlon_leader', '1 where this replica writes status')
   const age = gauge('merlon_watch_age_seconds', 'Since the last event of each watch, bookmarks included', ['resource'])
@@ -85,6 +87,7 @@ export function observe(metrics: Metrics, { reconciler, sessions, watchAges, lea
     behind.set(lags.filter((generations) => generations > 0).length)
     lag.set(Math.max(0, ...lags))
     policies.set(reconciler.world.policies.size)
+    for (const name of RECORDED) visible.set(sum(nodes, ({ desired }) => [...desired.values()].filter((binding) => binding.visible.includes(name)).length), { class: name })
     findings.clear()
     for (const [code, found] of Map.groupBy(findingsOf(reconciler), (finding) => finding.code)) findings.set(found.length, { code })
     leader.set(leads?.() === false ? 0 : 1)
@@ -97,7 +100,8 @@ export function observe(metrics: Metrics, { reconciler, sessions, watchAges, lea
 
 /** A directory keeps them all in one list, an API with the objects that they are about. */
 function findingsOf({ world }: Reconciler): readonly Finding[] {
-  return world.findings.length > 0 ? world.findings : [...world.refused.values()].flatMap((refusal) => refusal.findings)
+  if (world.findings.length > 0) return world.findings
+  return [...world.refused.values(), ...world.namespaces.values(), ...world.nodes.values(), world.settings].flatMap(({ findings = [] }) => findings)
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

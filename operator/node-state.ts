@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is known of one node, and what it must hold.
 import type { Finding, Policy } from '../policy/types.ts'
+import type { Visibility } from '../policy/visibility.ts'
 import type { Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { DesiredProfile } from './decide.ts'
 import { labelText, type Identified, type NodeFacts, type ReportedWorkload } from './identity.ts'
@@ -11,6 +12,8 @@ export interface DesiredBinding {
   readonly workload: string
   readonly profile: DesiredProfile
   readonly identity: Identity
+  /** Classes of permitted operations to record. */
+  readonly visible: Visibility
   /** Its first exec is held until this binding arrives. */
   readonly waiting: boolean
   /** Those that select it. */
@@ -62,6 +65,14 @@ export function makeNode(node: string): NodeState {
 export function sameLabels(one: NodeFacts['labels'], other: NodeFacts['labels']): boolean {
   const keys = Object.keys(one)
   return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key])
+}
+
+/** What the agent says of its node, and over that what the API has of it. */
+export function factsOf({ facts }: NodeState, world: World): NodeFacts {
+  const node = world.nodes.get(facts.node)
+  if (!node) return facts
+  const { labels, policy, visibility } = node
+  return { node: facts.node, labels: { ...facts.labels, ...labels }, ...(policy ? { policy } : {}), ...(visibility ? { visibility } : {}) }
 }
 
 export function isLive(world: World, uid: string, bound: ReadonlySet<string>): boolean {

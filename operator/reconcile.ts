@@ -8,7 +8,7 @@ import { Decider, type Decision, type DecisionInputs, type DeciderOptions } from
 import { fileFinding, type Snapshot } from './files.ts'
 import { identify, isStranger, type NodeFacts, type ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
-import { forget, identityOf, isLive, makeNode, sameLabels, type DesiredBinding, type DesiredFailure, type Entry, type NodeState } from './node-state.ts'
+import { factsOf, forget, identityOf, isLive, makeNode, sameLabels, type DesiredBinding, type DesiredFailure, type Entry, type NodeState } from './node-state.ts'
 import { affected, type Affected } from './affected.ts'
 import { World, type Change, type Settings } from './world.ts'
 
@@ -256,11 +256,9 @@ export class Reconciler {
     this.#record(state, entry, decision)
   }
 
-  #inputsOf(entry: Entry, { facts }: NodeState): DecisionInputs {
+  #inputsOf(entry: Entry, state: NodeState): DecisionInputs {
     const { world } = this
-    const node = world.nodes.get(facts.node)
-    const known = node ? { node: facts.node, labels: { ...facts.labels, ...node.labels }, ...(node.policy ? { policy: node.policy } : {}) } : facts
-    entry.identified ??= identify(entry.reported, world.find(entry.reported), known)
+    entry.identified ??= identify(entry.reported, world.find(entry.reported), factsOf(state, world))
     const { workload } = entry.identified
     entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload, world.settings))
     return { policies: entry.selecting, postures: world.posturesOf(workload), selection: world.settings, policySwitch: workload.policy ?? 'enabled' }
@@ -275,7 +273,7 @@ export class Reconciler {
     if (!decision.ok) this.#report(state, id, decision.findings)
     if (profile && identified) {
       state.failed.delete(id)
-      state.desired.set(id, { workload: id, profile, identity: identityOf(identified), waiting: reported.waiting, policies, failure })
+      state.desired.set(id, { workload: id, profile, identity: identityOf(identified), visible: this.world.visibleOf(identified), waiting: reported.waiting, policies, failure })
     } else state.failed.set(id, { policies, failure })
   }
 

@@ -11,6 +11,7 @@ const bind = (workload: string, table: string, parts: Partial<DesiredBinding> & 
   workload,
   profile: { id: `p-${table}`, tableHash: table === '' ? '' : hashOf(table), table: new Uint8Array(parts.bytes ?? 10), clauses: [] },
   identity: { pod: parts.pod ?? '' },
+  visible: parts.visible ?? [],
   waiting: parts.waiting ?? false,
   policies: [],
   failure: [],

@@ -168,7 +168,7 @@ export class AgentView {
       full,
       tables: [...tables.values()],
       profiles: [...profiles.values()],
-      bindings: bindings.map(({ workload, profile, identity }) => ({ workload, profile: profile.id, identity })),
+      bindings: bindings.map(({ workload, profile, identity, visible }) => ({ workload, profile: profile.id, identity, visible: [...visible] })),
       unbound: [...unbound],
     }
   }
@@ -212,7 +212,7 @@ const keys = new WeakMap<DesiredBinding, string>()
 
 /** Bindings do not change: of another decision there is another one. */
 function bindingKey(binding: DesiredBinding): string {
-  const known = keys.get(binding) ?? JSON.stringify([binding.profile.id, binding.identity])
+  const known = keys.get(binding) ?? JSON.stringify([binding.profile.id, binding.identity, binding.visible])
   keys.set(binding, known)
   return known
 }

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that sources have said, indexed by what the reconciler asks. A source replaces it whole (a directory) or changes parts (an API).
-import type { SelectOptions } from '../policy/select.ts'
+import { UNTRACKED_NAMESPACES, type SelectOptions } from '../policy/select.ts'
 import type { Finding, Policy, Postures, Workload } from '../policy/types.ts'
+import { visibleClasses, type Visibility } from '../policy/visibility.ts'
 import { nameOf, type Snapshot } from './files.ts'
-import { podOf, type FoundPod, type ReportedWorkload } from './identity.ts'
+import { podOf, type FoundPod, type Identified, type ReportedWorkload } from './identity.ts'
 import type { NamespaceManifest, NodeManifest, PodManifest, Refusal, SettingsManifest } from './library.ts'
 
 /** What holds where no object says otherwise. */
 export interface Settings extends SelectOptions {
   readonly postures: Postures
   readonly hostPostures: Postures
+  /** Absent: nothing is recorded where no namespace and no node says so. */
+  readonly visibility?: Visibility
+  readonly hostVisibility?: Visibility
+  /** About the objects that say so, where those of the whole source do not have them. */
+  readonly findings?: readonly Finding[]
 }
 
 /** What has become of some objects; undefined: gone. */
@@ -115,6 +121,14 @@ export class World {
     return said.length === 0 ? postures : { ...postures, ...Object.fromEntries(said) }
   }
 
+  /** Classes of its permitted operations that are recorded. Nothing of the namespaces that are left alone. */
+  visibleOf({ workload, visibility }: Identified): Visibility {
+    const { settings } = this
+    if (workload.host) return visibleClasses({ own: visibility, settings: settings.hostVisibility })
+    if ((settings.untrackedNamespaces ?? UNTRACKED_NAMESPACES).includes(workload.namespace)) return []
+    return visibleClasses({ own: this.namespaces.get(workload.namespace)?.visibility, settings: settings.visibility, pod: visibility })
+  }
+
   #setPod(uid: string, pod: PodManifest | undefined): void {
     const before = this.#pods.get(uid)?.node ?? ''
     if (before !== '') this.#podsOfNode.get(before)?.delete(uid)
@@ -126,11 +140,14 @@ export class World {
 }
 
 /** The settings with what an object says; of several, later ones count. */
-export function withSettings(settings: Settings, { postures, hostPostures, untrackedNamespaces }: SettingsManifest): Settings {
+export function withSettings(settings: Settings, { postures, hostPostures, visibility, hostVisibility, untrackedNamespaces }: SettingsManifest): Settings {
   return {
+    ...settings,
     postures: { ...settings.postures, ...postures },
     hostPostures: { ...settings.hostPostures, ...hostPostures },
-    ...(untrackedNamespaces ? { untrackedNamespaces } : settings.untrackedNamespaces ? { untrackedNamespaces: settings.untrackedNamespaces } : {}),
+    ...(visibility ? { visibility } : {}),
+    ...(hostVisibility ? { hostVisibility } : {}),
+    ...(untrackedNamespaces ? { untrackedNamespaces } : {}),
   }
 }
 

@@ -23,6 +23,13 @@ describe('namespaces', () => {
     assert.deepEqual([found.namespaces[0]?.visibility, said(found)], [[], []])
   })
 
+  test('classes of which nothing is recorded are told, where they are asked for', () => {
+    const found = namespace('kubearmor-visibility: "process,network,dns"')
+    assert.deepEqual([said(found), found.namespaces[0]?.visibility], [[['VISIBILITY_NOT_RECORDED', 'warning', 5]], ['process', 'network', 'dns']])
+    assert.match(found.findings[0]?.message ?? '', /kubearmor-visibility asks for logs of network, dns,/)
+    assert.deepEqual(said(namespace('kubearmor-visibility: "process,file"')), [])
+  })
+
   test('what is none of the words is told, and left out', () => {
     const found = namespace('kubearmor-network-posture: Block, kubearmor-visibility: "process,files"')
     assert.deepEqual(said(found), [['INVALID_POSTURE', 'warning', 5], ['INVALID_VISIBILITY', 'warning', 5]])
@@ -45,6 +52,9 @@ describe('pods and nodes', () => {
   test('where a pod is, and what is to be seen', () => {
     const [pod] = object('Pod', 'kubearmor-visibility: "process,network"').pods
     assert.deepEqual([pod?.node, pod?.visibility], ['n-1', ['process', 'network']])
+    const written = 'kubearmor-visibility: "process,file,network,capabilities"'
+    assert.deepEqual(said(object('Pod', written)), [], "KubeArmor's controller writes this onto every pod")
+    assert.deepEqual(said(object('Node', written)), [['VISIBILITY_NOT_RECORDED', 'warning', 3]])
   })
 })
 

@@ -4,9 +4,7 @@ import type { Node } from './document.ts'
 import type { Notes } from './notes.ts'
 import { field, items, stringMap, text } from './tree.ts'
 import type { Position, Posture, Postures, Workload } from './types.ts'
-
-/** Classes of operations that are reported although no rule is about them, as KubeArmor names them; `none` is an empty list. */
-export type Visibility = readonly string[]
+import { CLASSES, RECORDED, visibilityOf, visibilityWords, type Visibility } from './visibility.ts'
 
 export interface NamespaceFacts extends Partial<Postures> {
   readonly name: string
@@ -66,7 +64,6 @@ const NAMESPACE_POSTURES: readonly (readonly [annotation: string, posture: keyof
   ['kubearmor-network-posture', 'networkPosture'],
   ['kubearmor-capabilities-posture', 'capabilitiesPosture'],
 ]
-const CLASSES: readonly string[] = ['process', 'file', 'network', 'capabilities', 'dns', 'ima']
 
 export function namespaceFacts(root: Node, notes: Notes): NamespaceFacts {
   const metadata = field(root, 'metadata')
@@ -97,7 +94,7 @@ export function podFacts(root: Node, notes: Notes): PodFacts {
     annotations: stringMap(annotations),
     containers,
     ...policySwitch(annotations, notes),
-    ...visibility(annotations, VISIBILITY_ANNOTATION, notes),
+    ...narrowing(annotations, notes),
     ...(node === undefined || node === '' ? {} : { node }),
     position: notes.position(root),
   }
@@ -181,14 +178,23 @@ function postures(node: Node | undefined, names: readonly (readonly [name: strin
   )
 }
 
+/** What is not recorded is said where it is asked for. */
 function visibility(node: Node | undefined, name: string, notes: Notes): { readonly visibility?: Visibility } {
+  const found = narrowing(node, notes, name)
+  const written = field(node, name)
+  const lacking = found.visibility?.filter((word) => !RECORDED.includes(word)) ?? []
+  if (written !== undefined && lacking.length > 0) notes.say('MERLON_POLICY_VISIBILITY_NOT_RECORDED', written, { annotation: name, classes: lacking.join(', '), recorded: RECORDED.join(' and ') })
+  return found
+}
+
+/** A pod asks for nothing, it only leaves away: of what KubeArmor's controller writes onto every pod nobody needs to hear. */
+function narrowing(node: Node | undefined, notes: Notes, name: string = VISIBILITY_ANNOTATION): { readonly visibility?: Visibility } {
   const written = field(node, name)
   const value = text(node, name)
   if (written === undefined || value === undefined) return {}
-  const asked = words(value)
-  const unknown = asked.filter((word) => word !== 'none' && !CLASSES.includes(word))
+  const unknown = visibilityWords(value).filter((word) => word !== 'none' && !CLASSES.includes(word))
   if (unknown.length > 0) notes.say('MERLON_POLICY_INVALID_VISIBILITY', written, { annotation: name, words: unknown.join(', '), classes: CLASSES.join(', ') })
-  return { visibility: asked.filter((word) => CLASSES.includes(word)) }
+  return { visibility: visibilityOf(value) }
 }
 
 function hostVisibility(node: Node | undefined, notes: Notes): { readonly hostVisibility?: Visibility } {

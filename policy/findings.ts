@@ -44,6 +44,7 @@ export const FINDINGS = {
   MERLON_POLICY_INVALID_POSTURE: warning('{annotation} must be audit or block; the global default applies', 'write audit or block'),
   MERLON_POLICY_INVALID_SWITCH: warning('{annotation} must be enabled, disabled or audited; it counts as enabled', 'write one of the three'),
   MERLON_POLICY_INVALID_VISIBILITY: warning('{annotation} knows no {words}', 'use {classes}, with commas, or none'),
+  MERLON_POLICY_VISIBILITY_NOT_RECORDED: warning('{annotation} asks for logs of {classes}, of which this version records none', 'leave them out, and audit with a policy what is to be known; logs are recorded of {recorded}'),
   MERLON_POLICY_PATH_NORMALISED: warning('the path is taken as {path}', 'write it that way: the kernel knows no other form'),
   MERLON_POLICY_PATTERN_NEVER_MATCHES: warning('no path matches this pattern: {problem}', '{suggestion}'),
   MERLON_POLICY_EMPTY_RULE: warning('the rule names nothing and matches nothing', 'give it a path or an execname'),

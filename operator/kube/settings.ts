@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cluster's defaults, from where KubeArmor has them: the ConfigMap kubearmor-config and one KubeArmorConfig. Pure.
+import type { Finding } from '../../policy/types.ts'
 import type { PolicyLibrary, SettingsManifest } from '../library.ts'
 import { withSettings, type Settings } from '../world.ts'
 import type { KubeMetadata, KubeObject } from './api.ts'
@@ -14,15 +15,16 @@ export interface ConfigObject extends SettingsManifest {
   /** When its settings were written last, RFC 3339. */
   readonly writtenAt: string
   readonly phase: string
+  readonly findings: readonly Finding[]
 }
 
 /** What one object says; an object that cannot be read says nothing. */
 export function readConfig(object: KubeObject, library: Pick<PolicyLibrary, 'readObject'>): ConfigObject {
   const { metadata = {}, status, ...rest } = object
   const { namespace = '', name = '', uid = '', generation = 0, creationTimestamp = '' } = metadata
-  const [said] = library.readObject({ ...rest, metadata: { name, namespace } }, `${String(object.kind)}/${namespace}/${name}`).settings ?? []
+  const { settings: [said] = [], findings } = library.readObject({ ...rest, metadata: { name, namespace } }, `${String(object.kind)}/${namespace}/${name}`)
   const { phase = '' } = record(status) as { phase?: string }
-  return { postures: {}, hostPostures: {}, ...said, namespace, name, uid, generation, createdAt: creationTimestamp, writtenAt: writtenAt(metadata), phase }
+  return { postures: {}, hostPostures: {}, ...said, namespace, name, uid, generation, createdAt: creationTimestamp, writtenAt: writtenAt(metadata), phase, findings }
 }
 
 /** The oldest counts, as the only one that KubeArmor's operator honours; of the same second, by name. */
@@ -37,7 +39,8 @@ export function honoured(configs: Iterable<ConfigObject>): ConfigObject | undefi
  */
 export function settingsOf(given: Settings, said: readonly (ConfigObject | undefined)[]): Settings {
   const known = said.filter((each) => each !== undefined).toSorted((a, b) => (a.writtenAt < b.writtenAt ? -1 : 1))
-  return known.reduce(withSettings, given)
+  const findings = known.flatMap((each) => each.findings)
+  return { ...known.reduce(withSettings, given), ...(findings.length > 0 ? { findings } : {}) }
 }
 
 function writtenAt({ managedFields = [], creationTimestamp = '' }: KubeMetadata): string {

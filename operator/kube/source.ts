@@ -11,6 +11,7 @@ import type { KubeApi, KubeObject } from './api.ts'
 import type { DotIOperator, ResourceEvent } from '../dot-i.ts'
 import { Informer, type InformerOptions } from './informer.ts'
 import { GROUP, PLURALS, readPolicy, VERSION, type PolicyObject } from './policies.ts'
+import { Remarks, remarksOn } from './remarks.ts'
 import { honoured, readConfig, settingsOf, type ConfigObject } from './settings.ts'
 import { trimNamespace, trimNode, trimPod } from './trim.ts'
 
@@ -58,10 +59,13 @@ export class KubernetesSource {
   readonly #changed = { pods: new Set<string>(), nodes: new Set<string>(), namespaces: new Set<string>(), settings: false }
   /** Digests of what was passed on last, to leave out changes of what is not kept. */
   readonly #known = { pods: new Map<string, string>(), nodes: new Map<string, string>(), namespaces: new Map<string, string>() }
+  readonly #remarks: Remarks
   #scheduled = false
 
   constructor(options: KubernetesSourceOptions) {
     this.#options = options
+    this.#remarks = new Remarks((finding) => this.#remark(finding))
+    const { library } = options
     const { pods, nodes, namespaces } = this.#changed
     const note = (into: Set<string>) => (keys: readonly string[]): void => {
       for (const key of keys) into.add(key)
@@ -72,10 +76,10 @@ export class KubernetesSource {
       this.#schedule()
     }
     this.#pods = this.#add({ path: '/api/v1/pods', trim: trimPod, keyOf: (object) => object.metadata?.uid ?? '', onKeys: note(pods) })
-    this.#nodes = this.#add({ path: '/api/v1/nodes', trim: trimNode, onKeys: note(nodes) })
-    this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: trimNamespace, onKeys: note(namespaces) })
-    this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, options.library), onKeys: settings })
-    this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', mayBeAbsent: true, trim: (object) => readConfig({ ...object, apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig' }, options.library), onKeys: settings })
+    this.#nodes = this.#add({ path: '/api/v1/nodes', trim: (object) => ({ ...trimNode(object), ...remarksOn('Node', object, library) }), onKeys: note(nodes) })
+    this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: (object) => ({ ...trimNamespace(object), ...remarksOn('Namespace', object, library) }), onKeys: note(namespaces) })
+    this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, library), onKeys: settings })
+    this.configs = this.#add({ path: '/apis/operator.kubearmor.com/v1/kubearmorconfigs', mayBeAbsent: true, trim: (object) => readConfig({ ...object, apiVersion: 'operator.kubearmor.com/v1', kind: 'KubeArmorConfig' }, library), onKeys: settings })
   }
 
   get informers(): readonly Informer<unknown>[] {
@@ -156,6 +160,7 @@ export class KubernetesSource {
       if (digest === undefined) known.delete(key)
       else known.set(key, digest)
       changed.set(key, value)
+      if (field !== 'pods') this.#remarks.note(`${field}/${key}`, value !== undefined && 'findings' in value ? value.findings : [])
     }
     this.#changed[field].clear()
     return changed.size === 0 ? {} : { [field]: changed }
@@ -168,7 +173,15 @@ export class KubernetesSource {
     const [configMap] = [...this.#configMap.entries()].map(([, value]) => value)
     const config = honoured([...this.configs.entries()].map(([, value]) => value))
     onConfigs?.()
-    return { settings: settingsOf(defaults, [configMap, config]) }
+    const settings = settingsOf(defaults, [configMap, config])
+    this.#remarks.note('settings', settings.findings)
+    return { settings }
+  }
+
+  #remark(finding: Finding): void {
+    const { code, message, hint, position } = finding
+    this.#options.logger.warn('Found a problem in an object', { code, problem: message, object: position.file, hint })
+    this.#options.onFinding?.(finding)
   }
 
   /** Names of those that have become another policy, another refusal, or nothing. */

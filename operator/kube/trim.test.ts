@@ -69,4 +69,12 @@ describe('annotations', () => {
     assert.deepEqual(trimNamespace({ metadata: { name: 'n', annotations } }), { name: 'n', filePosture: 'block', capabilitiesPosture: 'audit' })
     assert.deepEqual(trimNamespace({}), { name: '' })
   })
+
+  it('of all three say what is visible, in words that are kept once', () => {
+    const metadata = { uid: 'u', name: 'n', annotations: { 'kubearmor-visibility': 'process,file,network,capabilities' } }
+    assert.deepEqual(trimNamespace({ metadata }).visibility, ['process', 'file', 'network', 'capabilities'])
+    assert.equal(trimPod({ metadata })?.visibility, trimNode({ metadata }).visibility)
+    assert.deepEqual(trimPod({ metadata: { uid: 'u', annotations: { 'kubearmor-visibility': 'none' } } })?.visibility, [])
+    assert.ok(!('visibility' in trimNode({ metadata: { annotations: {} } })))
+  })
 })

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is kept of objects of the API: some hundred bytes of a pod that has ten thousand.
+import { VISIBILITY_ANNOTATION } from '../../policy/facts.ts'
+import { visibilityOf, type Visibility } from '../../policy/visibility.ts'
 import type { NamespaceManifest, NodeManifest, Owner, PodManifest, PolicySwitch } from '../library.ts'
 import type { KubeMetadata, KubeObject } from './api.ts'
 
@@ -29,19 +31,31 @@ export function trimPod({ metadata, spec, status }: KubeObject): PodManifest | u
   const { nodeName: node = '' } = record(spec) as { nodeName?: string }
   const ended = ['Succeeded', 'Failed'].includes(String(record(status)['phase']))
   const owner = ownerOf(metadata ?? {})
-  const rare = { policy: policySwitch(annotations), ...(owner ? { owner } : {}), ...(ended ? { ended } : {}) }
+  const rare = { policy: policySwitch(annotations), ...visibility(annotations), ...(owner ? { owner } : {}), ...(ended ? { ended } : {}) }
   return { name, namespace: share(namespace), uid, labels: sharedLabels(labels), node: share(node), containers: containersOf(record(spec), record(status)), ...rare }
 }
 
 export function trimNode({ metadata }: KubeObject): NodeManifest {
   const { name = '', labels = {}, annotations } = metadata ?? {}
-  return { name, labels, policy: policySwitch(annotations) }
+  return { name, labels, policy: policySwitch(annotations), ...visibility(annotations) }
 }
 
 export function trimNamespace({ metadata }: KubeObject): NamespaceManifest {
   const { name = '', annotations = {} } = metadata ?? {}
   const said = { filePosture: annotations['kubearmor-file-posture'], networkPosture: annotations['kubearmor-network-posture'], capabilitiesPosture: annotations['kubearmor-capabilities-posture'] }
-  return { name, ...Object.fromEntries(Object.entries(said).filter(([, posture]) => posture === 'audit' || posture === 'block')) }
+  return { name, ...Object.fromEntries(Object.entries(said).filter(([, posture]) => posture === 'audit' || posture === 'block')), ...visibility(annotations) }
+}
+
+/** The same few words on every pod of a cluster: each text is read, and kept, once. */
+const visibilities = new Map<string, Visibility>()
+
+function visibility(annotations: Readonly<Record<string, string>> | undefined): { readonly visibility?: Visibility } {
+  const text = annotations?.[VISIBILITY_ANNOTATION]
+  if (text === undefined) return {}
+  const known = visibilities.get(text) ?? visibilityOf(text)
+  if (visibilities.size >= SHARED_MAX) visibilities.clear()
+  visibilities.set(text, known)
+  return { visibility: known }
 }
 
 /** KubeArmor takes any other word as enabled. */

@@ -28,6 +28,8 @@ export class TestAgent {
   readonly profiles = new Map<string, Profile__Output>()
   /** Profile ids by workload. */
   readonly bindings = new Map<string, string>()
+  /** Of bindings: classes whose permitted operations are to be recorded. */
+  readonly visible = new Map<string, readonly string[]>()
   readonly ended: Promise<StreamEnd>
   generation = 0
   readonly #client: InstanceType<typeof NodeSync>
@@ -105,7 +107,10 @@ export class TestAgent {
     for (const profile of message.profiles) this.profiles.set(profile.id, profile)
     if (message.full) this.bindings.clear()
     for (const workload of message.unbound) this.bindings.delete(workload)
-    for (const { workload, profile } of message.bindings) this.#bind(workload, profile)
+    for (const { workload, profile, visible } of message.bindings) {
+      this.#bind(workload, profile)
+      this.visible.set(workload, visible)
+    }
   }
 
   #bind(workload: string, id: string): void {

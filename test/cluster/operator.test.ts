@@ -146,6 +146,29 @@ describe('operator on a Kubernetes API', () => {
     await removePod('posture')
   })
 
+  it('follows what is visible: of namespace, pod, node and settings; and says what is not recorded', async () => {
+    const id = await createPod('seen')
+    const becomes = async (pod: string, host: string): Promise<void> => { await agent.until(() => agent.visible.get(id)?.join() === pod && agent.visible.get('host')?.join() === host) }
+    const annotate = async (path: string, visibility: string | null): Promise<void> => { await client.patch(path, { metadata: { annotations: { 'kubearmor-visibility': visibility } } }) }
+    await becomes('', '')
+    const maps = `/api/v1/namespaces/${NAMESPACE}/configmaps`
+    await client.create(maps, { metadata: { name: 'kubearmor-config' }, data: { visibility: 'process', hostVisibility: 'file' } })
+    await becomes('process', 'file')
+    await annotate(`/api/v1/namespaces/${NS}`, 'process,file,network')
+    await becomes('process,file,network', 'file')
+    await annotate(`${PODS}/seen`, 'process,network')
+    await annotate('/api/v1/nodes/n1', 'none')
+    await becomes('process,network', '')
+    await until('what is not recorded is said', () => operator.findings.some(({ code, position }) => code === 'MERLON_POLICY_VISIBILITY_NOT_RECORDED' && position.file.startsWith(`Namespace/${NS} `)))
+    assert.equal(operator.findings.filter(({ code }) => code === 'MERLON_POLICY_VISIBILITY_NOT_RECORDED').length, 1)
+    await annotate(`/api/v1/namespaces/${NS}`, null)
+    await annotate('/api/v1/nodes/n1', null)
+    await becomes('process', 'file')
+    await client.delete(`${maps}/kubearmor-config`)
+    await becomes('', '')
+    await removePod('seen')
+  })
+
   it('leaves policies out for a pod that is annotated so', async () => {
     const id = await createPod('off', { annotations: { 'kubearmor-policy': 'disabled' } })
     await client.create(KSP, policy('off', { namespace: NS, labels: { app: 'off' } }))

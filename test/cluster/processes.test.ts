@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two operators, each a process of its own with the lease's real times; the one that leads is killed while policies are being applied.
+// Two operators, each a process of its own with the lease's real times; one of them is killed while policies are being applied.
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { after, before, describe, it } from 'node:test'
+import { after, afterEach, before, describe, it } from 'node:test'
 import { TestAgent } from '../../operator/testing/agent.ts'
 import { policyLibrary } from '../../operator/library.ts'
-import { sharedCluster, type KubeClient, type SharedCluster } from '../support/cluster.ts'
+import { sharedCluster, type KubeClient, type KubeObject, type SharedCluster } from '../support/cluster.ts'
 import { TREE } from '../support/vm/guest.ts'
 import { condition, ensure, installResources, NAMESPACE, pod, POLICIES, policy, statusOf, until } from './support/operator.ts'
+import { ApiProxy } from './support/proxy.ts'
 
 const NS = 'processes'
 const KSP = `${POLICIES}/namespaces/${NS}/kubearmorpolicies`
@@ -23,6 +24,7 @@ let cluster: SharedCluster
 let client: KubeClient
 const operators: Operator[] = []
 const agents: TestAgent[] = []
+const proxies: ApiProxy[] = []
 
 class Operator {
   readonly address: Promise<string>
@@ -30,8 +32,8 @@ class Operator {
   readonly #child: ChildProcess
   readonly #ended: Promise<void>
 
-  constructor() {
-    const args = ['--kubeconfig', cluster.kubeconfig, '--namespace', NAMESPACE, '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0']
+  constructor(kubeconfig: string) {
+    const args = ['--kubeconfig', kubeconfig, '--namespace', NAMESPACE, '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0']
     this.#child = spawn(process.execPath, [join(TREE, 'operator/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     const [address, http] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()]
     const { stdout, stderr } = this.#child
@@ -56,11 +58,18 @@ class Operator {
   }
 }
 
-async function start(): Promise<Operator> {
-  const operator = new Operator()
+async function start(kubeconfig = cluster.kubeconfig): Promise<Operator> {
+  const operator = new Operator(kubeconfig)
   operators.push(operator)
   await operator.address
   return operator
+}
+
+/** A replica with a way of its own to the API server, on which is seen what it asks. */
+async function startSeen(): Promise<{ operator: Operator; proxy: ApiProxy }> {
+  const proxy = await ApiProxy.start(dirname(cluster.kubeconfig), cluster.server)
+  proxies.push(proxy)
+  return { operator: await start(proxy.kubeconfig), proxy }
 }
 
 async function agentOf(node: string, operator: Operator): Promise<TestAgent> {
@@ -81,10 +90,14 @@ before(async () => {
   await client.send('DELETE', `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases`)
 })
 
-after(async () => {
-  for (const agent of agents) agent.close()
-  for (const operator of operators) await operator.end('SIGTERM')
+afterEach(async () => {
+  for (const agent of agents.splice(0)) agent.close()
+  for (const operator of operators.splice(0)) await operator.end('SIGTERM')
+  for (const proxy of proxies.splice(0)) await proxy.stop()
   await client.delete(KSP)
+})
+
+after(async () => {
   await client.send('DELETE', PODS, { gracePeriodSeconds: 0 })
   for (const name of ['p1', 'p2']) await client.delete(`/api/v1/nodes/${name}`)
   await cluster.stop()
@@ -96,6 +109,46 @@ function held(agent: TestAgent): ReadonlySet<string> {
   return new Set(agent.policiesOf(bound))
 }
 
+const create = (name: string): Promise<unknown> => client.create(KSP, policy(name, { namespace: NS, paths: [`/usr/bin/${name}`] }))
+
+async function allReady(names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    await until(`the status of ${name} is true`, async () => {
+      const status = await statusOf(client, `${KSP}/${name}`)
+      return condition(status, 'Ready') === 'True Ready' && status['applied'] === '2/2'
+    })
+  }
+}
+
+/** Time enough for whoever leads, and for whoever thinks so. */
+async function twoRenewals(): Promise<void> {
+  const renewed = async (): Promise<unknown> => ((await client.get(LEASE))['spec'] as { renewTime?: string }).renewTime
+  for (let round = 0; round < 2; round++) {
+    const last = await renewed()
+    await until('the lease is renewed', async () => (await renewed()) !== last)
+  }
+}
+
+/** What a replica has asked the API server to write, changes or not: of a request that changes nothing no watch tells. */
+function statusWrites({ seen }: ApiProxy): readonly string[] {
+  return seen.filter((line) => /^(PATCH|PUT) .*\/kubearmorpolicies\/[^/]+\/status/.test(line))
+}
+
+/** How often the status of each policy has changed since the list of that version. */
+async function statusChanges(since: string): Promise<ReadonlyMap<string, number>> {
+  const { text } = (await client.get(`${KSP}?watch=true&resourceVersion=${since}&timeoutSeconds=2`)) as { readonly text?: string }
+  const last = new Map<string, string>()
+  const changes = new Map<string, number>()
+  for (const line of (text ?? '').split('\n').filter((each) => each !== '')) {
+    const { type, object } = JSON.parse(line) as { readonly type: string; readonly object: KubeObject }
+    assert.match(type, /^(ADDED|MODIFIED)$/, line)
+    const [name, status] = [object.metadata?.name ?? '', JSON.stringify(object['status'] ?? {})]
+    if (type === 'MODIFIED' && last.get(name) !== status) changes.set(name, (changes.get(name) ?? 0) + 1)
+    last.set(name, status)
+  }
+  return changes
+}
+
 describe('two operators in processes of their own', () => {
   it('lose nothing when the one that leads is killed while policies are being applied', async () => {
     const first = await start()
@@ -104,7 +157,6 @@ describe('two operators in processes of their own', () => {
     const p2 = await agentOf('p2', second)
     const p1 = await agentOf('p1', first)
     const names = Array.from({ length: COUNT }, (_, index) => `held-${index}`)
-    const create = (name: string): Promise<unknown> => client.create(KSP, policy(name, { namespace: NS, paths: [`/usr/bin/${name}`] }))
 
     for (const name of names.slice(0, COUNT / 2)) await create(name)
     await p1.until((agent) => held(agent).size > 0)
@@ -122,20 +174,44 @@ describe('two operators in processes of their own', () => {
     await until('the second leads', () => second.leads(), TAKEOVER_MS)
     const lease = (await client.get(LEASE))['spec'] as { leaseTransitions?: number }
     assert.equal(lease.leaseTransitions, 1)
-    for (const name of names) {
-      await until(`the status of ${name} is true`, async () => {
-        const status = await statusOf(client, `${KSP}/${name}`)
-        return condition(status, 'Ready') === 'True Ready' && status['applied'] === '2/2'
-      })
-    }
+    await allReady(names)
     // What is true is not written again.
     const versions = async (): Promise<readonly unknown[]> => Promise.all(names.map(async (name) => ((await client.get(`${KSP}/${name}`)).metadata as { resourceVersion?: string }).resourceVersion))
     const settled = await versions()
-    const renewed = async (): Promise<unknown> => ((await client.get(LEASE))['spec'] as { renewTime?: string }).renewTime
-    for (let round = 0; round < 2; round++) {
-      const last = await renewed()
-      await until('the lease is renewed', async () => (await renewed()) !== last)
-    }
+    await twoRenewals()
     assert.deepEqual(await versions(), settled)
+  })
+
+  it('write no status twice when the one that does not lead is killed while policies are being applied', async () => {
+    const { operator: first, proxy: leading } = await startSeen()
+    await until('the first leads', () => first.leads(), TAKEOVER_MS)
+    const { operator: second, proxy: following } = await startSeen()
+    const p2 = await agentOf('p2', second)
+    const p1 = await agentOf('p1', first)
+    const names = Array.from({ length: COUNT }, (_, index) => `once-${index}`)
+    const since = ((await client.get(KSP)).metadata as { resourceVersion?: string }).resourceVersion ?? ''
+
+    for (const name of names.slice(0, COUNT / 2)) await create(name)
+    await p2.until((agent) => held(agent).size > 0)
+    // That is when a second pen would show.
+    await until('statuses are written', () => statusWrites(leading).length >= 8)
+    assert.equal(await second.leads(), false)
+    const killed = second.end('SIGKILL')
+    for (const name of names.slice(COUNT / 2)) await create(name)
+    await killed
+
+    await p1.until((agent) => held(agent).size === COUNT)
+    const moved = await agentOf('p2', first)
+    await moved.until((agent) => held(agent).size === COUNT)
+    await allReady(names)
+    // All are counted once more.
+    await create('afterwards')
+    await allReady(['afterwards'])
+    assert.equal(await first.leads(), true)
+    await twoRenewals()
+    const changes = await statusChanges(since)
+    assert.deepEqual([changes.size, statusWrites(following)], [COUNT + 1, []])
+    // Each request has changed something: none said what was there.
+    assert.equal(statusWrites(leading).length, [...changes.values()].reduce((sum, count) => sum + count, 0))
   })
 })

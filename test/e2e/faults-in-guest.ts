@@ -5,11 +5,13 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFile
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { ABI_VERSION, BINDING } from '../../agent/abi.ts'
 import { childPid, Lines, merlon } from './merlon.ts'
 import { run, startContainer, type CommandResult, type Container } from './oci.ts'
 
 const EXAMPLE = new URL('../../examples/demo', import.meta.url).pathname
 const SECONDS = 180
+const BINDINGS = `/sys/fs/bpf/merlon/v${ABI_VERSION}/maps/bindings`
 const directory = mkdtempSync('/tmp/merlon-faults-')
 const policies = join(directory, 'policies')
 const stateDir = join(directory, 'state')
@@ -135,8 +137,8 @@ test('a second merlon up beside this one, and a rescue: each says that an agent 
 })
 
 /** `merlon events`, connected. */
-async function follow(): Promise<Lines> {
-  const events = new Lines(['events', '-o', 'json'])
+async function follow(...options: string[]): Promise<Lines> {
+  const events = new Lines(['events', '-o', 'json', ...options])
   followers.push(events)
   await events.until((line) => line.startsWith('-- Connected'), SECONDS)
   return events
@@ -156,6 +158,37 @@ test('the relay hangs: events wait for it, and all arrive', async () => {
     return arrived.size === attempts
   }, SECONDS)
   await events.stop()
+})
+
+/** How many bindings in the kernel have something recorded. */
+async function recordingBindings(): Promise<number> {
+  const { output } = await run('bpftool', ['-j', 'map', 'dump', 'pinned', BINDINGS], '/')
+  return (JSON.parse(output) as { value: string[] }[]).filter(({ value }) => Number(value[BINDING.visible]) !== 0).length
+}
+
+test('what a namespace makes visible is recorded while somebody follows logs, and no longer', async () => {
+  const web = readFileSync(join(policies, 'web.yaml'), 'utf8')
+  writeFileSync(join(policies, 'web.yaml'), web.replace('  name: demo\n---', '  name: demo\n  annotations: {kubearmor-visibility: "process,file"}\n---'))
+  assert.equal(await recordingBindings(), 0, 'nobody has asked')
+  const events = await follow('--filter', 'system')
+  const until = async (what: RegExp, command: string): Promise<string> => {
+    for (let tries = 0; tries < 20; tries++) {
+      const from = events.count
+      await container?.exec(command)
+      const found = await events.until((line) => what.test(line), 3, from).catch(() => undefined)
+      if (found !== undefined) return found
+    }
+    assert.fail(`no ${String(what)}: ${events.tail(10)}`)
+  }
+  const log = JSON.parse(await until(/"Operation":"File","Resource":"\/etc\/debian_version"/, 'cat /etc/debian_version')) as Record<string, unknown>
+  assert.deepEqual([log['NamespaceName'], log['PodName'], log['Type'], log['Result']], ['demo', 'demo-web', 'ContainerLog', 'Passed'])
+  await until(/"Operation":"Process","Resource":"\/usr\/bin\/id"/, 'id')
+  await assertBlocked('where it is recorded')
+  assert.ok(await recordingBindings() > 0)
+  await events.stop()
+  const end = Date.now() + SECONDS * 1000
+  while (await recordingBindings() > 0) assert.ok(Date.now() < end, 'it is still recorded, for nobody')
+  writeFileSync(join(policies, 'web.yaml'), web)
 })
 
 test('the agent hangs while more happens than a ring holds: verdicts stand, what is lost is counted and said, and no denial is', async () => {

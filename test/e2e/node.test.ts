@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Alert__Output } from '../../proto/gen/feeder/Alert.ts'
+import type { Log__Output } from '../../proto/gen/feeder/Log.ts'
 import { LogService } from '../../proto/load.ts'
 import { openClient } from '../../runtime/grpc.ts'
 import { helm } from '../support/kube/helm.ts'
@@ -173,6 +174,26 @@ describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () =>
     assert.match((await kubectl.exec('vault', 'safe', 'cat', '/etc/passwd')).output, /Permission denied/)
     const denied = await alert('ls in vault/safe', ({ NamespaceName, Resource }) => NamespaceName === 'vault' && Resource.includes('/ls'))
     assert.deepEqual([denied.PolicyName, denied.Action], ['DefaultPosture', 'Block'])
+  })
+
+  step('records what a namespace makes visible, for those who follow logs', async () => {
+    const logs: Log__Output[] = []
+    const stream = client?.WatchLogs({ Filter: 'system' })
+    stream?.on('data', (event: Log__Output) => logs.push(event))
+    stream?.on('error', () => {})
+    await kubectl.must(['annotate', 'namespace', 'shop', 'kubearmor-visibility=process,file'])
+    const opened = (log: Log__Output): boolean => log.Operation === 'File' && log.Resource === '/etc/debian_version'
+    await node.until('there is a log of what cat opens in shop/web', MINUTES, async () => {
+      await kubectl.exec('shop', 'web', 'cat', '/etc/debian_version')
+      return logs.some(opened) || `there are ${logs.length}: ${JSON.stringify(logs.slice(-5))}`
+    })
+    const { NamespaceName, PodName, ContainerName, Labels, Type, Result, Source, HostName } = logs.find(opened) as Log__Output
+    assert.deepEqual({ NamespaceName, PodName, ContainerName, Labels, Type, Result, HostName }, { NamespaceName: 'shop', PodName: 'web', ContainerName: 'server', Labels: 'app=nginx,tier=front', Type: 'ContainerLog', Result: 'Passed', HostName: node.name })
+    assert.match(Source, /cat \/etc\/debian_version$/)
+    assert.ok(logs.some(({ Operation, Resource, NamespaceName: ns }) => Operation === 'Process' && ns === 'shop' && Resource.endsWith('cat /etc/debian_version')))
+    await kubectl.exec('vault', 'safe', 'cat', '/etc/hostname')
+    assert.deepEqual(logs.filter(({ NamespaceName: ns, Operation }) => ns === 'vault' && Operation === 'File'), [])
+    stream?.cancel()
   })
 
   step('tells in the policy\'s columns and at the health endpoints what happened', async () => {

@@ -112,11 +112,11 @@ export class Node {
     return this.#serial + 1
   }
 
-  /** Binds a cgroup directory, which is made where it does not exist. Slot 0: bound, no rules. */
-  bind(directory: string, slot: number, kind: BindKind = BIND.CONTAINER): bigint {
+  /** Binds a cgroup directory, which is made where it does not exist. Slot 0: bound, no rules. `visible`: VISIBLE of agent/abi.ts. */
+  bind(directory: string, slot: number, kind: BindKind = BIND.CONTAINER, visible = 0): bigint {
     mkdirSync(directory, { recursive: true })
     const id = cgroupId(directory)
-    this.kernel.maps.bindings.update(u64(id), encodeBinding(slot, kind))
+    this.kernel.maps.bindings.update(u64(id), encodeBinding(slot, kind, visible))
     this.#bound.add(id)
     this.control.bumpEpoch()
     return id

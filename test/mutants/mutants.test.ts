@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The seeded bugs still apply to the tree as it is. Whether the tests find them is what `make mutants` says.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { MUTANTS } from './list.ts'
 import { seed, type Mutant } from './mutant.ts'
 import { TREE } from './tree.ts'
+import { tryOut } from './trial.ts'
 
 test('every mutant applies, has a name of its own and names tests that are there', () => {
   for (const mutant of MUTANTS) {
@@ -25,4 +27,20 @@ test('a mutant whose anchor is gone, or there twice, or that changes nothing, is
   assert.throws(() => seed(mutant, 'a b'), /occurs 0 times in a\.ts/)
   assert.throws(() => seed(mutant, 'one one'), /occurs 2 times/)
   assert.throws(() => seed({ ...mutant, replace: 'one' }, 'one'), /changes nothing/)
+})
+
+test('a test that fails, hangs, or eats memory ends, and is told apart', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'merlon-trial-'))
+  const outcome = async (body: string): Promise<string> => {
+    writeFileSync(join(directory, 'a.test.mjs'), `import { test } from 'node:test'\ntest('it', () => { ${body} })\n`)
+    return (await tryOut({ directory, file: 'a.test.mjs', seconds: 5, environment: {} })).kind
+  }
+  try {
+    assert.deepEqual([await outcome(''), await outcome('throw new Error()'), await outcome('for (;;);')], ['passed', 'failed', 'hung'])
+    assert.equal(await outcome('const all = []; for (;;) all.push(new Array(1 << 20).fill(0.5))'), 'exhausted')
+    // Beside the heap: an allocation fails, and the test with it.
+    assert.equal(await outcome('const all = []; for (;;) all.push(new Uint8Array(1 << 26).fill(1))'), 'failed')
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })

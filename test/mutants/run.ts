@@ -78,6 +78,8 @@ function describe(outcome: Outcome): string {
       return outcome.test
     case 'hung':
       return `(no end within ${SECONDS} s of processor time)`
+    case 'exhausted':
+      return '(more memory than it may have)'
     case 'broken':
       return outcome.said
   }

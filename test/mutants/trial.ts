@@ -8,6 +8,8 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly test: string }
   /** It did not end in time: a bug that hangs is noticed, too. */
   | { readonly kind: 'hung' }
+  /** It took more memory than it may: so is one that eats. */
+  | { readonly kind: 'exhausted' }
   /** It did not get as far as a test: the bug is none that a person would commit. */
   | { readonly kind: 'broken'; readonly said: string }
 
@@ -19,14 +21,15 @@ export interface Trial {
   readonly environment: Readonly<Record<string, string>>
 }
 
-/** A table that grows without end must not take the machine with it. */
+/** A table that grows without end must not take the machine with it, in the heap or, as an array of bytes, beside it. */
 const HEAP_MB = 1024
+const DATA_MB = 3072
 /** Of waiting for each second of processor time: a machine may be busy with other things. */
 const PATIENCE = 20
 
 export async function tryOut({ directory, file, seconds, environment }: Trial): Promise<Outcome> {
-  const limited = ['-c', `ulimit -S -t ${seconds} && exec "$0" "$@"`, process.execPath, `--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file]
-  const child = spawn('sh', limited, { cwd: directory, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const limited = ['-c', `ulimit -S -t ${seconds} && ulimit -d ${DATA_MB * 1024} && exec "$0" "$@"`, process.execPath, `--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file]
+  const child = spawn('sh', limited, { cwd: directory, env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr, hung] = ['', '', false]
   const timer = setTimeout(() => {
     hung = true
@@ -43,6 +46,7 @@ export async function tryOut({ directory, file, seconds, environment }: Trial): 
   const test = failedTest(stdout)
   if (test !== undefined) return { kind: 'failed', test }
   if (hung || signal === 'SIGXCPU') return { kind: 'hung' }
+  if (/out of memory/i.test(stderr)) return { kind: 'exhausted' }
   if (status === 0) return /^# pass [1-9]/m.test(stdout) ? { kind: 'passed' } : { kind: 'broken', said: `${file} ran no test` }
   return { kind: 'broken', said: (stderr || stdout).slice(-2000) || `${file} ended with ${signal ?? status} and said nothing` }
 }

@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { Compiler } from '../../../operator/compiler.ts'
 import { ClientNodeApi, loadConfig, type KubeApi } from '../../../operator/kube/api.ts'
 import { Kubernetes } from '../../../operator/kube/start.ts'
+import type { Finding } from '../../../policy/types.ts'
 import { policyLibrary } from '../../../operator/library.ts'
 import { Reconciler } from '../../../operator/reconcile.ts'
 import { NodeSyncServer } from '../../../operator/serve.ts'
@@ -72,6 +73,7 @@ export class TestOperator {
   readonly server: NodeSyncServer
   readonly kubernetes: Kubernetes
   readonly log: LogRecord[] = []
+  readonly findings: Finding[] = []
   readonly #compiler: Compiler
   readonly #agents: TestAgent[] = []
 
@@ -87,7 +89,7 @@ export class TestOperator {
     })
     this.server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, clock, logger, onChange: () => this.kubernetes.changed() })
     this.kubernetes = new Kubernetes({
-      settings, reconciler: this.reconciler, sessions: this.server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, api: options.api?.(real) ?? real, times: options.times ?? TIMES,
+      settings, reconciler: this.reconciler, sessions: this.server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, api: options.api?.(real) ?? real, times: options.times ?? TIMES, onFinding: (finding) => this.findings.push(finding),
     })
   }
 

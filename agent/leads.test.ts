@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SimulatedClock } from '../runtime/clock.ts'
+import { Leads } from './leads.ts'
+
+function make(): { leads: Leads; clock: SimulatedClock; seen: (number | 'late')[]; bind: (pods: string[], full?: boolean, unbound?: string[]) => void } {
+  const clock = new SimulatedClock()
+  const seen: (number | 'late')[] = []
+  const leads = new Leads({ clock, onLead: (ms) => seen.push(ms), onLate: () => seen.push('late') })
+  const bind = (pods: string[], full = false, unbound: string[] = []): void =>
+    leads.take({ full, unbound, bindings: pods.map((workload) => ({ workload, profile: 'p', identity: null, visible: [] })) })
+  return { leads, clock, seen, bind }
+}
+
+test('the lead is from the first arrival of a profile to the first cgroup', () => {
+  const { leads, clock, seen, bind } = make()
+  bind([], true)
+  bind(['pod/a', 'c1'])
+  clock.advance(40)
+  bind(['pod/a'])
+  clock.advance(2)
+  leads.started('pod/a')
+  leads.started('pod/a')
+  leads.started('c1')
+  assert.deepEqual(seen, [42])
+})
+
+test('a pod whose cgroup comes first is late, once, and counts again when it is another', () => {
+  const { leads, seen, bind } = make()
+  bind([], true)
+  leads.started('pod/a')
+  bind(['pod/a'])
+  leads.started('pod/a')
+  leads.ended('pod/a')
+  leads.started('pod/a')
+  assert.deepEqual(seen, ['late', 'late'])
+})
+
+test('what ran before the operator spoke, or never came to the node, tells nothing', () => {
+  const { leads, clock, seen, bind } = make()
+  leads.started('pod/old')
+  bind(['pod/old', 'pod/withdrawn', 'pod/dropped'], true)
+  bind([], false, ['pod/withdrawn', 'pod/old'])
+  bind(['pod/old'], true)
+  clock.advance(10)
+  leads.started('pod/old')
+  leads.started('pod/withdrawn')
+  assert.deepEqual(seen, ['late'], 'its profile had been taken back')
+})
