@@ -71,7 +71,7 @@ describe('charts/merlon', { timeout: 300_000 }, () => {
       ['operator.replicas=0', '/operator/replicas'], ['operator.replicas=-1', '/operator/replicas'], ['relay.replicas=many', '/relay/replicas'], ['relay.queue=0', '/relay/queue'], ['operator.extraArgs=x', '/operator/extraArgs'],
       ['agent.maxUnavailable=some', '/agent/maxUnavailable'], ['agent.maxUnavailable=0', '/agent/maxUnavailable'], ['agent.maxUnavailable=0%', '/agent/maxUnavailable'], ['agent.maxUnavailable=101%', '/agent/maxUnavailable'],
       ['image.agent.digest=sha256:12', '/image/agent/digest'], ['image.agent.repository=', '/image/agent/repository'], ['image.agent.repository=reg:5000/merlon-agent:1.0', '/image/agent/repository'], ['image.operator.tag=a:b', '/image/operator/tag'],
-      ['serviceMonitor.interval=often', '/serviceMonitor/interval'], ['config.defaultFilePosture=deny', '/config/defaultFilePosture'], ['guardRails.enabled=yes', '/guardRails/enabled'],
+      ['serviceMonitor.interval=often', '/serviceMonitor/interval'], ['operator.podLabels.kubearmor-app=x', '/operator/podLabels/kubearmor-app'], ['config.defaultFilePosture=deny', '/config/defaultFilePosture'], ['guardRails.enabled=yes', '/guardRails/enabled'],
       ...['', 'image', 'image.agent', 'tls', 'operator', 'agent', 'relay', 'config', 'guardRails', 'serviceMonitor', 'podMonitor'].map((level) => [`${level === '' ? '' : `${level}.`}mispelt=1`, `'/${level.replace('.', '/')}': additional properties 'mispelt' not allowed`.replace("'/'", "''")] as const),
     ]
     for (const [values, said] of wrong) {
