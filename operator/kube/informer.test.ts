@@ -140,6 +140,21 @@ describe('Informer', () => {
     }
   })
 
+  it('says once that a custom resource is missing, and when it has come', async () => {
+    const subject = new Subject({ mayBeAbsent: true })
+    subject.api.answer = () => { throw new KubeError(404, '404 page not found') }
+    await subject.start()
+    await subject.pass(60)
+    const said = (): string[] => subject.log.map(({ message }) => message)
+    const missing = said().indexOf('Found a custom resource missing')
+    assert.ok(said().slice(0, missing).every((message) => message === 'Lost touch with a resource'))
+    assert.equal(missing, said().length - 1, said().join())
+    assert.match(JSON.stringify(subject.log[missing]?.fields), /kubectl apply --server-side -f crds/)
+    subject.api.answer = () => list('1', [thing('a', '1')])
+    await subject.pass(10)
+    assert.deepEqual([said().at(-1), subject.informer.get('ns/a')], ['Found the missing custom resource', '1'])
+  })
+
   it('ends its watch when it is stopped', async () => {
     const subject = await new Subject().start()
     await subject.informer.stop()

@@ -120,7 +120,8 @@ export class Informer<T> {
     const delayMs = Math.max(problem?.retryAfterMs ?? 0, this.#backoff.next())
     if (problem) {
       this.done.failures += 1
-      this.#logger.warn('Lost touch with a resource', { code: problem.code, reason: problem.message, delayMs, attempts: this.#backoff.attempts })
+      if (this.#isAbsent) this.#sayAbsent(problem)
+      else this.#logger.warn('Lost touch with a resource', { code: problem.code, reason: problem.message, delayMs, attempts: this.#backoff.attempts })
     }
     // A store that was restored from a backup does not know our version, and does not say so in a word of its own.
     if (this.#backoff.attempts >= ATTEMPTS_MAX) this.#version = ''
@@ -145,6 +146,7 @@ export class Informer<T> {
       return error
     }
     this.done.lists += 1
+    if (this.#isAbsent) this.#logger.info('Found the missing custom resource', { resource: resourceName(this.path) })
     this.#absences = 0
     this.#heard()
     this.#listedAt = this.#options.clock.monotonic()
@@ -157,7 +159,19 @@ export class Informer<T> {
   /** Whoever waits for all resources must not wait for one that is not installed. */
   #noteAbsence({ code }: KubeError): void {
     this.#absences = code === 404 ? this.#absences + 1 : 0
-    if (this.#options.mayBeAbsent && this.#absences >= ABSENT_MIN) this.#setSynced()
+    if (this.#isAbsent) this.#setSynced()
+  }
+
+  get #isAbsent(): boolean {
+    return this.#options.mayBeAbsent === true && this.#absences >= ABSENT_MIN
+  }
+
+  /** Once: it may stay so for good, and is looked for as long. */
+  #sayAbsent({ message }: KubeError): void {
+    if (this.#absences > ABSENT_MIN) return
+    this.#logger.warn('Found a custom resource missing', {
+      resource: resourceName(this.path), reason: message, meanwhile: 'what was known of it stays in force, and nothing new can come', remedy: 'kubectl apply --server-side -f crds/',
+    })
   }
 
   #setSynced(): void {
@@ -250,4 +264,10 @@ export class Informer<T> {
       this.#logger.error('Failed to pass on changes', { error })
     }
   }
+}
+
+/** As its definition is called: kubearmorpolicies.security.kubearmor.com. */
+function resourceName(path: string): string {
+  const [, , group = '', ...rest] = path.split('/')
+  return `${rest.at(-1) ?? ''}.${group}`
 }

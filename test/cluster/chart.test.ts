@@ -65,10 +65,25 @@ describe('charts/merlon', { timeout: 300_000 }, () => {
   })
 
   it('refuses values that it does not know or cannot use', async () => {
-    const wrong = ['defaultPosture=deny', 'agent.unbound=maybe', 'operator.replicas=0', 'tls.enabled=false,tls.feeder=true', 'imagee.registry=x', 'image.agent.digest=sha256:12', 'serviceMonitor.interval=often', 'relay.queue=0', 'agent.maxUnavailable=some', 'agent.maxUnavailable=0', 'operator.extraArgs=x', 'clusterName=']
-    for (const values of wrong) {
+    // Where the schema says that it is wrong; a key that is not known is named at what holds it.
+    const wrong: readonly (readonly [values: string, said: string])[] = [
+      ['defaultPosture=deny', '/defaultPosture'], ['agent.unbound=maybe', '/agent/unbound'], ['clusterName=', '/clusterName'], ['tls.enabled=false,tls.feeder=true', '/tls/enabled'],
+      ['operator.replicas=0', '/operator/replicas'], ['operator.replicas=-1', '/operator/replicas'], ['relay.replicas=many', '/relay/replicas'], ['relay.queue=0', '/relay/queue'], ['operator.extraArgs=x', '/operator/extraArgs'],
+      ['agent.maxUnavailable=some', '/agent/maxUnavailable'], ['agent.maxUnavailable=0', '/agent/maxUnavailable'], ['agent.maxUnavailable=0%', '/agent/maxUnavailable'], ['agent.maxUnavailable=101%', '/agent/maxUnavailable'],
+      ['image.agent.digest=sha256:12', '/image/agent/digest'], ['image.agent.repository=', '/image/agent/repository'], ['image.agent.repository=reg:5000/merlon-agent:1.0', '/image/agent/repository'], ['image.operator.tag=a:b', '/image/operator/tag'],
+      ['serviceMonitor.interval=often', '/serviceMonitor/interval'], ['operator.podLabels.kubearmor-app=x', '/operator/podLabels/kubearmor-app'], ['config.defaultFilePosture=deny', '/config/defaultFilePosture'], ['guardRails.enabled=yes', '/guardRails/enabled'],
+      ...['', 'image', 'image.agent', 'tls', 'operator', 'agent', 'relay', 'config', 'guardRails', 'serviceMonitor', 'podMonitor'].map((level) => [`${level === '' ? '' : `${level}.`}mispelt=1`, `'/${level.replace('.', '/')}': additional properties 'mispelt' not allowed`.replace("'/'", "''")] as const),
+    ]
+    for (const [values, said] of wrong) {
       const { ok, text } = await render(CHART, '--set', values)
-      assert.ok(!ok && /values don't meet the specifications of the schema/.test(text), `${values}: ${text.slice(0, 300)}`)
+      assert.ok(!ok && /values don't meet the specifications of the schema/.test(text) && text.includes(said), `${values}: ${text.slice(0, 300)}`)
+    }
+  })
+
+  it('takes what the schema must not be too strict for', async () => {
+    for (const values of ['image.agent.repository=reg:5000/team/merlon-agent', 'agent.maxUnavailable=100%', 'agent.maxUnavailable=3', 'image.agent.tag=v1.2_3-x', 'global.anything=1', 'config.untrackedNs=kube-system\\,kubearmor', 'operator.resources.limits.cpu=1']) {
+      const { ok, text } = await render(CHART, '--set', values)
+      assert.ok(ok, `${values}: ${text.slice(0, 300)}`)
     }
   })
 
@@ -105,6 +120,7 @@ describe('charts/merlon', { timeout: 300_000 }, () => {
         const held = spec.template.spec.containers.map(({ securityContext: { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities, runAsNonRoot } }) =>
           ({ allowPrivilegeEscalation, readOnlyRootFilesystem, drop: capabilities.drop, ...(kind === 'Deployment' ? { runAsNonRoot, add: capabilities.add } : {}) }))
         assert.deepEqual(held, [{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, drop: ['ALL'], ...(kind === 'Deployment' ? { runAsNonRoot: true, add: undefined } : {}) }])
+        if (kind === 'DaemonSet') assert.deepEqual(spec.template.spec.containers[0]?.securityContext.capabilities.add, ['BPF', 'PERFMON', 'SYS_ADMIN', 'SYS_PTRACE', 'SYS_RESOURCE', 'KILL', 'DAC_OVERRIDE'])
         // Only the operator talks to the API.
         const talks = spec.template.metadata.labels['app.kubernetes.io/component'] === 'operator'
         assert.equal(spec.template.spec.automountServiceAccountToken, talks ? undefined : false)
