@@ -50,7 +50,7 @@ function clusterJobs(files: readonly string[]): Job[] {
       await started.stop()
     }
   }
-  return files.length === 0 ? [] : [{ name: 'cluster', usually: 300, run }]
+  return files.length === 0 ? [] : [{ name: 'cluster', usually: 340, run }]
 }
 
 /** Each suite's jobs. */

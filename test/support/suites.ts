@@ -54,7 +54,7 @@ export async function runFiles(files: readonly string[], { eventsFile, env }: Ru
 /** Seconds of the long ones, on two processors. A file that is not here and has not been run yet goes first: it may be a long one. */
 const USUALLY: Readonly<Record<string, number>> = {
   'test/e2e/fresh-clone.test.ts': 380, 'test/e2e/node.test.ts': 350, 'test/e2e/demo.test.ts': 190, 'test/e2e/faults.test.ts': 150,
-  'test/e2e/guests.test.ts': 85, 'test/cluster/chart-life.test.ts': 80, 'test/e2e/obstacles.test.ts': 60, 'test/cluster/processes.test.ts': 50,
+  'test/e2e/guests.test.ts': 85, 'test/e2e/obstacles.test.ts': 60,
 }
 
 /** These write and delete whole trees of packages. */
