@@ -157,14 +157,6 @@ static __always_inline void merlon_send(struct merlon_scratch *slot, __u32 used,
 	}
 }
 
-/* Whether a permitted operation is to be recorded. What a runtime's start-up code opens is no operation of its container. */
-static __always_inline bool merlon_is_visible(const struct merlon_task *who, __u32 op)
-{
-	if (op == MERLON_OP_EXEC)
-		return who->visible & MERLON_VISIBLE_PROCESS;
-	return (who->visible & MERLON_VISIBLE_FILE) && !merlon_entering(who);
-}
-
 /* Whether `events` has room for what may be lost. */
 static __always_inline bool merlon_has_room_for_log(void)
 {

@@ -166,6 +166,14 @@ static __always_inline bool merlon_entering(const struct merlon_task *who)
 	return who->kind == MERLON_BIND_CONTAINER && (who->flags & MERLON_TASK_ENTERING);
 }
 
+/* Whether a permitted operation is to be recorded. What a runtime's start-up code opens is no operation of its container. */
+static __always_inline bool merlon_is_visible(const struct merlon_task *who, __u32 op)
+{
+	if (op == MERLON_OP_EXEC)
+		return who->visible & MERLON_VISIBLE_PROCESS;
+	return (who->visible & MERLON_VISIBLE_FILE) && !merlon_entering(who);
+}
+
 /* Walks to an executable. Returns 0, or -1 where it has no path or none that can be decided. */
 static __always_inline int merlon_walk_exe(struct merlon_scratch *slot, const struct task_struct *task)
 {
