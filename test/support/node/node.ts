@@ -27,6 +27,8 @@ export interface NodeOptions {
   /** Emptied at the start; has the logs of all parts afterwards. */
   readonly directory: string
   readonly timeoutSeconds: number
+  /** More than one run at once, and now and then QEMU kills the guest with that (vm/qemu.ts). Default 1. */
+  readonly processors?: number
 }
 
 /** What must be there before a node can start; takes minutes the first time. */
@@ -73,7 +75,7 @@ export class TestNode {
     const names = await serveNames(cluster.client)
     await writeSettings(join(directory, 'etc'), { name, cluster, kubelet })
     const guest = runInGuest({
-      kernel: '6.12', script: 'test/support/node/start.sh', results: directory, disk, moreDisks: [store], memoryMb: 4096, timeoutSeconds: options.timeoutSeconds, forwards: [{ host: kubelet, guest: kubelet }],
+      kernel: '6.12', script: 'test/support/node/start.sh', results: directory, disk, moreDisks: [store], memoryMb: 4096, cpus: options.processors ?? 1, atOnce: (options.processors ?? 1) > 1, timeoutSeconds: options.timeoutSeconds, forwards: [{ host: kubelet, guest: kubelet }],
     }).catch((error: unknown) => error as Error)
     const node = new TestNode({ name, cluster, directory, guest, closers: [() => names.close(), () => tunnel.close()] })
     await node.#announceNames(names.port)

@@ -23,6 +23,8 @@ export type Machine = {
   interactive: boolean
   icount: boolean
   cpus: number
+  /** Whether processors of the guest run at once; otherwise they take turns. */
+  atOnce: boolean
   memoryMb: number
   forwards: readonly Forward[]
   /** Security modules, in order: the kernel's lsm= parameter. */
@@ -55,13 +57,13 @@ export async function qemuArguments(machine: Machine): Promise<string[]> {
 
 /**
  * Before 8.1 QEMU may translate code that another thread is just writing (seen as an int3 oops where the kernel patched itself, and as aborts of V8):
- * processors take turns.
+ * processors take turns in every test.
  *
  * QEMU 7.2 emulates cmpxchg16b wrongly under icount (seen as a double fault on 6.12), so it is hidden there; but from 7.x on
  * BPF's local storage cannot do without it and fails with ENOMEM, so it stays there.
  */
-function processor({ kernel, icount, cpus }: Machine): string[] {
-  if (!icount) return ['-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', String(cpus)]
+function processor({ kernel, icount, cpus, atOnce }: Machine): string[] {
+  if (!icount) return ['-accel', `tcg,thread=${atOnce ? 'multi' : 'single'}`, '-cpu', 'max', '-smp', String(cpus)]
   const model = kernel.name === '6.1' || kernel.name === '6.12' ? 'max,-cx16' : 'max'
   return ['-accel', 'tcg,thread=single', '-icount', 'shift=0,sleep=off', '-cpu', model, '-smp', '1']
 }
