@@ -202,12 +202,12 @@ export class Agent {
     for (const container of removed) {
       this.#owners.remove(container)
       this.#enforcement.removeTarget(container.cgroupId)
-      this.#leads.ended(container.id)
+      this.#leads.ended(container)
     }
     this.#sync.remove(removed.map((container) => container.id))
     for (const container of upserted) {
       this.#owners.add(container)
-      this.#leads.started(container.id)
+      this.#leads.started(container)
       this.#messages.report(...this.#enforcement.addTarget({ workload: container.id, cgroupId: container.cgroupId, kind: BIND.CONTAINER }))
     }
     this.#sync.upsert(upserted.map((container) => this.#workload(container)))

@@ -13,38 +13,41 @@ function make(): { leads: Leads; clock: SimulatedClock; seen: (number | 'late')[
   return { leads, clock, seen, bind }
 }
 
-test('the lead is from the first arrival of a profile to the first cgroup', () => {
+const container = (pod: string): { id: string; podUid: string } => ({ id: `c-${pod}`, podUid: pod })
+
+test('the lead is from the first arrival of a profile to the first container, whose pod has had a cgroup before', () => {
   const { leads, clock, seen, bind } = make()
   bind([], true)
   bind(['pod/a', 'c1'])
   clock.advance(40)
   bind(['pod/a'])
+  leads.started({ id: 'pod/a', podUid: 'a' })
   clock.advance(2)
-  leads.started('pod/a')
-  leads.started('pod/a')
-  leads.started('c1')
+  leads.started(container('a'))
+  leads.started({ id: 'another', podUid: 'a' })
+  leads.started({ id: 'by-hand', podUid: '' })
   assert.deepEqual(seen, [42])
 })
 
-test('a pod whose cgroup comes first is late, once, and counts again when it is another', () => {
+test('a pod whose container comes first is late, once, and counts again when it is another', () => {
   const { leads, seen, bind } = make()
   bind([], true)
-  leads.started('pod/a')
+  leads.started(container('a'))
   bind(['pod/a'])
-  leads.started('pod/a')
-  leads.ended('pod/a')
-  leads.started('pod/a')
+  leads.started(container('a'))
+  leads.ended({ id: 'pod/a' })
+  leads.started(container('a'))
   assert.deepEqual(seen, ['late', 'late'])
 })
 
 test('what ran before the operator spoke, or never came to the node, tells nothing', () => {
   const { leads, clock, seen, bind } = make()
-  leads.started('pod/old')
+  leads.started(container('old'))
   bind(['pod/old', 'pod/withdrawn', 'pod/dropped'], true)
   bind([], false, ['pod/withdrawn', 'pod/old'])
   bind(['pod/old'], true)
   clock.advance(10)
-  leads.started('pod/old')
-  leads.started('pod/withdrawn')
+  leads.started(container('old'))
+  leads.started(container('withdrawn'))
   assert.deepEqual(seen, ['late'], 'its profile had been taken back')
 })

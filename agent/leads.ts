@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long before a pod's first cgroup its profile was here. The operator knows a pod from its binding to the node, before the kubelet acts.
+// How long before the cgroup of a pod's first container its profile was here. The operator knows a pod from its binding to the node, before the kubelet
+// acts; the pod's own cgroup comes soon after that, and holds no process.
 import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { Container } from './containers/source.ts'
 
 /** Workloads that are pods; their containers are bound beneath them. */
 const POD = 'pod/'
@@ -9,13 +11,13 @@ const POD = 'pod/'
 export interface LeadsOptions {
   readonly clock: Clock
   readonly onLead: (ms: number) => void
-  /** The cgroup was there first: the exec of its first container is held until the profile comes. */
+  /** The container's cgroup was there first: what it executes is held until the profile comes. */
   readonly onLate: () => void
 }
 
 export class Leads {
   readonly #options: LeadsOptions
-  /** When its profile came, or that its cgroup has come. */
+  /** When its profile came, or that its first container has come. */
   readonly #pods = new Map<string, number | 'started'>()
   #isSynced = false
 
@@ -32,16 +34,17 @@ export class Leads {
     this.#isSynced ||= full
   }
 
-  /** What ran before the operator spoke first tells nothing. */
-  started(workload: string): void {
-    if (!workload.startsWith(POD)) return
-    const since = this.#pods.get(workload)
+  /** A container of a pod. What ran before the operator spoke first tells nothing. */
+  started({ id, podUid }: Pick<Container, 'id' | 'podUid'>): void {
+    if (podUid === '' || id.startsWith(POD)) return
+    const pod = `${POD}${podUid}`
+    const since = this.#pods.get(pod)
     if (typeof since === 'number') this.#options.onLead(this.#options.clock.monotonic() - since)
     else if (since === undefined && this.#isSynced) this.#options.onLate()
-    this.#pods.set(workload, 'started')
+    this.#pods.set(pod, 'started')
   }
 
-  ended(workload: string): void {
-    this.#pods.delete(workload)
+  ended({ id }: Pick<Container, 'id'>): void {
+    this.#pods.delete(id)
   }
 }

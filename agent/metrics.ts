@@ -11,7 +11,7 @@ export interface AgentMetrics {
   lost(where: string, count: number): void
   applied(ms: number, problems: number): void
   counted(counters: Counters): void
-  /** How long before a pod's first cgroup its profile was here. */
+  /** How long before the cgroup of a pod's first container its profile was here. */
   lead(ms: number): void
   late(): void
 }
@@ -23,8 +23,8 @@ export function agentMetrics(metrics: Metrics): AgentMetrics {
   const events = counter('merlon_events_total', 'Events sent', ['verdict', 'op'])
   const lost = counter('merlon_events_lost_total', 'Events lost, by where', ['where'])
   const applied = metrics.histogram({ name: 'merlon_policy_apply_seconds', help: 'From the receipt of a generation to its being in force' })
-  const lead = metrics.histogram({ name: 'merlon_profile_lead_seconds', help: 'From the arrival of a pod\'s profile to the first cgroup of the pod' })
-  const late = counter('merlon_profile_late_total', 'Pods whose cgroup was there before their profile')
+  const lead = metrics.histogram({ name: 'merlon_profile_lead_seconds', help: 'From the arrival of a pod\'s profile to the cgroup of its first container' })
+  const late = counter('merlon_profile_late_total', 'Pods of which a container\'s cgroup was there before their profile')
   const problems = counter('merlon_policy_problems_total', 'What could not be carried out')
   const errors = new Total(counter('merlon_bpf_errors_total', 'Errors of the programs in the kernel', ['file', 'line', 'errno']))
   const stats = new Total(counter('merlon_bpf_stats_total', 'Counted by the programs in the kernel', ['stat']))

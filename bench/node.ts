@@ -44,9 +44,9 @@ interface Outcome {
   /** Execs that the kernel side stopped until the profile was there: it came later than the container. */
   held: number
   notHeld: number
-  /** Pods whose cgroup was there before their profile. */
+  /** Pods of which a container's cgroup was there before their profile. */
   late: number
-  /** How long before a pod's first cgroup its profile was there: the least and the median, as ranges. */
+  /** How long before the cgroup of a pod's first container its profile was there: the least and the median, as ranges. */
   leads: string
 }
 
@@ -139,7 +139,7 @@ function leadOf(rank: number, before: Stats['leads'], after: Stats['leads']): st
   return `${ms(index - 1)}-${ms(index)} ms`
 }
 
-const HEAD = '| containers without a profile | pods | first command refused by the profile | ran without its profile | other ends | execs held | not held | profile later than the pod | its lead, least / median |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n'
+const HEAD = '| containers without a profile | pods | first command refused by the profile | ran without its profile | other ends | execs held | not held | profile later than the container | its lead, least / median |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n'
 
 const { values } = parseArgs({ options: { pods: { type: 'string', default: '40' }, unbound: { type: 'string', multiple: true, default: ['allow', 'block'] }, processors: { type: 'string', default: '1' }, write: { type: 'boolean', default: false } } })
 const pods = Number(values.pods)
