@@ -5,7 +5,7 @@
  *
  * The first exec in a container that no profile is bound to yet is *held*: the task gets SIGSTOP and execve returns
  * ERESTARTNOINTR, so that it runs again, unchanged, once the agent has bound the container and sent SIGCONT. Nothing of
- * a container runs before its profile applies (docs/decisions/hold.md).
+ * a container runs before its profile applies (docs/decisions/holding-containers.md).
  */
 #ifndef MERLON_EXEC_H
 #define MERLON_EXEC_H
