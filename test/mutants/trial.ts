@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One test file run in a scratch tree, up to its first failure.
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 
 export type Outcome =
   | { readonly kind: 'passed' }
@@ -23,14 +24,20 @@ export interface Trial {
 
 /** A table that grows without end must not take the machine with it, in the heap or, as an array of bytes, beside it. */
 const HEAP_MB = 1024
-const DATA_MB = 3072
+const MEMORY_MB = 3072
+/** No limit of the kernel's: the matcher's sanitizer, which tests start, reserves terabytes that it never fills. */
+const LOOK_MS = 100
 /** Of waiting for each second of processor time: a machine may be busy with other things. */
 const PATIENCE = 20
 
 export async function tryOut({ directory, file, seconds, environment }: Trial): Promise<Outcome> {
-  const limited = ['-c', `ulimit -S -t ${seconds} && ulimit -d ${DATA_MB * 1024} && exec "$0" "$@"`, process.execPath, `--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file]
+  const limited = ['-c', `ulimit -S -t ${seconds} && exec "$0" "$@"`, process.execPath, `--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file]
   const child = spawn('sh', limited, { cwd: directory, env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
-  let [stdout, stderr, hung] = ['', '', false]
+  let [stdout, stderr, hung, exhausted] = ['', '', false, false]
+  const watch = setInterval(() => {
+    exhausted ||= residentMb(child.pid) > MEMORY_MB
+    if (exhausted) child.kill('SIGKILL')
+  }, LOOK_MS)
   const timer = setTimeout(() => {
     hung = true
     child.kill('SIGKILL')
@@ -43,12 +50,22 @@ export async function tryOut({ directory, file, seconds, environment }: Trial): 
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
   const [status, signal] = await new Promise<readonly [number | null, NodeJS.Signals | null]>((resolve) => child.on('close', (code, by) => resolve([code, by])))
   clearTimeout(timer)
+  clearInterval(watch)
   const test = failedTest(stdout)
   if (test !== undefined) return { kind: 'failed', test }
   if (hung || signal === 'SIGXCPU') return { kind: 'hung' }
-  if (/out of memory/i.test(stderr)) return { kind: 'exhausted' }
+  if (exhausted || /out of memory/i.test(stderr)) return { kind: 'exhausted' }
   if (status === 0) return /^# pass [1-9]/m.test(stdout) ? { kind: 'passed' } : { kind: 'broken', said: `${file} ran no test` }
   return { kind: 'broken', said: (stderr || stdout).slice(-2000) || `${file} ended with ${signal ?? status} and said nothing` }
+}
+
+/** 0 where it has ended. */
+function residentMb(pid: number | undefined): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
+  } catch {
+    return 0
+  }
 }
 
 /** The innermost test that failed first: node:test tells those below before those above. */
