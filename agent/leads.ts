@@ -3,10 +3,7 @@
 // acts; the pod's own cgroup comes soon after that, and holds no process.
 import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Container } from './containers/source.ts'
-
-/** Workloads that are pods; their containers are bound beneath them. */
-const POD = 'pod/'
+import { isPodWorkload, podWorkload, type Container } from './containers/source.ts'
 
 export interface LeadsOptions {
   readonly clock: Clock
@@ -26,7 +23,7 @@ export class Leads {
   }
 
   take({ full, bindings, unbound }: Pick<OperatorMessage, 'full' | 'bindings' | 'unbound'>): void {
-    const named = bindings.map(({ workload }) => workload).filter((workload) => workload.startsWith(POD))
+    const named = bindings.map(({ workload }) => workload).filter(isPodWorkload)
     for (const pod of named) if (!this.#pods.has(pod)) this.#pods.set(pod, this.#options.clock.monotonic())
     const wished = new Set(named)
     const gone = full ? [...this.#pods.keys()].filter((pod) => !wished.has(pod)) : unbound
@@ -36,8 +33,8 @@ export class Leads {
 
   /** A container of a pod. What ran before the operator spoke first tells nothing. */
   started({ id, podUid }: Pick<Container, 'id' | 'podUid'>): void {
-    if (podUid === '' || id.startsWith(POD)) return
-    const pod = `${POD}${podUid}`
+    if (podUid === '' || isPodWorkload(id)) return
+    const pod = podWorkload(podUid)
     const since = this.#pods.get(pod)
     if (typeof since === 'number') this.#options.onLead(this.#options.clock.monotonic() - since)
     else if (since === undefined && this.#isSynced) this.#options.onLate()

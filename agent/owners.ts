@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who did it: the container that an event's cgroup belongs to, with what the operator knows about it.
 import type { Who } from './observed.ts'
-import type { Container } from './containers/source.ts'
+import { isPodWorkload, type Container } from './containers/source.ts'
 import type { Enforcement } from './enforcement.ts'
 import type { KernelEvent } from './records.ts'
 
@@ -11,7 +11,7 @@ const NOBODY: Who = {
 
 function fromContainer({ id, namespace, pod, container, image, labels }: Container): Who {
   const labelText = Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(',')
-  return { ...NOBODY, containerId: id.startsWith('pod/') ? '' : id, namespace, pod, container, image, labels: labelText }
+  return { ...NOBODY, containerId: isPodWorkload(id) ? '' : id, namespace, pod, container, image, labels: labelText }
 }
 
 export class Owners {

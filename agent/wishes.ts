@@ -2,6 +2,7 @@
 // What shall apply to each workload: as the operator said last, and for the agent's own, such as the canary. Nothing here is in force.
 import type { Identity__Output as Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
+import { isPodWorkload } from './containers/source.ts'
 
 export interface Wish {
   readonly profile: string
@@ -9,9 +10,6 @@ export interface Wish {
   /** Classes of permitted operations to record. */
   readonly visible: readonly string[]
 }
-
-/** Pods are known to the operator before their cgroups exist; containers only from this node. */
-const POD = 'pod/'
 
 export class Wishes {
   readonly #wishes = new Map<string, Wish>()
@@ -76,7 +74,7 @@ export class Wishes {
 
   /** Workloads that had a wish and were not `present` the last time either: the answer for a container that ended before it came, which the operator has forgotten and will never take back. */
   takeStrays(present: ReadonlySet<string>): string[] {
-    const strays = [...this.#wishes.keys()].filter((workload) => !present.has(workload) && !workload.startsWith(POD))
+    const strays = [...this.#wishes.keys()].filter((workload) => !present.has(workload) && !isPodWorkload(workload))
     const gone = strays.filter((workload) => this.#strays.has(workload))
     this.#strays = new Set(strays)
     return gone

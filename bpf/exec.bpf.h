@@ -149,7 +149,7 @@ int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
 		merlon_stat(MERLON_STAT_ENTERING);
 		return 0;
 	}
-	if (!who->slot && !(who->visible & MERLON_VISIBLE_PROCESS))
+	if (!who->slot && !merlon_is_visible(who, MERLON_OP_EXEC))
 		return 0;
 	question.owner = task->cred->fsuid.val == bprm->file->f_inode->i_uid.val;
 	return merlon_decide(who, &question);

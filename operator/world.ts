@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that sources have said, indexed by what the reconciler asks. A source replaces it whole (a directory) or changes parts (an API).
-import { UNTRACKED_NAMESPACES, type SelectOptions } from '../policy/select.ts'
+import { isUntracked, type SelectOptions } from '../policy/select.ts'
 import type { Finding, Policy, Postures, Workload } from '../policy/types.ts'
 import { visibleClasses, type Visibility } from '../policy/visibility.ts'
 import { nameOf, type Snapshot } from './files.ts'
@@ -125,7 +125,7 @@ export class World {
   visibleOf({ workload, visibility }: Identified): Visibility {
     const { settings } = this
     if (workload.host) return visibleClasses({ own: visibility, settings: settings.hostVisibility })
-    if ((settings.untrackedNamespaces ?? UNTRACKED_NAMESPACES).includes(workload.namespace)) return []
+    if (isUntracked(workload.namespace, settings)) return []
     return visibleClasses({ own: this.namespaces.get(workload.namespace)?.visibility, settings: settings.visibility, pod: visibility })
   }
 

@@ -5,7 +5,7 @@ import type { Notes } from './notes.ts'
 import { field, items, stringMap, text } from './tree.ts'
 import type { Position, Posture, Postures, Workload } from './types.ts'
 import { noteUnusedSettings } from './unused-settings.ts'
-import { CLASSES, RECORDED, visibilityOf, visibilityWords, type Visibility } from './visibility.ts'
+import { CLASSES, listed, RECORDED, visibilityOf, type Visibility } from './visibility.ts'
 
 export interface NamespaceFacts extends Partial<Postures> {
   readonly name: string
@@ -144,7 +144,7 @@ export function configMapSettings(root: Node, notes: Notes): SettingsFacts {
     hostPostures: postures(data, HOST_POSTURES, notes),
     ...visibility(data, 'visibility', notes),
     ...hostVisibility(data, notes),
-    ...(untracked === undefined ? {} : { untrackedNamespaces: words(untracked) }),
+    ...(untracked === undefined ? {} : { untrackedNamespaces: listed(untracked) }),
     position: notes.position(root),
   }
 }
@@ -195,7 +195,7 @@ function narrowing(node: Node | undefined, notes: Notes, name: string = VISIBILI
   const written = field(node, name)
   const value = text(node, name)
   if (written === undefined || value === undefined) return {}
-  const unknown = visibilityWords(value).filter((word) => word !== 'none' && !CLASSES.includes(word))
+  const unknown = listed(value).filter((word) => word !== 'none' && !CLASSES.includes(word))
   if (unknown.length > 0) notes.say('MERLON_POLICY_INVALID_VISIBILITY', written, { annotation: name, words: unknown.join(', '), classes: CLASSES.join(', ') })
   return { visibility: visibilityOf(value) }
 }
@@ -212,8 +212,4 @@ function policySwitch(annotations: Node | undefined, notes: Notes): Pick<PodFact
   if (value === 'enabled' || value === 'disabled' || value === 'audited') return { policy: value }
   if (written !== undefined && value !== 'patched') notes.say('MERLON_POLICY_INVALID_SWITCH', written, { annotation: POLICY_ANNOTATION })
   return {}
-}
-
-function words(list: string): readonly string[] {
-  return list.split(',').map((word) => word.trim()).filter((word) => word !== '')
 }

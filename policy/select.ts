@@ -18,6 +18,11 @@ export interface SelectOptions {
   readonly untrackedNamespaces?: readonly string[]
 }
 
+/** Whether container policies leave a namespace alone. */
+export function isUntracked(namespace: string, { untrackedNamespaces = UNTRACKED_NAMESPACES }: SelectOptions): boolean {
+  return untrackedNamespaces.includes(namespace)
+}
+
 export function selects(policy: Policy, workload: Workload, options: SelectOptions = {}): boolean {
   if (policy.mode === 'Off' || workload.policy === 'disabled') return false
   if (policy.kind === 'KubeArmorHostPolicy') return workload.host && selectsHost(policy.selector.matchLabels, workload)
@@ -26,8 +31,7 @@ export function selects(policy: Policy, workload: Workload, options: SelectOptio
 }
 
 function selectsContainer(policy: Policy, workload: Workload, options: SelectOptions): boolean {
-  const untracked = options.untrackedNamespaces ?? UNTRACKED_NAMESPACES
-  if (workload.host || untracked.includes(workload.namespace)) return false
+  if (workload.host || isUntracked(workload.namespace, options)) return false
   if (policy.kind === 'KubeArmorPolicy' && policy.namespace !== workload.namespace) return false
 
   if (policy.nodeSelector !== undefined && !selectsHost(policy.nodeSelector, { ...workload, labels: workload.nodeLabels ?? {} })) return false

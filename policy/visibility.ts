@@ -28,10 +28,10 @@ export function visibleClasses({ own, settings, pod }: VisibilitySaid): Visibili
 }
 
 /** The words of an annotation or a setting, with commas between them. */
-export function visibilityWords(text: string): readonly string[] {
+export function listed(text: string): readonly string[] {
   return text.split(',').map((word) => word.trim()).filter((word) => word !== '')
 }
 
 export function visibilityOf(text: string): Visibility {
-  return visibilityWords(text).filter((word) => CLASSES.includes(word))
+  return listed(text).filter((word) => CLASSES.includes(word))
 }

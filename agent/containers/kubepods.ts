@@ -10,7 +10,7 @@
 import { existsSync, watch, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
 import { cgroupIdOf, childrenOf } from './cgroups.ts'
-import type { Container, ContainerSource } from './source.ts'
+import { podWorkload, type Container, type ContainerSource } from './source.ts'
 
 /** A static pod's uid is the 32 hex digits of its manifest's hash. */
 const POD = /(?:^|-)pod(?<uid>[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$/
@@ -46,7 +46,7 @@ export class KubepodsSource implements ContainerSource {
   list(): Container[] {
     const mixed = [...this.#tops(), ...this.#runtimes()].flatMap((path) => childrenOf(path).flatMap((name) => readMixed(path, name)))
     return [...mixed, ...this.#pods().flatMap((pod) => [
-      ...describe(pod, pod.path, `pod/${pod.uid}`, ''),
+      ...describe(pod, pod.path, podWorkload(pod.uid), ''),
       ...childrenOf(pod.path).flatMap((name) => {
         const id = containerIdOf(name)
         return id === undefined ? [] : describe(pod, join(pod.path, name), id, id)

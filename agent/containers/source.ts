@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where containers are learned from. CRI, docker and podman will be further sources behind the same interface.
 
+/** The workload that stands for a pod's own cgroup. Pods are known to the operator before their cgroups exist; containers only from this node. */
+export const podWorkload = (uid: string): string => `pod/${uid}`
+
+export const isPodWorkload = (id: string): boolean => id.startsWith(podWorkload(''))
+
 export interface Container {
-  /** Container id of its runtime; `pod/<uid>` for a pod's own cgroup. */
+  /** Container id of its runtime; podWorkload() for a pod's own cgroup. */
   readonly id: string
   /** Absolute path of the cgroup v2 directory. */
   readonly cgroupPath: string
