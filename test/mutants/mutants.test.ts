@@ -31,14 +31,16 @@ test('a mutant whose anchor is gone, or there twice, or that changes nothing, is
 
 test('a test that fails, hangs, or eats memory ends, and is told apart', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'merlon-trial-'))
-  const outcome = async (body: string): Promise<string> => {
+  const outcome = async (body: string, seconds: number, residentMb = 4096): Promise<string> => {
     writeFileSync(join(directory, 'a.test.mjs'), `import { test } from 'node:test'\ntest('it', () => { ${body} })\n`)
-    return (await tryOut({ directory, file: 'a.test.mjs', seconds: 5, environment: {} })).kind
+    return (await tryOut({ directory, file: 'a.test.mjs', seconds, environment: {}, memory: { heapMb: 256, residentMb } })).kind
   }
+  // Each runs into one limit alone, however slow the machine: a fresh page may cost a busy one milliseconds of processor time.
+  const [SOME, NO_END] = [1, 600]
   try {
-    assert.deepEqual([await outcome(''), await outcome('throw new Error()'), await outcome('for (;;);')], ['passed', 'failed', 'hung'])
-    assert.equal(await outcome('const all = []; for (;;) all.push(new Array(1 << 20).fill(0.5))'), 'exhausted')
-    assert.equal(await outcome('const all = []; for (;;) all.push(new Uint8Array(1 << 26).fill(1))'), 'exhausted')
+    assert.deepEqual([await outcome('', NO_END), await outcome('throw new Error()', NO_END), await outcome('for (;;);', SOME)], ['passed', 'failed', 'hung'])
+    assert.equal(await outcome('const all = []; for (;;) all.push(new Array(1 << 20).fill(0.5))', NO_END), 'exhausted')
+    assert.equal(await outcome('const all = []; for (;;) all.push(new Uint8Array(1 << 24).fill(1))', NO_END, 512), 'exhausted')
   } finally {
     rmSync(directory, { recursive: true })
   }

@@ -19,23 +19,29 @@ export interface Trial {
   readonly file: string
   /** Of processor time. */
   readonly seconds: number
+  readonly memory?: Memory
   readonly environment: Readonly<Record<string, string>>
 }
 
+interface Memory {
+  readonly heapMb: number
+  /** With what lies beside the heap. */
+  readonly residentMb: number
+}
+
 /** A table that grows without end must not take the machine with it, in the heap or, as an array of bytes, beside it. */
-const HEAP_MB = 1024
-const MEMORY_MB = 3072
+const MEMORY: Memory = { heapMb: 1024, residentMb: 3072 }
 /** No limit of the kernel's: the matcher's sanitizer, which tests start, reserves terabytes that it never fills. */
 const LOOK_MS = 100
 /** Of waiting for each second of processor time: a machine may be busy with other things. */
 const PATIENCE = 20
 
-export async function tryOut({ directory, file, seconds, environment }: Trial): Promise<Outcome> {
-  const limited = ['-c', `ulimit -S -t ${seconds} && exec "$0" "$@"`, process.execPath, `--max-old-space-size=${HEAP_MB}`, '--test-reporter=tap', file]
+export async function tryOut({ directory, file, seconds, environment, memory = MEMORY }: Trial): Promise<Outcome> {
+  const limited = ['-c', `ulimit -S -t ${seconds} && exec "$0" "$@"`, process.execPath, `--max-old-space-size=${memory.heapMb}`, '--test-reporter=tap', file]
   const child = spawn('sh', limited, { cwd: directory, env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr, hung, exhausted] = ['', '', false, false]
   const watch = setInterval(() => {
-    exhausted ||= residentMb(child.pid) > MEMORY_MB
+    exhausted ||= residentMb(child.pid) > memory.residentMb
     if (exhausted) child.kill('SIGKILL')
   }, LOOK_MS)
   const timer = setTimeout(() => {
