@@ -176,8 +176,9 @@ __noinline int merlon_report(struct merlon_scratch *slot)
 	event = &slot->event;
 	merlon_describe_task(event, task);
 	merlon_walk(slot, slot->dentry, slot->vfsmount);
-	if (slot->walk.pseudo && event->kind == MERLON_EVENT_DECISION && event->verdict == MERLON_ALLOW)
-		return 0; /* no rule can name it, and nobody could tell which it was */
+	if (slot->walk.pseudo && event->kind == MERLON_EVENT_DECISION && event->verdict == MERLON_ALLOW &&
+	    event->op != MERLON_OP_EXEC)
+		return 0; /* no file: no rule can name it, and nobody could tell which it was. A program in memory is one all the same. */
 	used += event->path_len = merlon_append(slot, used);
 	if (!merlon_walk_exe(slot, task))
 		used += event->exe_len = merlon_append(slot, used);

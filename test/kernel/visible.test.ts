@@ -98,13 +98,17 @@ test('a record says who, what and with which arguments', async () => {
   assert.equal(boundId, cgroupId)
 })
 
-test('files that hang in no directory are not recorded', async () => {
+test('opens of what hangs in no directory are not recorded; a program executed from memory is', async () => {
   node.bind(directory, 0, BIND.PLAIN, BOTH)
   enter(directory, pid)
   await trial.must('pipe')
+  const memory = await trial.must('memfd', PROGRAM)
   node.drain()
   await trial.ask('open', '/proc/self/fd/0', O.RDONLY)
+  await trial.ask('open', `/proc/self/fd/${memory}`, O.RDONLY)
   assert.deepEqual(node.drain().filter(({ path }) => !path.startsWith('/')), [])
+  assert.equal(await trial.must('execfd', memory), 'ran')
+  assert.deepEqual(node.drain().filter(({ path }) => !path.startsWith('/')).map(brief), ['log exec memfd:trial'])
 })
 
 test("a node's own processes are recorded, and not those of a container beneath it", async () => {
