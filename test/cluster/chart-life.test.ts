@@ -177,6 +177,21 @@ describe('a release of the chart', { timeout: 240_000 }, () => {
     await works('uninstall', 'other', '--namespace', 'security')
   })
 
+  it("is refused by helm, which names it, where KubeArmor's settings are still there, and leaves or takes them over as it is told", async () => {
+    const configmaps = `/api/v1/namespaces/${NS}/configmaps`
+    await client.create(configmaps, { metadata: { name: 'kubearmor-config' }, data: { defaultFilePosture: 'block', cluster: 'theirs' } })
+    const { ok, text } = await run('install', 'merlon', CHART, '--namespace', NS)
+    assert.ok(!ok)
+    assert.match(text, /ConfigMap "kubearmor-config" in namespace "kubearmor" exists and cannot be imported/)
+    await install('--set', 'config.create=false')
+    assert.deepEqual(await dataOf('kubearmor-config'), { defaultFilePosture: 'block', cluster: 'theirs' })
+    await uninstall()
+    assert.deepEqual(await dataOf('kubearmor-config'), { defaultFilePosture: 'block', cluster: 'theirs' })
+    await install('--take-ownership')
+    assert.equal(((await dataOf('kubearmor-config')) as Record<string, string>)['defaultFilePosture'], 'audit')
+    await uninstall()
+  })
+
   it('says that definitions from elsewhere are not its own, until they are', async () => {
     // As KubeArmor's are: without what is more here.
     const path = '/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode'
