@@ -180,6 +180,17 @@ test('an operator that is away is waited for two seconds, one that is silent fiv
   }
 })
 
+test('where both limits have passed, it is the operator that is away', () => {
+  const { state, seen, hold } = start()
+  const id = cgroup('late', 41)
+  state.containers = [container('late', 'late')]
+  hold(id, 41)
+  state.clock.advance(ANSWER_MS - 50)
+  state.away = 10
+  state.clock.advance(50)
+  assert.deepEqual(seen.filter((line) => line.startsWith('info')), ['info: Container late runs without a profile: the operator is away'])
+})
+
 test('adopt() takes up what an earlier agent left stopped and forgets what is gone', () => {
   const waiting = cgroup('demo', 41)
   const released = cgroup('done', 51)

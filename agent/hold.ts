@@ -161,8 +161,8 @@ export class Holder {
   #overdue(entry: Waiting, isClaimed: boolean): string | undefined {
     const waited = this.#options.clock.monotonic() - entry.since
     if (!isClaimed) return waited >= CLAIM_MS ? 'no container runtime claims it' : undefined
-    if (waited >= ANSWER_MS) return 'no profile has come into force for it'
-    return waited >= AWAY_MS && this.#options.awayMs() > 0 ? 'the operator is away' : undefined
+    if (waited >= AWAY_MS && this.#options.awayMs() > 0) return 'the operator is away'
+    return waited >= ANSWER_MS ? 'no profile has come into force for it' : undefined
   }
 
   #giveUp(entry: Waiting, why: string): void {

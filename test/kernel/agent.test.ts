@@ -129,7 +129,8 @@ test('while the operator is away the agent goes on, lets new containers run with
   await operator.stop()
   await agent?.said('Lost the operator')
   assert.deepEqual(await once('crun').run(), { status: 0, output: 'ran' })
-  await agent?.said('runs without a profile: the operator is away')
+  // For whichever reason came first (hold.test.ts has them apart): in an emulated guest, claiming a container may take longer than being away.
+  await agent?.said('runs without a profile: ')
   assert.equal(await opened(DENIED), 'EACCES')
   await operator.start()
   await operator.inForce(place.container.id)
