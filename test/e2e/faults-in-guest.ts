@@ -10,7 +10,8 @@ import { childPid, Lines, merlon } from './merlon.ts'
 import { run, startContainer, type CommandResult, type Container } from './oci.ts'
 
 const EXAMPLE = new URL('../../examples/demo', import.meta.url).pathname
-const SECONDS = 180
+/** Far beyond what a starved machine needs: it ends a wait that would never end. */
+const SECONDS = 600
 const BINDINGS = `/sys/fs/bpf/merlon/v${ABI_VERSION}/maps/bindings`
 const directory = mkdtempSync('/tmp/merlon-faults-')
 const policies = join(directory, 'policies')

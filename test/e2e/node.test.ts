@@ -119,20 +119,20 @@ describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () =>
     const found = (policy['status'] as { conditions?: { type: string; status: string; message: string }[] } | undefined)?.conditions ?? []
     return Object.fromEntries(found.map(({ type, status }) => [type, status]))
   }
-  const inForce = (namespace: string, name: string): Promise<void> => node.until(`${namespace}/${name} is in force`, 6 * MINUTES, async () => {
+  const inForce = (namespace: string, name: string): Promise<void> => node.until(`${namespace}/${name} is in force`, 10 * MINUTES, async () => {
     const found = await conditions(namespace, name)
     return ['Accepted', 'Programmed', 'Ready'].every((type) => found[type] === 'True') || JSON.stringify(found)
   })
   const alert = async (what: string, matches: (alert: Alert__Output) => boolean): Promise<Alert__Output> => {
-    await node.until(`there is an alert of ${what}`, MINUTES, async () => alerts.some(matches) || `there are ${alerts.length}: ${JSON.stringify(alerts.slice(-5))}`)
+    await node.until(`there is an alert of ${what}`, 5 * MINUTES, async () => alerts.some(matches) || `there are ${alerts.length}: ${JSON.stringify(alerts.slice(-5))}`)
     return alerts.find(matches) as Alert__Output
   }
 
   step('runs the chart: operator, agent and relay become Ready', async () => {
     await kubectl.apply(WORKLOADS)
-    await node.podsReady(NAMESPACE, 12 * MINUTES)
-    await node.podsReady('shop', MINUTES)
-    await node.podsReady('vault', MINUTES)
+    await node.podsReady(NAMESPACE, 20 * MINUTES)
+    await node.podsReady('shop', 5 * MINUTES)
+    await node.podsReady('vault', 5 * MINUTES)
   })
 
   step('serves alerts on the Service that KubeArmor\'s clients look for', async () => {
@@ -183,7 +183,7 @@ describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () =>
     stream?.on('error', () => {})
     await kubectl.must(['annotate', 'namespace', 'shop', 'kubearmor-visibility=process,file'])
     const opened = (log: Log__Output): boolean => log.Operation === 'File' && log.Resource === '/etc/debian_version'
-    await node.until('there is a log of what cat opens in shop/web', MINUTES, async () => {
+    await node.until('there is a log of what cat opens in shop/web', 5 * MINUTES, async () => {
       await kubectl.exec('shop', 'web', 'cat', '/etc/debian_version')
       return logs.some(opened) || `there are ${logs.length}: ${JSON.stringify(logs.slice(-5))}`
     })
@@ -212,13 +212,13 @@ describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () =>
     const agents = async (): Promise<string[]> => ((await node.cluster.client.get(`/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=kubearmor-app=kubearmor`))['items'] as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name)
     const [before] = await agents()
     await kubectl.must(['delete', 'pod', '--namespace', NAMESPACE, before ?? '', '--grace-period=0', '--force'])
-    await node.until('there is another agent', 2 * MINUTES, async () => {
+    await node.until('there is another agent', 5 * MINUTES, async () => {
       const now = await agents()
       return (now.length === 1 && now[0] !== before) || now.join()
     })
     await node.podsReady(NAMESPACE, 5 * MINUTES)
     const tries = await triesOf()
-    await node.until('the loop has gone on', MINUTES, async () => (await triesOf()) > tries + 5 || `${tries} tries`)
+    await node.until('the loop has gone on', 5 * MINUTES, async () => (await triesOf()) > tries + 5 || `${tries} tries`)
     await kubectl.exec('shop', 'web', 'touch', '/tmp/stop')
     await looping
     assert.equal((await kubectl.exec('shop', 'web', 'sh', '-c', 'cat /tmp/ran 2> /dev/null | wc -l')).output.trim(), '0')
@@ -227,7 +227,7 @@ describe('a real node', { timeout: 40 * MINUTES, skip: missing ?? false }, () =>
 
   step('lets a command run again when its policy is gone', async () => {
     await kubectl.must(['delete', 'ksp', '--namespace', 'shop', 'block-pkg-mgmt-tools-exec'])
-    await node.until('apt runs in shop/web', MINUTES, async () => {
+    await node.until('apt runs in shop/web', 5 * MINUTES, async () => {
       const { status, output } = await kubectl.exec('shop', 'web', 'apt', '--version')
       return status === 0 || output
     })
