@@ -76,3 +76,12 @@ test('refused policies cannot be compared', async (context) => {
   assert.match(stderr, /MERLON_POLICY_UNKNOWN_FIELD[^]*MERLON_CLI_REFUSED/)
   assert.match((await captured(['diff', 'one'])).stderr, /Name two files or directories/)
 })
+
+test('standard input is one side, never both: read a second time it would be empty', async (context) => {
+  const file = join(await scratch(context), 'a.yaml')
+  await writeFile(file, policy('{path: /a}'))
+  assert.equal((await captured(['diff', file, '-'], undefined, policy('{path: /a}'))).code, 0)
+  const { code, stdout, stderr } = await captured(['diff', '-', '-'], undefined, policy('{path: /a}'))
+  assert.deepEqual([code, stdout], [2, ''])
+  assert.match(stderr, /Standard input is either OLD or NEW/)
+})

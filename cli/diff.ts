@@ -35,9 +35,7 @@ interface Pair {
 async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, { ...WORKLOAD_OPTIONS, output: { type: 'string', short: 'o', default: 'text' } }, 2)
   const output = readChoice('output', values.output, ['text', 'json'])
-  const [old, now] = positionals
-  if (old === undefined || now === undefined) throw new UsageError('Name two files or directories, OLD and NEW')
-  const [before, after] = [await load(old, io), await load(now, io)]
+  const { before, after } = await loadBoth(positionals, io)
   const incomplete: string[] = []
   let changed = false
   for (const pair of pairsOf(before, after, values)) {
@@ -52,6 +50,12 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   if (!changed) throw new TroubleError('MERLON_CLI_DIFF_TOO_LARGE', problem)
   io.stderr.write(`There may be more. ${problem} (MERLON_CLI_DIFF_TOO_LARGE)\n`)
   return EXIT_NEGATIVE
+}
+
+async function loadBoth([old, now]: readonly string[], io: Io): Promise<{ readonly before: Loaded; readonly after: Loaded }> {
+  if (old === undefined || now === undefined) throw new UsageError('Name two files or directories, OLD and NEW')
+  if (old === '-' && now === '-') throw new UsageError('Standard input is either OLD or NEW, it cannot be read twice')
+  return { before: await load(old, io), after: await load(now, io) }
 }
 
 /** Half a set would show as a difference that is none. */
