@@ -18,6 +18,7 @@ export const FINDINGS = {
   MERLON_POLICY_TOO_LARGE: error('the input is too large: {problem}', 'split it into several files'),
   MERLON_POLICY_NOT_AN_OBJECT: error('this document is no Kubernetes object: {problem}', 'give it apiVersion, kind and metadata'),
   MERLON_POLICY_UNKNOWN_KIND: warning('{kind} is not a kind that Merlon reads', 'nothing to do, unless this was meant to be a policy'),
+  MERLON_POLICY_NO_SUCH_KIND: error('{version} has no kind {kind}', '{suggestion}'),
   MERLON_POLICY_UNKNOWN_VERSION: error('{kind} has no version {version}', 'write apiVersion: {expected}'),
   MERLON_POLICY_UNKNOWN_FIELD: error('unknown field {path}', '{suggestion}'),
   MERLON_POLICY_WRONG_TYPE: error('{path} must be {expected}, not {actual}', '{suggestion}'),

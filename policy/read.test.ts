@@ -87,6 +87,17 @@ describe('documents', () => {
     const [deployment] = read('apiVersion: apps/v1\nkind: Deployment\n').findings
     assert.deepEqual([deployment?.severity, deployment?.message, deployment?.position.line], ['warning', 'apps/v1 Deployment is not a kind that Merlon reads', 2])
     assert.deepEqual(brief(read(good.replace('/v1', '/v2')).findings), [['UNKNOWN_VERSION', 1, 13, 'security.kubearmor.com/v2']])
+    // Nobody who writes one of these means anything else.
+    for (const version of ['operator.kubearmor.com/v1', 'security.kubearmour.com/v1', 'v1']) {
+      const [wrong] = read(good.replace('security.kubearmor.com/v1', version)).findings
+      assert.deepEqual([wrong?.code, wrong?.severity, wrong?.text, wrong?.hint], ['MERLON_POLICY_UNKNOWN_VERSION', 'error', version, 'write apiVersion: security.kubearmor.com/v1'])
+    }
+    const hints = ['KubeArmorPolcy', 'kubearmorhostpolicy', 'Policy'].map((kind) => read(good.replace('KubeArmorPolicy', kind)).findings.map(({ code, severity, text, hint }) => [code, severity, text, hint])[0])
+    assert.deepEqual(hints, [
+      ['MERLON_POLICY_NO_SUCH_KIND', 'error', 'KubeArmorPolcy', 'did you mean KubeArmorPolicy?'],
+      ['MERLON_POLICY_NO_SUCH_KIND', 'error', 'kubearmorhostpolicy', 'did you mean KubeArmorHostPolicy?'],
+      ['MERLON_POLICY_NO_SUCH_KIND', 'error', 'Policy', 'it has: KubeArmorClusterPolicy, KubeArmorHostPolicy, KubeArmorNetworkPolicy, KubeArmorPolicy'],
+    ])
   })
 
   test('lists are unwrapped', () => {
