@@ -32,6 +32,15 @@ test('a rule that another one always beats is named, with the other’s place', 
   ])
 })
 
+test('a beaten rule about no path is told once, whoever finds it', () => {
+  const names = (rules: string): readonly string[] => lint([{ file: 'x.yaml', text: policy(rules) }]).findings.map(({ code, text }) => `${code.replace('MERLON_POLICY_', '')} ${text}`)
+  assert.deepEqual(names('capabilities: {matchCapabilities: [{capability: net_raw, action: Audit}, {capability: net_raw}]}'), ['SHADOWED_RULE capabilities capability net_raw'])
+  // Of a list each name is a rule of its own.
+  assert.deepEqual(names('capabilities: {matchCapabilities: [{capability: "bpf,kill", action: Audit}, {capability: "bpf,kill"}]}'), [
+    'SHADOWED_RULE capabilities capability bpf', 'SHADOWED_RULE capabilities capability kill',
+  ])
+})
+
 test('a rule that several others cover is beaten, whatever they look like', () => {
   const { findings } = lint([{ file: 'x.yaml', text: policy('file: {matchPatterns: [{pattern: "/x[ab]", action: Audit}], matchPaths: [{path: /xa}, {path: /xb}]}') }])
   assert.deepEqual(findings.map(({ code, text }) => [code, text]), [['MERLON_POLICY_SHADOWED_RULE', 'file pattern /x[ab]']])
