@@ -229,6 +229,30 @@ describe('rules in normal form', () => {
     for (const pattern of ['/a/**', '**/x', '*{/a,b}', '*/x', '{,x}/a', '/', '/a/..b']) assert.deepEqual(patternOf(pattern), [], pattern)
   })
 
+  test('a pattern that ends with a slash: what to write instead is what lies below, and nothing beside it', () => {
+    const hintOf = (pattern: string): unknown => read(policyWith(`file: {matchPatterns: [{pattern: ${JSON.stringify(pattern)}}]}`)).findings.map(({ hint }) => hint)
+    for (const pattern of ['/a/', '/a/**/']) assert.deepEqual(hintOf(pattern), ['for what lies in there write /a/**'], pattern)
+    assert.deepEqual(hintOf('/a*/'), ['for what lies in there write /a*/**'])
+  })
+
+  test('wildcards where there are none: the pattern that was meant, if there can be one', () => {
+    const said = (rules: string): unknown => read(policyWith(rules)).findings.map(({ code, hint }) => [code.replace('MERLON_POLICY_', ''), hint])
+    const one = (hint: string): unknown => [['LITERAL_WILDCARD', hint]]
+    assert.deepEqual(said('file: {matchPaths: [{path: /home/*/.bashrc}]}'), one('put it into matchPatterns, as pattern: /home/*/.bashrc'))
+    assert.deepEqual(said('file: {matchDirectories: [{dir: "/home/{a,b}/"}]}'), one('put it into matchPatterns, as pattern: /home/{a,b}/**'))
+    assert.deepEqual(said('process: {matchPaths: [{execname: "python?"}]}'), one('put it into matchPatterns, as pattern: /**/python?'))
+    assert.deepEqual(said('process: {matchPaths: [{path: /a, fromSource: [{path: /bin/*sh}]}]}'), one('name each one whole: there are no patterns here'))
+    assert.deepEqual(said('process: {matchPaths: [{path: "/usr/bin/["}, {path: "/a/{b}"}]}'), [])
+  })
+
+  test('what names nothing is told what to name', () => {
+    const hints = (rules: string): unknown => read(policyWith(rules)).findings.map(({ message, hint }) => [message.replace(' names nothing and matches nothing', ''), hint])
+    assert.deepEqual(hints('process: {matchPaths: [{}, {path: /a, fromSource: [{}]}]}'), [['the rule', 'give it a path or an execname'], ['the source', 'give it the path of an executable']])
+    assert.deepEqual(hints('network: {matchDNSQueries: [{domain: ","}]}'), [['the rule', 'give it a domain']])
+    assert.deepEqual(hints('syscalls: {matchSyscalls: [{}]}'), [['the rule', 'give it system calls, in syscall']])
+    assert.deepEqual(hints('presets: [{action: Audit}]'), [['the preset', 'give it a name']])
+  })
+
   test('a rule that names nothing matches nothing; a rule with path and execname is two', () => {
     assert.deepEqual(findingsOf('process: {matchPaths: [{ownerOnly: true}]}'), [['EMPTY_RULE', 6, 26, '{ownerOnly: true}']])
     const { policies } = read(policyWith('process: {matchPaths: [{path: /a, execname: b}]}'))
