@@ -77,6 +77,12 @@ test('refused policies cannot be compared', async (context) => {
   assert.match((await captured(['diff', 'one'])).stderr, /Name two files or directories/)
 })
 
+test('what is no path is named as merlon why takes it', async (context) => {
+  const spec = '  capabilities: {matchCapabilities: [{capability: net_raw}]}\n  syscalls: {matchPaths: [{path: /h, syscall: [unlink]}]}\n  network: {matchProtocols: [{protocol: icmp}], matchDNSQueries: [{domain: a.example}]}\n'
+  const { stdout } = await diff(context, policy('{path: /a}'), policy('{path: /a}') + spec)
+  assert.deepEqual(stdout.match(/^ {2}(?!dns .*local)[^:]*/gm), ['  capability net_raw', '  syscall unlink /h', '  network inet/stream/icmp', '  dns a.example'])
+})
+
 test('standard input is one side, never both: read a second time it would be empty', async (context) => {
   const file = join(await scratch(context), 'a.yaml')
   await writeFile(file, policy('{path: /a}'))

@@ -5,7 +5,7 @@ import { differences, type Difference, type Differences } from '../policy/diff.t
 import { makePlan } from '../policy/plan.ts'
 import { renderFinding } from '../policy/render.ts'
 import type { Answer, Operation, Plan, Policy, Question } from '../policy/types.ts'
-import { wordsFor } from '../policy/words.ts'
+import { resourceFor, wordsFor } from '../policy/words.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
@@ -127,7 +127,7 @@ function operationOf(question: Question): string {
   const decoder = new TextDecoder()
   const word = { read: 'open', write: 'open for writing' }[operation as string] ?? operation
   return [
-    `${word} ${wordsFor(question)}`,
+    `${word} ${isOfFiles(operation) ? wordsFor(question) : resourceFor(question)}`,
     ...(args === undefined ? [] : [args.length === 1 ? 'without arguments' : `with ${args.slice(1).map((argument) => JSON.stringify(decoder.decode(argument))).join(' ')}`]),
     ...(sources.length === 0 ? [] : [`by ${sources.map((source) => decoder.decode(source)).join(' and ')}`]),
   ].join(' ') + [...(owner || !isOfFiles(operation) ? [] : [', not the owner']), ...(tty === true ? [', on a terminal'] : []), ...(overQuota === true ? [', over the limit'] : [])].join('')
