@@ -190,3 +190,22 @@ test('what manifests hold cannot act on the terminal', async (context) => {
   const { stdout } = await why(context, [...WEB, '--operation', 'open', '--resource', '/x\u001b[2J'])
   assert.ok(!stdout.includes('\u001b'))
 })
+
+test('an executable is what the kernel sees too: where its directory is a link, a note says what it is there', async (context) => {
+  const text = MANIFESTS.replace('path: /bin/sh', 'path: /usr/bin/sh')
+  const notes = async (...args: readonly string[]): Promise<unknown> => (JSON.parse((await why(context, [...WEB, '--operation', 'exec', '-o', 'json', ...args], text)).stdout) as { notes: unknown }).notes
+  const said = (paths: string): unknown => [`where the directory is a link, as on most images, the kernel sees ${paths}, and the verdict is Block`]
+  assert.deepEqual(await notes('--resource', '/usr/bin/ps', '--source', '/bin/sh'), said('/usr/bin/sh'))
+  assert.deepEqual(await notes('--resource', '/usr/bin/ps', '--source', '/x', '--parent', '/bin/sh'), said('/usr/bin/sh'))
+  assert.deepEqual(await notes('--resource', '/bin/ps', '--source', '/bin/sh', '--posture', 'audit'), said('/usr/bin/ps and /usr/bin/sh'))
+  assert.deepEqual(await notes('--resource', '/usr/bin/ps', '--source', '/usr/bin/sh'), [])
+})
+
+test('an exec can be said to have no arguments; links and their targets are absolute', async (context) => {
+  const text = MANIFESTS.replace('{path: /usr/bin/ls}', '{path: /usr/bin/ls, allowedArgs: [-l]}')
+  const ask = (...args: readonly string[]): ReturnType<typeof why> => why(context, [...WEB, '--operation', 'exec', '--resource', '/usr/bin/ls', ...args], text)
+  assert.match((await ask()).stdout, /^Block: /)
+  assert.match((await ask('--no-args')).stdout, /^Allow: /)
+  assert.match((await ask('--no-args', '--arg=-l')).stderr, /Use either --arg or --no-args/)
+  assert.match((await ask('--multicall', 'busybox')).stderr, /Cannot use --multicall "busybox": write an absolute path/)
+})
