@@ -209,3 +209,13 @@ test('an exec can be said to have no arguments; links and their targets are abso
   assert.match((await ask('--no-args', '--arg=-l')).stderr, /Use either --arg or --no-args/)
   assert.match((await ask('--multicall', 'busybox')).stderr, /Cannot use --multicall "busybox": write an absolute path/)
 })
+
+test('modes are told: a policy that is off, and a posture of block that only audits', async (context) => {
+  const ask = async (mode: string): Promise<{ reason: string; notes: readonly string[] }> =>
+    JSON.parse((await why(context, [...WEB, '--operation', 'exec', '--resource', '/opt/x', '-o', 'json'], MANIFESTS.replace('  process:', `  mode: ${mode}\n  process:`))).stdout) as { reason: string; notes: readonly string[] }
+  const off = await ask('Off')
+  assert.deepEqual([off.reason, off.notes], ['no policy selects this workload', ['switched off by their mode: shop/web']])
+  const audited = await ask('Audit')
+  assert.match(audited.reason, /the default posture is block, and it only audits, as the workload or every policy with such a rule is only audited$/)
+  assert.match((await ask('Enforce')).reason, /the default posture is block$/)
+})

@@ -4,6 +4,7 @@ import { askingOf, WORDS } from '../policy/asking.ts'
 import { explain, type Explanation, type Situation } from '../policy/explain.ts'
 import { normalisePath } from '../policy/path.ts'
 import { RESOURCE_FORMS } from '../policy/resource.ts'
+import { selects } from '../policy/select.ts'
 import type { ClauseOrigin, Links, Operation, Question, Verdict } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless, paint, type Colour } from './terminal.ts'
@@ -144,9 +145,16 @@ function notesOn(situation: Situation, question: Question, found: Explanation): 
   const isReason = (text: string): boolean => found.near.some(({ reason }) => reason.includes(text))
   return [
     ...linkNotes(situation, question, found),
+    ...switchedOff(situation),
     ...(question.sources.length === 0 && isReason('it is for operations of') ? ['no --source is given, so rules with fromSource do not match'] : []),
     ...(question.operation === 'exec' && question.args === undefined && asksForArguments(situation, question) ? ['no --arg is given, so no list of allowedArgs counts as satisfied'] : []),
   ]
+}
+
+/** Policies that would select the workload, if they were on. */
+function switchedOff({ policies, workload, options }: Situation): readonly string[] {
+  const off = policies.filter((policy) => policy.mode === 'Off' && selects({ ...policy, mode: 'Enforce' }, workload, options))
+  return off.length === 0 ? [] : [`switched off by their mode: ${off.map(({ namespace, name }) => [namespace, name].filter((part) => part !== '').join('/')).join(', ')}`]
 }
 
 /** Paths of a question are what the kernel sees, links resolved: that of the object, and those of executables. */
