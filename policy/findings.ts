@@ -23,7 +23,7 @@ export const FINDINGS = {
   MERLON_POLICY_UNKNOWN_FIELD: error('unknown field {path}', '{suggestion}'),
   MERLON_POLICY_WRONG_TYPE: error('{path} must be {expected}, not {actual}', '{suggestion}'),
   MERLON_POLICY_REQUIRED: error('{path} is required', 'add it'),
-  MERLON_POLICY_NOT_ALLOWED: error('{path} does not allow this value', 'use one of {expected}'),
+  MERLON_POLICY_NOT_ALLOWED: error('{path} does not allow this value', '{suggestion}'),
   MERLON_POLICY_BAD_FORMAT: error('{path} must be {expected}', '{suggestion}'),
   MERLON_POLICY_OUT_OF_RANGE: error('{path} must be {expected}', 'use a value in that range'),
   MERLON_POLICY_TOO_LONG: error('{path} is too long', 'at most {limit} are allowed'),

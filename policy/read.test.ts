@@ -245,6 +245,12 @@ describe('rules in normal form', () => {
     assert.deepEqual(said('process: {matchPaths: [{path: "/usr/bin/["}, {path: "/a/{b}"}]}'), [])
   })
 
+  test('of a long list of words only the nearest is shown', () => {
+    const hintOf = (call: string): unknown => read(policyWith(`syscalls: {matchSyscalls: [{syscall: [${call}]}]}`)).findings.map(({ hint }) => hint)
+    assert.deepEqual(hintOf('unlnk'), ['did you mean unlink?'])
+    assert.match(String(hintOf('frobnicate')), /^use one of the \d+ that the schema has, such as read, write, open$/)
+  })
+
   test('what names nothing is told what to name', () => {
     const hints = (rules: string): unknown => read(policyWith(rules)).findings.map(({ message, hint }) => [message.replace(' names nothing and matches nothing', ''), hint])
     assert.deepEqual(hints('process: {matchPaths: [{}, {path: /a, fromSource: [{}]}]}'), [['the rule', 'give it a path or an execname'], ['the source', 'give it the path of an executable']])
