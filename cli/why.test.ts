@@ -219,3 +219,19 @@ test('modes are told: a policy that is off, and a posture of block that only aud
   assert.match(audited.reason, /the default posture is block, and it only audits, as the workload or every policy with such a rule is only audited$/)
   assert.match((await ask('Enforce')).reason, /the default posture is block$/)
 })
+
+test('what is not said of a workload, and would make a policy select it, is told', async (context) => {
+  const text = MANIFESTS.replace('{app: web}}', '{app: web, kubearmor.io/container.name: "[main]"}}') + `---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorNetworkPolicy
+metadata: {name: net}
+spec: {selector: {matchLabels: {app: web}}, nodeSelector: {matchLabels: {zone: a}}, egress: [{ports: [{port: ssh}]}]}
+`
+  const ask = async (...args: readonly string[]): Promise<{ verdict: string; notes: readonly string[] }> =>
+    JSON.parse((await why(context, [...WEB, '--operation', 'egress', '--resource', '10.0.0.1:22', '-o', 'json', ...args], text)).stdout) as { verdict: string; notes: readonly string[] }
+  const bare = await ask()
+  assert.deepEqual([bare.verdict, bare.notes], ['Allow', ['restricted to containers, and no --container is given: shop/web', 'restricted to nodes, and no --node-labels are given: net']])
+  const said = await ask('-c', 'main', '--node-labels', 'zone=a')
+  assert.deepEqual([said.verdict, said.notes], ['Block', []])
+  assert.deepEqual((await ask('-c', 'other', '--node-labels', 'zone=b')).notes, [])
+})

@@ -4,8 +4,8 @@ import { askingOf, WORDS } from '../policy/asking.ts'
 import { explain, type Explanation, type Situation } from '../policy/explain.ts'
 import { normalisePath } from '../policy/path.ts'
 import { RESOURCE_FORMS } from '../policy/resource.ts'
-import { selects } from '../policy/select.ts'
-import type { ClauseOrigin, Links, Operation, Question, Verdict } from '../policy/types.ts'
+import { onAnyNode, selects } from '../policy/select.ts'
+import type { ClauseOrigin, Links, Operation, Policy, Question, Verdict } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless, paint, type Colour } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, UsageError, type Io, type Verb } from './verb.ts'
@@ -145,16 +145,24 @@ function notesOn(situation: Situation, question: Question, found: Explanation): 
   const isReason = (text: string): boolean => found.near.some(({ reason }) => reason.includes(text))
   return [
     ...linkNotes(situation, question, found),
-    ...switchedOff(situation),
+    ...unselecting(situation),
     ...(question.sources.length === 0 && isReason('it is for operations of') ? ['no --source is given, so rules with fromSource do not match'] : []),
     ...(question.operation === 'exec' && question.args === undefined && asksForArguments(situation, question) ? ['no --arg is given, so no list of allowedArgs counts as satisfied'] : []),
   ]
 }
 
-/** Policies that would select the workload, if they were on. */
-function switchedOff({ policies, workload, options }: Situation): readonly string[] {
-  const off = policies.filter((policy) => policy.mode === 'Off' && selects({ ...policy, mode: 'Enforce' }, workload, options))
-  return off.length === 0 ? [] : [`switched off by their mode: ${off.map(({ namespace, name }) => [namespace, name].filter((part) => part !== '').join('/')).join(', ')}`]
+/** Policies that would select the workload if they were on, or if more were said of it. */
+function unselecting({ policies, workload, options }: Situation): readonly string[] {
+  const others = policies.filter((policy) => !selects(policy, workload, options))
+  const would = (reason: string, changed: (policy: Policy) => Policy): readonly string[] => {
+    const names = others.filter((policy) => selects(changed(policy), workload, options)).map(({ namespace, name }) => [namespace, name].filter((part) => part !== '').join('/'))
+    return names.length === 0 ? [] : [`${reason}: ${names.join(', ')}`]
+  }
+  return [
+    ...would('switched off by their mode', (policy) => (policy.mode === 'Off' ? { ...policy, mode: 'Enforce' } : policy)),
+    ...(workload.container === '' ? would('restricted to containers, and no --container is given', (policy) => ({ ...policy, selector: { ...policy.selector, containers: [] } })) : []),
+    ...(workload.nodeLabels === undefined ? would('restricted to nodes, and no --node-labels are given', onAnyNode) : []),
+  ]
 }
 
 /** Paths of a question are what the kernel sees, links resolved: that of the object, and those of executables. */

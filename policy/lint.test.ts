@@ -78,6 +78,16 @@ test('a selector that selects none of the pods given is a warning; without pods 
   assert.deepEqual(codes(selecting, pod('app: wbe')), ['0.yaml:1 SELECTS_NOTHING'])
 })
 
+test('a pod whose node is not known may run where a network policy wants it', () => {
+  const network = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorNetworkPolicy\nmetadata: {name: net}\nspec: {selector: {matchLabels: {app: web}}, nodeSelector: {matchLabels: {zone: a}}, egress: [{ports: [{port: ssh}]}]}\n'
+  const node = (zone: string): string => `apiVersion: v1\nkind: Node\nmetadata: {name: node-1, labels: {zone: ${zone}}}\n`
+  const scheduled = pod('app: web').replace('containers', 'nodeName: node-1, containers')
+  assert.deepEqual(codes(network, pod('app: web')), [])
+  assert.deepEqual(codes(network, pod('app: wbe')), ['0.yaml:1 SELECTS_NOTHING'])
+  assert.deepEqual(codes(network, scheduled, node('a')), [])
+  assert.deepEqual(codes(network, scheduled, node('b')), ['0.yaml:1 SELECTS_NOTHING'])
+})
+
 test('Deployments and their like stand for the pods that they make', () => {
   const selecting = policy('selector: {matchLabels: {app: web}}, file: {matchPaths: [{path: /a}]}')
   const maker = (kind: string, labels: string): string => `apiVersion: ${kind.endsWith('Job') ? 'batch/v1' : 'apps/v1'}\nkind: ${kind}\nmetadata: {name: web}\nspec: `
