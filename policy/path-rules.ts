@@ -67,7 +67,7 @@ function patternOf(rule: Node, notes: Notes): readonly PathMatch[] {
 /** What is meant for a pattern, as a rule. A bracket says nothing: there is a program /usr/bin/[. */
 const WILDCARD = /[*?]|\{[^{}]*,[^{}]*\}/
 
-function noteWildcard(field: string, written: string, node: Node, { notes, pattern }: { readonly notes: Notes; readonly pattern: string | undefined }): void {
+export function noteWildcard(field: string, written: string, node: Node, { notes, pattern }: { readonly notes: Notes; readonly pattern?: string | undefined }): void {
   if (!WILDCARD.test(written)) return
   notes.say('MERLON_POLICY_LITERAL_WILDCARD', node, { field, suggestion: pattern === undefined ? 'name each one whole: there are no patterns here' : `put it into matchPatterns, as pattern: ${pattern}` })
 }

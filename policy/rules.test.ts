@@ -169,7 +169,7 @@ describe('network policies', () => {
     const cases: readonly (readonly [rule: string, code: string])[] = [
       ['{to: [{ipBlock: {cidr: 10.0.0.0/33}}]}', 'INVALID_CIDR'], ['{to: [{ipBlock: {cidr: 10.0.0}}]}', 'INVALID_CIDR'], ['{to: [{ipBlock: {cidr: "1::2::3/8"}}]}', 'INVALID_CIDR'],
       ['{ports: [{port: "0"}]}', 'UNKNOWN_NAME'], ['{ports: [{port: htpps}]}', 'UNKNOWN_NAME'], ['{ports: [{port: "90", endPort: 80}]}', 'OUT_OF_RANGE'],
-      ['{iface: ["eth 0"]}', 'INVALID_INTERFACE'], ['{iface: [averylonginterface]}', 'INVALID_INTERFACE'],
+      ['{iface: ["eth 0"]}', 'INVALID_INTERFACE'], ['{iface: [averylonginterface]}', 'INVALID_INTERFACE'], ['{iface: ["wlan*"]}', 'LITERAL_WILDCARD'],
     ]
     for (const [rule, code] of cases) assert.deepEqual(said(read(`${NODES}egress: [${rule}]`, KIND)), [[code, 6]], rule)
   })
