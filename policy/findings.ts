@@ -51,6 +51,7 @@ export const FINDINGS = {
   MERLON_POLICY_PATTERN_NEVER_MATCHES: warning('no path matches this pattern: {problem}', '{suggestion}'),
   MERLON_POLICY_EMPTY_RULE: warning('the {what} names nothing and matches nothing', 'give it {missing}'),
   MERLON_POLICY_LITERAL_WILDCARD: warning('wildcards mean nothing in {field}: only what is called exactly that matches', '{suggestion}'),
+  MERLON_POLICY_RECURSIVE_FILE: warning('without a slash at its end the path is a file, of which recursive says nothing', 'write {path}/ for what lies below it'),
   MERLON_POLICY_PATH_AND_EXECNAME: warning('the rule has a path and an execname and matches either', 'write two rules'),
   MERLON_POLICY_NO_RULES: warning('the policy has no rules', 'add rules, or delete it'),
   MERLON_POLICY_SELECTS_NOTHING: warning('the selector matches nothing: {problem}', '{suggestion}'),

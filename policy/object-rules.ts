@@ -104,7 +104,10 @@ function syscallRule(rule: Node, inherited: Attributes, notes: Notes): readonly 
 function syscallPath(rule: Node, notes: Notes): Extract<Match, { readonly kind: 'path' | 'dir' }> | undefined {
   const path = pathOf(rule, 'path', notes)
   if (path === undefined) return undefined
-  return path.endsWith('/') ? { kind: 'dir', dir: path, recursive: truth(rule, 'recursive') } : { kind: 'path', path }
+  const recursive = truth(rule, 'recursive')
+  if (path.endsWith('/')) return { kind: 'dir', dir: path, recursive }
+  if (recursive) notes.say('MERLON_POLICY_RECURSIVE_FILE', field(rule, 'path') ?? rule, { path })
+  return { kind: 'path', path }
 }
 
 /** Undefined when the rule has sources and none of them can be read. */

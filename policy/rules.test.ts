@@ -81,6 +81,11 @@ describe('capabilities', () => {
 })
 
 describe('system calls', () => {
+  test('a path is a directory by its slash, and recursive without one is told', () => {
+    const path = (written: string): unknown => said(read(`syscalls: {matchPaths: [{path: ${written}, recursive: true, syscall: [unlink]}]}`))
+    assert.deepEqual([path('/home/'), path('/home')], [[], [['RECURSIVE_FILE', 5]]])
+  })
+
   test('one rule for each call; they audit, whatever else is said', () => {
     const rules = rulesOf('action: Block\nsyscalls:\n  severity: 4\n  matchSyscalls: [{syscall: [unlink, umount, unlink]}]\n  matchPaths: [{path: /home/, recursive: true, syscall: [rmdir]}, {path: /x, syscall: [chown]}]')
     assert.deepEqual(rules.map(({ match, action, severity }) => [match, action, severity]), [
