@@ -76,3 +76,18 @@ test('refused policies cannot be compared', async (context) => {
   assert.match(stderr, /MERLON_POLICY_UNKNOWN_FIELD[^]*MERLON_CLI_REFUSED/)
   assert.match((await captured(['diff', 'one'])).stderr, /Name two files or directories/)
 })
+
+test('what is no path is named as merlon why takes it', async (context) => {
+  const spec = '  capabilities: {matchCapabilities: [{capability: net_raw}]}\n  syscalls: {matchPaths: [{path: /h, syscall: [unlink]}]}\n  network: {matchProtocols: [{protocol: icmp}], matchDNSQueries: [{domain: a.example}]}\n'
+  const { stdout } = await diff(context, policy('{path: /a}'), policy('{path: /a}') + spec)
+  assert.deepEqual(stdout.match(/^ {2}(?!dns .*local)[^:]*/gm), ['  capability net_raw', '  syscall unlink /h', '  network inet/stream/icmp', '  dns a.example'])
+})
+
+test('standard input is one side, never both: read a second time it would be empty', async (context) => {
+  const file = join(await scratch(context), 'a.yaml')
+  await writeFile(file, policy('{path: /a}'))
+  assert.equal((await captured(['diff', file, '-'], undefined, policy('{path: /a}'))).code, 0)
+  const { code, stdout, stderr } = await captured(['diff', '-', '-'], undefined, policy('{path: /a}'))
+  assert.deepEqual([code, stdout], [2, ''])
+  assert.match(stderr, /Standard input is either OLD or NEW/)
+})

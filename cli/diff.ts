@@ -5,7 +5,7 @@ import { differences, type Difference, type Differences } from '../policy/diff.t
 import { makePlan } from '../policy/plan.ts'
 import { renderFinding } from '../policy/render.ts'
 import type { Answer, Operation, Plan, Policy, Question } from '../policy/types.ts'
-import { wordsFor } from '../policy/words.ts'
+import { resourceFor, wordsFor } from '../policy/words.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
@@ -35,9 +35,7 @@ interface Pair {
 async function run(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = readArgs(args, { ...WORKLOAD_OPTIONS, output: { type: 'string', short: 'o', default: 'text' } }, 2)
   const output = readChoice('output', values.output, ['text', 'json'])
-  const [old, now] = positionals
-  if (old === undefined || now === undefined) throw new UsageError('Name two files or directories, OLD and NEW')
-  const [before, after] = [await load(old, io), await load(now, io)]
+  const { before, after } = await loadBoth(positionals, io)
   const incomplete: string[] = []
   let changed = false
   for (const pair of pairsOf(before, after, values)) {
@@ -52,6 +50,12 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   if (!changed) throw new TroubleError('MERLON_CLI_DIFF_TOO_LARGE', problem)
   io.stderr.write(`There may be more. ${problem} (MERLON_CLI_DIFF_TOO_LARGE)\n`)
   return EXIT_NEGATIVE
+}
+
+async function loadBoth([old, now]: readonly string[], io: Io): Promise<{ readonly before: Loaded; readonly after: Loaded }> {
+  if (old === undefined || now === undefined) throw new UsageError('Name two files or directories, OLD and NEW')
+  if (old === '-' && now === '-') throw new UsageError('Standard input is either OLD or NEW, it cannot be read twice')
+  return { before: await load(old, io), after: await load(now, io) }
 }
 
 /** Half a set would show as a difference that is none. */
@@ -123,7 +127,7 @@ function operationOf(question: Question): string {
   const decoder = new TextDecoder()
   const word = { read: 'open', write: 'open for writing' }[operation as string] ?? operation
   return [
-    `${word} ${wordsFor(question)}`,
+    `${word} ${isOfFiles(operation) ? wordsFor(question) : resourceFor(question)}`,
     ...(args === undefined ? [] : [args.length === 1 ? 'without arguments' : `with ${args.slice(1).map((argument) => JSON.stringify(decoder.decode(argument))).join(' ')}`]),
     ...(sources.length === 0 ? [] : [`by ${sources.map((source) => decoder.decode(source)).join(' and ')}`]),
   ].join(' ') + [...(owner || !isOfFiles(operation) ? [] : [', not the owner']), ...(tty === true ? [', on a terminal'] : []), ...(overQuota === true ? [', over the limit'] : [])].join('')

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { run } from './run.ts'
-import { EXIT_OK } from './verb.ts'
+import { EXIT_TROUBLE } from './verb.ts'
 
 const abort = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -10,10 +10,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     abort.abort(signal)
   })
 }
-// `merlon events | head`: the reader has gone, which is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(EXIT_OK)
+  // `merlon events | head`: the reader has gone, which is no error. What follows events ends; `merlon lint | head` still answers by its exit code.
+  if (error.code === 'EPIPE') return abort.abort(error.code)
+  process.stderr.write(`merlon: Cannot write to standard output: ${error.message} (MERLON_CLI_CANNOT_WRITE)\n`)
+  process.exit(EXIT_TROUBLE)
 })
 
 process.exitCode = await run(process.argv.slice(2), {

@@ -6,7 +6,7 @@ import type { Outcome, PolicyTest } from '../policy/policytest.ts'
 import { optionsFor } from '../policy/postures.ts'
 import { mutationScore } from '../policy/rule-mutants.ts'
 import type { Position } from '../policy/types.ts'
-import { wordsFor } from '../policy/words.ts'
+import { resourceFor } from '../policy/words.ts'
 import type { Loaded } from './manifests.ts'
 
 export interface Run {
@@ -60,7 +60,7 @@ export class Coverage {
         return { covered, of: workload.host ? `a host with ${labels}` : `${workload.namespace} ${labels}`.trim() }
       }),
     )
-    const missed = found.flatMap(({ covered, of }) => (covered?.missed ?? []).map((example) => `${example.operation === 'read' ? 'paths' : 'what is'} such as ${wordsFor(example)} (${of})`))
+    const missed = found.flatMap(({ covered, of }) => (covered?.missed ?? []).map((example) => `${example.operation === 'read' ? 'paths' : example.operation} such as ${resourceFor(example)} (${of})`))
     const all = found.reduce((sum, { covered }) => sum + (covered?.classes ?? 0), 0)
     return { of: all, done: all - missed.length, missed, uncounted: found.flatMap(({ covered, of }) => (covered === undefined ? [`${of}: its rules tell too many classes apart, or make no table`] : [])) }
   }

@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // Results of policy tests as TAP 14 (testanything.org) and as JUnit's XML, which CI systems show.
 import { harmless } from './terminal.ts'
+import type { Finding } from '../policy/types.ts'
 import type { Count, Coverage, Run } from './test-coverage.ts'
 
-export function tap(runs: readonly Run[], coverage: Coverage): string {
-  const lines = ['TAP version 14', `1..${runs.length}`]
+/** What is wrong with a file of tests, or with the manifests that it is about. A report without it would show that all is well. */
+export interface Wrong {
+  readonly file: string
+  readonly finding: Finding
+}
+
+export interface Results {
+  readonly runs: readonly Run[]
+  readonly wrong: readonly Wrong[]
+  readonly coverage: Coverage
+}
+
+export function tap({ runs, wrong, coverage }: Results): string {
+  const lines = ['TAP version 14', `1..${runs.length + wrong.length}`]
   for (const [index, { file, test, outcome }] of runs.entries()) {
-    // A `#` would begin a directive, and a backslash an escape.
-    const name = harmless(test.name).replaceAll(/[\\#]/g, '\\$&')
-    lines.push(`${outcome.ok ? 'ok' : 'not ok'} ${index + 1} - ${name}`)
-    if (outcome.ok) continue
-    const details = { message: outcome.problem, at: `${file}:${test.position.line}`, reason: outcome.explanation.reason, rule: placeOf(outcome) }
-    lines.push('  ---', ...Object.entries(details).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`), '  ...')
+    lines.push(`${outcome.ok ? 'ok' : 'not ok'} ${index + 1} - ${description(test.name)}`)
+    if (!outcome.ok) lines.push(...details({ message: outcome.problem, at: `${file}:${test.position.line}`, reason: outcome.explanation.reason, rule: placeOf(outcome) }))
+  }
+  for (const [index, { finding }] of wrong.entries()) {
+    const { message, position, code, hint } = finding
+    lines.push(`not ok ${runs.length + index + 1} - ${description(`${position.file} is right`)}`, ...details({ message, at: `${position.file}:${position.line}`, code, hint }))
   }
   for (const { title, name, complaint, count } of countsOf(coverage)) {
     lines.push(`# ${title}: ${count.done} of ${count.of}`, ...shown(count.missed).map((each) => `# ${complaint}: ${harmless(each)}`))
@@ -19,6 +32,15 @@ export function tap(runs: readonly Run[], coverage: Coverage): string {
     lines.push(...count.uncounted.map((each) => `# not counted: ${harmless(each)}`))
   }
   return `${lines.join('\n')}\n`
+}
+
+/** A `#` would begin a directive, and a backslash an escape. */
+function description(name: string): string {
+  return harmless(name).replaceAll(/[\\#]/g, '\\$&')
+}
+
+function details(said: Readonly<Record<string, string>>): readonly string[] {
+  return ['  ---', ...Object.entries(said).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`), '  ...']
 }
 
 /** Of each kind: whoever has more to do than that begins with these. */
@@ -50,15 +72,20 @@ function placeOf({ explanation: { origin } }: Run['outcome']): string {
 }
 
 /** Coverage as properties: `rules`, `classes` and `mutants`, each as `DONE of ALL`. */
-export function junit(runs: readonly Run[], coverage: Coverage): string {
-  const failed = (some: readonly Run[]): number => some.filter(({ outcome }) => !outcome.ok).length
-  const suites = Map.groupBy(runs, ({ file }) => file)
+export function junit({ runs, wrong, coverage }: Results): string {
+  const counts = (some: readonly Run[], errors: number): string => `tests="${some.length + errors}" failures="${some.filter(({ outcome }) => !outcome.ok).length}" errors="${errors}"`
   const properties = countsOf(coverage).map(({ name, count }) => `    <property name="${name}" value="${count.done} of ${count.of}"/>`)
-  const lines = ['<?xml version="1.0" encoding="UTF-8"?>', `<testsuites tests="${runs.length}" failures="${failed(runs)}">`, '  <properties>', ...properties, '  </properties>']
-  for (const [file, own] of suites) {
-    lines.push(`  <testsuite name="${xml(file)}" tests="${own.length}" failures="${failed(own)}">`, ...own.flatMap(testcase), '  </testsuite>')
+  const lines = ['<?xml version="1.0" encoding="UTF-8"?>', `<testsuites ${counts(runs, wrong.length)}>`, '  <properties>', ...properties, '  </properties>']
+  for (const file of new Set([...runs, ...wrong].map((each) => each.file))) {
+    const [own, errors] = [runs.filter((run) => run.file === file), wrong.filter((each) => each.file === file)]
+    lines.push(`  <testsuite name="${xml(file)}" ${counts(own, errors.length)}>`, ...own.flatMap(testcase), ...errors.flatMap(errorcase), '  </testsuite>')
   }
   return `${[...lines, '</testsuites>'].join('\n')}\n`
+}
+
+function errorcase({ file, finding: { code, message, hint, position } }: Wrong): readonly string[] {
+  const head = `<testcase name="${xml(`${position.file} is right`)}" classname="${xml(file)}" file="${xml(position.file)}" line="${position.line}"`
+  return [`    ${head}>`, `      <error type="${code}" message="${xml(message)}">${xml(hint)}</error>`, '    </testcase>']
 }
 
 function testcase({ file, test, outcome }: Run): readonly string[] {

@@ -59,7 +59,7 @@ test('--mutants says which changes of rules no test notices', async (context) =>
 test('JUnit: the same, as XML', async (context) => {
   const { code, stdout } = await run(context, [PASS, FAIL], ['-o', 'junit'])
   assert.equal(code, 1)
-  assert.match(stdout, /^<\?xml[^]*<testsuites tests="2" failures="1">\n {2}<properties>\n {4}<property name="rules" value="1 of 2"\/>\n {4}<property name="classes" value="2 of 3"\/>\n {2}<\/properties>\n {2}<testsuite name="p\.policytest\.yaml" tests="2" failures="1">/)
+  assert.match(stdout, /^<\?xml[^]*<testsuites tests="2" failures="1" errors="0">\n {2}<properties>\n {4}<property name="rules" value="1 of 2"\/>\n {4}<property name="classes" value="2 of 3"\/>\n {2}<\/properties>\n {2}<testsuite name="p\.policytest\.yaml" tests="2" failures="1" errors="0">/)
   assert.match(stdout, /<testcase name="a is refused" [^>]*line="1"\/>/)
   assert.match(stdout, /<testcase name="b &lt;&amp;# c" [^/]*>\n {6}<failure message="expected Block, and the verdict is Allow">no rule matches/)
 })
@@ -96,8 +96,21 @@ test('rules about what is no path count, and so do classes of what they are abou
   assert.match(stdout, /^# rules that decided a test: 6 of 7$/m)
   // Two each of sockets, capabilities, system calls and presets, five names with their suffixes, three paths; six of them are the ones above.
   assert.match(stdout, /^# classes of objects that a test was about: 6 of 16$/m)
-  assert.match(stdout, /^# not tested: what is such as capability chown \(default\)$/m)
+  assert.match(stdout, /^# not tested: capability such as chown \(default\)$/m)
   assert.match((await run(context, tests.slice(1), [], policy)).stdout, /^# not tested: p\.yaml:5:30$/m)
+})
+
+test('what is wrong with a file is in the reports too: CI systems look at nothing else', async (context) => {
+  const refused = POLICY.replace('path: /b', 'pth: "/b"')
+  const good = '{open: /c, expect: Allow}'
+  const { code, stdout } = await run(context, [good], [], refused)
+  assert.equal(code, 1)
+  assert.match(stdout, /^1\.\.3\nok 1 - open \/c\nnot ok 2 - p\.yaml is right\n {2}---\n {2}message: "unknown field spec\.file\.matchPaths\[1\]\.pth"\n {2}at: "p\.yaml:8"\n {2}code: "MERLON_POLICY_UNKNOWN_FIELD"\n {2}hint: "did you mean path\?"\n {2}\.\.\.\nnot ok 3 /m)
+  const junit = (await run(context, [good], ['-o', 'junit'], refused)).stdout
+  assert.deepEqual(['tests', 'failures', 'errors'].map((name) => xpath(junit, `string(/testsuites/testsuite/@${name})`)), ['3', '0', '2'])
+  assert.equal(xpath(junit, 'string(//testcase[3]/error/@message)'), 'spec.file.matchPaths[1].path is required')
+  const tests = (await run(context, [good, '{open: /a, expect: Blok}'], ['-o', 'junit'])).stdout
+  assert.deepEqual(['tests', 'failures', 'errors'].map((name) => xpath(tests, `string(/testsuites/@${name})`)), ['1', '0', '1'], 'none of a file with errors is run')
 })
 
 test('wrong tests and manifests fail, with their place', async (context) => {

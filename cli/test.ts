@@ -5,7 +5,7 @@ import { readPolicyTests, runPolicyTest } from '../policy/policytest.ts'
 import { renderFinding } from '../policy/render.ts'
 import { isManifest, isPolicyTest, loadPolicies, readInputs } from './manifests.ts'
 import { Coverage, type Run } from './test-coverage.ts'
-import { junit, tap } from './test-report.ts'
+import { junit, tap, type Wrong } from './test-report.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, type Io, type Verb } from './verb.ts'
 
 const HELP = `Usage: merlon test PATH... [OPTION]...
@@ -37,19 +37,20 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const files = await readInputs(positionals, io, isPolicyTest)
   const runs: Run[] = []
   const coverage = new Coverage(values.mutants === true)
-  let wrong = false
+  const wrong: Wrong[] = []
   for (const { file, text } of files) {
     const { manifests, tests, findings } = readPolicyTests(text, file)
     for (const finding of findings) io.stderr.write(`${renderFinding(finding, text)}\n`)
     const loaded = await loadPolicies(await manifestsOf(file, manifests), io)
-    if (findings.length > 0 || loaded.errors.length > 0) wrong = true
+    wrong.push(...[...findings, ...loaded.errors].map((finding) => ({ file, finding })))
     const own = tests.map((test): Run => ({ file, test, outcome: runPolicyTest(test, loaded.policies, loaded.surroundings) }))
     coverage.add(loaded, own)
     runs.push(...own)
   }
-  if (runs.length === 0 && !wrong) throw new TroubleError('MERLON_CLI_NO_TESTS', 'There is no test in these files: write some under tests:')
-  io.stdout.write(output === 'tap' ? tap(runs, coverage) : junit(runs, coverage))
-  return wrong || runs.some(({ outcome }) => !outcome.ok) ? EXIT_NEGATIVE : EXIT_OK
+  if (runs.length === 0 && wrong.length === 0) throw new TroubleError('MERLON_CLI_NO_TESTS', 'There is no test in these files: write some under tests:')
+  const results = { runs, wrong, coverage }
+  io.stdout.write(output === 'tap' ? tap(results) : junit(results))
+  return wrong.length > 0 || runs.some(({ outcome }) => !outcome.ok) ? EXIT_NEGATIVE : EXIT_OK
 }
 
 /** As the file lists them, or else the manifests in its directory. */

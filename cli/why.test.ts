@@ -190,3 +190,48 @@ test('what manifests hold cannot act on the terminal', async (context) => {
   const { stdout } = await why(context, [...WEB, '--operation', 'open', '--resource', '/x\u001b[2J'])
   assert.ok(!stdout.includes('\u001b'))
 })
+
+test('an executable is what the kernel sees too: where its directory is a link, a note says what it is there', async (context) => {
+  const text = MANIFESTS.replace('path: /bin/sh', 'path: /usr/bin/sh')
+  const notes = async (...args: readonly string[]): Promise<unknown> => (JSON.parse((await why(context, [...WEB, '--operation', 'exec', '-o', 'json', ...args], text)).stdout) as { notes: unknown }).notes
+  const said = (paths: string): unknown => [`where the directory is a link, as on most images, the kernel sees ${paths}, and the verdict is Block`]
+  assert.deepEqual(await notes('--resource', '/usr/bin/ps', '--source', '/bin/sh'), said('/usr/bin/sh'))
+  assert.deepEqual(await notes('--resource', '/usr/bin/ps', '--source', '/x', '--parent', '/bin/sh'), said('/usr/bin/sh'))
+  assert.deepEqual(await notes('--resource', '/bin/ps', '--source', '/bin/sh', '--posture', 'audit'), said('/usr/bin/ps and /usr/bin/sh'))
+  assert.deepEqual(await notes('--resource', '/usr/bin/ps', '--source', '/usr/bin/sh'), [])
+})
+
+test('an exec can be said to have no arguments; links and their targets are absolute', async (context) => {
+  const text = MANIFESTS.replace('{path: /usr/bin/ls}', '{path: /usr/bin/ls, allowedArgs: [-l]}')
+  const ask = (...args: readonly string[]): ReturnType<typeof why> => why(context, [...WEB, '--operation', 'exec', '--resource', '/usr/bin/ls', ...args], text)
+  assert.match((await ask()).stdout, /^Block: /)
+  assert.match((await ask('--no-args')).stdout, /^Allow: /)
+  assert.match((await ask('--no-args', '--arg=-l')).stderr, /Use either --arg or --no-args/)
+  assert.match((await ask('--multicall', 'busybox')).stderr, /Cannot use --multicall "busybox": write an absolute path/)
+})
+
+test('modes are told: a policy that is off, and a posture of block that only audits', async (context) => {
+  const ask = async (mode: string): Promise<{ reason: string; notes: readonly string[] }> =>
+    JSON.parse((await why(context, [...WEB, '--operation', 'exec', '--resource', '/opt/x', '-o', 'json'], MANIFESTS.replace('  process:', `  mode: ${mode}\n  process:`))).stdout) as { reason: string; notes: readonly string[] }
+  const off = await ask('Off')
+  assert.deepEqual([off.reason, off.notes], ['no policy selects this workload', ['switched off by their mode: shop/web']])
+  const audited = await ask('Audit')
+  assert.match(audited.reason, /the default posture is block, and it only audits, as the workload or every policy with such a rule is only audited$/)
+  assert.match((await ask('Enforce')).reason, /the default posture is block$/)
+})
+
+test('what is not said of a workload, and would make a policy select it, is told', async (context) => {
+  const text = MANIFESTS.replace('{app: web}}', '{app: web, kubearmor.io/container.name: "[main]"}}') + `---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorNetworkPolicy
+metadata: {name: net}
+spec: {selector: {matchLabels: {app: web}}, nodeSelector: {matchLabels: {zone: a}}, egress: [{ports: [{port: ssh}]}]}
+`
+  const ask = async (...args: readonly string[]): Promise<{ verdict: string; notes: readonly string[] }> =>
+    JSON.parse((await why(context, [...WEB, '--operation', 'egress', '--resource', '10.0.0.1:22', '-o', 'json', ...args], text)).stdout) as { verdict: string; notes: readonly string[] }
+  const bare = await ask()
+  assert.deepEqual([bare.verdict, bare.notes], ['Allow', ['restricted to containers, and no --container is given: shop/web', 'restricted to nodes, and no --node-labels are given: net']])
+  const said = await ask('-c', 'main', '--node-labels', 'zone=a')
+  assert.deepEqual([said.verdict, said.notes], ['Block', []])
+  assert.deepEqual((await ask('-c', 'other', '--node-labels', 'zone=b')).notes, [])
+})

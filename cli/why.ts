@@ -4,7 +4,8 @@ import { askingOf, WORDS } from '../policy/asking.ts'
 import { explain, type Explanation, type Situation } from '../policy/explain.ts'
 import { normalisePath } from '../policy/path.ts'
 import { RESOURCE_FORMS } from '../policy/resource.ts'
-import type { ClauseOrigin, Links, Operation, Question, Verdict } from '../policy/types.ts'
+import { onAnyNode, selects } from '../policy/select.ts'
+import type { ClauseOrigin, Links, Operation, Policy, Question, Verdict } from '../policy/types.ts'
 import { loadPolicies, type Loaded } from './manifests.ts'
 import { harmless, paint, type Colour } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, UsageError, type Io, type Verb } from './verb.ts'
@@ -28,6 +29,7 @@ ${forms()}
   --not-owner            the file belongs to another user than the process
   --tty                  the process has a terminal
   --arg=TEXT             for exec: an argument after the program's name; again for more. Without any they are not known
+  --no-args              for exec: it is known that there are none
   --invoked NAME         for exec: the name given to execve, where that is a link
   --link LINK=TARGET     a link in the container's root; again for more. With one, no others are assumed
   --multicall PATH       a target of links that goes by the name it is executed by, such as /bin/busybox
@@ -58,6 +60,7 @@ const OPTIONS = {
   'not-owner': { type: 'boolean' },
   tty: { type: 'boolean' },
   arg: { type: 'string', multiple: true },
+  'no-args': { type: 'boolean' },
   invoked: { type: 'string' },
   link: { type: 'string', multiple: true },
   multicall: { type: 'string', multiple: true },
@@ -90,6 +93,7 @@ interface QuestionValues {
   readonly 'not-owner'?: boolean | undefined
   readonly tty?: boolean | undefined
   readonly arg?: readonly string[] | undefined
+  readonly 'no-args'?: boolean | undefined
   readonly invoked?: string | undefined
   readonly 'over-limit'?: boolean | undefined
 }
@@ -107,12 +111,19 @@ function readQuestion(values: QuestionValues): Question {
     tty: values.tty === true,
     overQuota: values['over-limit'] === true,
     invoked: values.invoked,
-    args: values.arg,
+    args: argumentsOf(values),
     source,
     parent,
   })
   if (!asking.ok) throw new UsageError(`Cannot ask that: ${asking.problem}`)
   return asking.question
+}
+
+/** Undefined: not known. */
+function argumentsOf(values: QuestionValues): readonly string[] | undefined {
+  if (values['no-args'] !== true) return values.arg
+  if (values.arg !== undefined) throw new UsageError('Use either --arg or --no-args')
+  return []
 }
 
 /** Undefined: nothing is known of the root. */
@@ -124,7 +135,9 @@ function readLinks(links: readonly string[], multicall: readonly string[]): Link
     if (at <= 0 || !link.startsWith('/') || !target.startsWith('/')) throw new UsageError(`Cannot use --link ${JSON.stringify(text)}: write LINK=TARGET, two absolute paths`)
     return [normalisePath(link), normalisePath(target)]
   })
-  return { targets: Object.fromEntries(targets), multicall }
+  const relative = multicall.find((path) => !path.startsWith('/'))
+  if (relative !== undefined) throw new UsageError(`Cannot use --multicall ${JSON.stringify(relative)}: write an absolute path`)
+  return { targets: Object.fromEntries(targets), multicall: multicall.map(normalisePath) }
 }
 
 /** What a reader may not think of, when it makes a difference. */
@@ -132,19 +145,36 @@ function notesOn(situation: Situation, question: Question, found: Explanation): 
   const isReason = (text: string): boolean => found.near.some(({ reason }) => reason.includes(text))
   return [
     ...linkNotes(situation, question, found),
+    ...unselecting(situation),
     ...(question.sources.length === 0 && isReason('it is for operations of') ? ['no --source is given, so rules with fromSource do not match'] : []),
     ...(question.operation === 'exec' && question.args === undefined && asksForArguments(situation, question) ? ['no --arg is given, so no list of allowedArgs counts as satisfied'] : []),
   ]
 }
 
-/** A path of a question is what the kernel sees: links resolved. */
+/** Policies that would select the workload if they were on, or if more were said of it. */
+function unselecting({ policies, workload, options }: Situation): readonly string[] {
+  const others = policies.filter((policy) => !selects(policy, workload, options))
+  const would = (reason: string, changed: (policy: Policy) => Policy): readonly string[] => {
+    const names = others.filter((policy) => selects(changed(policy), workload, options)).map(({ namespace, name }) => [namespace, name].filter((part) => part !== '').join('/'))
+    return names.length === 0 ? [] : [`${reason}: ${names.join(', ')}`]
+  }
+  return [
+    ...would('switched off by their mode', (policy) => (policy.mode === 'Off' ? { ...policy, mode: 'Enforce' } : policy)),
+    ...(workload.container === '' ? would('restricted to containers, and no --container is given', (policy) => ({ ...policy, selector: { ...policy.selector, containers: [] } })) : []),
+    ...(workload.nodeLabels === undefined ? would('restricted to nodes, and no --node-labels are given', onAnyNode) : []),
+  ]
+}
+
+/** Paths of a question are what the kernel sees, links resolved: that of the object, and those of executables. */
 function linkNotes(situation: Situation, question: Question, found: Explanation): readonly string[] {
-  if (!isOfFiles(question.operation)) return []
-  const path = new TextDecoder().decode(question.path)
-  const target = expandPath(path, situation.workload.links).at(-1) ?? path
-  if (target === path) return []
-  const there = explain(situation, { ...question, path: new TextEncoder().encode(target) })
-  return there.verdict === found.verdict ? [] : [`where the directory is a link, as on most images, the kernel sees ${target}, and the verdict is ${there.verdict}`]
+  const written = [...(isOfFiles(question.operation) ? [question.path] : []), ...question.sources].map((path) => new TextDecoder().decode(path))
+  const seen = written.map((path) => expandPath(path, situation.workload.links).at(-1) ?? path)
+  const bytes = seen.map((path) => new TextEncoder().encode(path))
+  const [path = question.path, ...sources] = isOfFiles(question.operation) ? bytes : [question.path, ...bytes]
+  const { verdict } = explain(situation, { ...question, path, sources })
+  if (verdict === found.verdict) return []
+  const elsewhere = seen.filter((each, index) => each !== written[index]).join(' and ')
+  return [`where the directory is a link, as on most images, the kernel sees ${elsewhere}, and the verdict is ${verdict}`]
 }
 
 function isOfFiles(operation: Operation): boolean {

@@ -4,6 +4,7 @@ import { API_VERSIONS, CRD_SCHEMAS } from './crd-schemas.ts'
 import type { Node } from './document.ts'
 import { checkMetadata } from './metadata.ts'
 import type { Notes } from './notes.ts'
+import { nearest } from './spelling.ts'
 import { field } from './tree.ts'
 import { validate } from './validate.ts'
 
@@ -18,6 +19,23 @@ export function isCustomKind(kind: string, version: string): kind is CustomKind 
 
 function groupOf(version: string): string {
   return version.slice(0, version.indexOf('/'))
+}
+
+const KINDS = Object.keys(CRD_SCHEMAS) as readonly CustomKind[]
+const GROUPS: ReadonlySet<string> = new Set(Object.values(API_VERSIONS).map(groupOf))
+
+/**
+ * Whether an object that is none of our resources was meant to be one: a kind of ours in another group, or a kind that our groups do not have. No
+ * server takes it, and who wrote it believes to be protected: it is an error, where other tools' objects are none.
+ */
+export function isMisnamed(root: Node, kind: string, version: string, notes: Notes): boolean {
+  const ours = KINDS.find((each) => each === kind)
+  if (ours !== undefined) notes.say('MERLON_POLICY_UNKNOWN_VERSION', field(root, 'apiVersion') ?? root, { kind, version, expected: API_VERSIONS[ours] })
+  else if (GROUPS.has(groupOf(version))) {
+    const near = nearest(kind, KINDS)
+    notes.say('MERLON_POLICY_NO_SUCH_KIND', field(root, 'kind') ?? root, { kind, version, suggestion: near === undefined ? `it has: ${KINDS.filter((each) => groupOf(API_VERSIONS[each]) === groupOf(version)).join(', ')}` : `did you mean ${near}?` })
+  } else return false
+  return true
 }
 
 /**

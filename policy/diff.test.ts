@@ -7,6 +7,8 @@ import { compile } from './compile.ts'
 import { differences, type Side } from './diff.ts'
 import { evaluate } from './evaluate.ts'
 import { isWholeKey, isWholePath, keyFormAfter, pathFormAfter, type KeyForm, type PathForm } from './forms.ts'
+import { readDigits } from './keys.ts'
+import { CAPABILITIES } from './names.ts'
 import { makePlan } from './plan.ts'
 import { policy, rule, WORKLOAD } from './testing.ts'
 import type { Plan, Question, Rule } from './types.ts'
@@ -79,6 +81,10 @@ test('keys are such as there are', () => {
   assert.deepEqual(changes([], [rule({ section: 'dns', match: { kind: 'domain', domain: 'a.example' } })]), ['', '.cluster.local', '.svc.cluster.local', '.shop.svc.cluster.local'].map((suffix) => `dns the name a.example${suffix}: Allow Block`))
   assert.deepEqual(changes([], [rule({ section: 'network', match: { kind: 'protocol', protocol: 'udp' } })]), ['network a socket of family inet, type stream, protocol udp: Allow Block'])
   assert.deepEqual(changes([], [rule({ section: 'capabilities', match: { kind: 'capability', capability: 'net_raw' } })]), ['capability capability net_raw: Allow Block'])
+  // An allow-list of all that there are changes nothing, and one that lacks some shows one of those.
+  const allowed = CAPABILITIES.map((capability) => rule({ section: 'capabilities', match: { kind: 'capability', capability }, action: 'Allow' }))
+  assert.deepEqual(changes([], allowed), [])
+  assert.deepEqual(changes([], allowed.filter((_, number) => number !== CAPABILITIES.indexOf('sys_boot'))), ['capability capability sys_boot: Allow Audit'])
   // Every socket is named on both sides, so that what would become of others changes nothing.
   const all = rule({ section: 'network', match: { kind: 'protocol', protocol: 'all' }, action: 'Allow' })
   assert.deepEqual(changes([all], [all, rule({ section: 'network', match: { kind: 'protocol', protocol: 'all' }, action: 'Allow' })]), [])
@@ -120,5 +126,9 @@ function isPossible({ operation, path, invoked }: Question): boolean {
     return form !== undefined && isWholePath(form)
   }
   const form = [...path].reduce<KeyForm | undefined>((at, byte) => (at === undefined ? undefined : keyFormAfter(at, byte)), { at: 'start' })
-  return form !== undefined && isWholeKey(form)
+  return form !== undefined && isWholeKey(form) && isKnown(operation, path)
+}
+
+function isKnown(operation: Question['operation'], path: Uint8Array): boolean {
+  return operation !== 'capability' || (readDigits(path, 1, 2) ?? Infinity) < CAPABILITIES.length
 }

@@ -2,8 +2,9 @@
 // What changes between two plans, as operations that get another verdict: found by walking the automata of both tables side by side, so no
 // change is missed, whatever the rules look like.
 import { formClassOf, isWholeKey, isWholePath, keyFormAfter, keyOfForm, pathFormAfter, type KeyForm, type PathForm } from './forms.ts'
-import { KEY } from './keys.ts'
+import { capabilityKey, KEY } from './keys.ts'
 import { openTable, type Table } from './lookup.ts'
+import { CAPABILITIES } from './names.ts'
 import { CASES } from './planes.ts'
 import type { Answer, Operation, Plan, Question } from './types.ts'
 
@@ -134,11 +135,12 @@ class Walk {
     const bytes = representatives(...this.tables)
     const [before, after] = this.tables
     const places: Place[] = [{ states: [before.start, after.start], keys: [before.keyStart, after.keyStart], path: 'before', key: { at: 'start' }, byte: 0, from: undefined }]
+    if (this.over === 'keys') this.compareCapabilities(places[0]!)
     const seen = new Set<string>()
     for (const place of places) {
       this.compareAt(place)
       for (const byte of bytes) {
-        const next = this.step(place, byte)
+        const next = isOfCapability(place.key) ? undefined : this.step(place, byte)
         const key = next === undefined ? undefined : `${next.states.join(' ')} ${next.keys.join(' ')} ${next.path} ${keyOfForm(next.key)}`
         if (next === undefined || key === undefined || seen.has(key)) continue
         seen.add(key)
@@ -147,6 +149,14 @@ class Walk {
       }
     }
     return true
+  }
+
+  /** One by one: a walk cannot tell those that exist from other numbers, of which an allow-list says something too. */
+  private compareCapabilities(start: Place): void {
+    for (const number of CAPABILITIES.keys()) {
+      const end = capabilityKey(number).reduce<Place | undefined>((place, byte) => place && this.step(place, byte), start)
+      if (end !== undefined) this.compareAt(end)
+    }
   }
 
   private step(place: Place, byte: number): Place | undefined {
@@ -186,6 +196,10 @@ class Walk {
     if (this.over === 'paths') return states
     return 'kind' in key && key.kind === KEY.invoked ? [[...states[0], ...keys[0]], [...states[1], ...keys[1]]] : keys
   }
+}
+
+function isOfCapability(key: KeyForm): boolean {
+  return key.at !== 'start' && key.kind === KEY.capability
 }
 
 function questionAt(asked: Asked, place: Place): Question {

@@ -138,7 +138,8 @@ function problemsOf(document: Document.Parsed, doubts: readonly Doubt[]): readon
     (error): Problem => ({
       code: 'MERLON_POLICY_YAML_SYNTAX',
       span: { start: error.pos[0], end: error.pos[1] },
-      words: error.message.split('\n', 1)[0] ?? '',
+      // The parser passes on what the engine says of its own depth.
+      words: /call stack/i.test(error.message) ? 'nested too deeply' : error.message.split('\n', 1)[0] ?? '',
     }),
   )
   const [start, , end] = document.range

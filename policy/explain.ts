@@ -4,7 +4,7 @@
 import { describe } from './describe.ts'
 import { clauseMatches, compare, conditionMatches, evaluate, objectMatches, planeMatches, sourceMatches, type Precedence } from './evaluate.ts'
 import { KEY } from './keys.ts'
-import { actionOf, makePlan, type PlanOptions } from './plan.ts'
+import { actionOf, makePlan, postureOf, type PlanOptions } from './plan.ts'
 import { sectionOf } from './planes.ts'
 import { selects } from './select.ts'
 import { SECTIONS, type Clause, type ClauseOrigin, type Match, type Plan, type Policy, type Question, type Rule, type Section, type Verdict, type Workload } from './types.ts'
@@ -55,7 +55,7 @@ export function explain(situation: Situation, question: Question): Explanation {
   const winner = plan.clauses[number - 1]
   const by = winner !== undefined ? 'rule' : number === 0 ? 'nothing' : number > plan.clauses.length + SECTIONS.length ? 'undecidable' : 'default'
   const selecting = policies.filter((policy) => selects(policy, workload, options)).length
-  const fallback = fallbackOf(plan, section)
+  const fallback = fallbackOf(plan, section, options)
   const origin = winner?.origin ?? (by === 'default' ? plan.defaults[section]?.origin : by === 'undecidable' ? plan.undecidable[section].origin : undefined)
   const lost = winner === undefined ? [] : losers(plan, winner, question)
   return {
@@ -102,12 +102,14 @@ function ruleReason({ origin, verdict, match }: Clause): string {
   return `this ${origin.action} rule matches, and permits what its flags name`
 }
 
-function fallbackOf(plan: Plan, section: Section): Explanation['fallback'] {
+function fallbackOf(plan: Plan, section: Section, options: PlanOptions): Explanation['fallback'] {
   const fallback = plan.defaults[section]
   if (fallback === undefined) return { verdict: 'Allow', reason: `the ${section} section has no Allow rule, so what no rule matches is permitted` }
   const [first] = allowing(plan, section)
   const because = first === undefined ? '' : ` because of the Allow rule ${placed(first)}`
-  return { verdict: fallback.verdict, reason: `the ${section} section is in allow-list mode${because}: the default posture is ${fallback.verdict === 'Block' ? 'block' : 'audit'}` }
+  const posture = postureOf(section, options)
+  const only = posture === 'block' && fallback.verdict === 'Audit' ? ', and it only audits, as the workload or every policy with such a rule is only audited' : ''
+  return { verdict: fallback.verdict, reason: `the ${section} section is in allow-list mode${because}: the default posture is ${posture}${only}` }
 }
 
 /** The Allow rules of a section, each once, in order of precedence. */

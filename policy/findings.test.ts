@@ -32,7 +32,7 @@ test('every code says what it is about and what to do', () => {
 
 test('a finding fills in the words that it is given, and cuts its text to one line of 80 characters', () => {
   const code: FindingCode = 'MERLON_POLICY_NOT_ALLOWED'
-  const made = finding(code, { position: NOWHERE, text: `${'x'.repeat(100)}\nsecond` }, { path: 'spec.action', expected: 'Allow, Block' })
+  const made = finding(code, { position: NOWHERE, text: `${'x'.repeat(100)}\nsecond` }, { path: 'spec.action', suggestion: 'use one of Allow, Block' })
   assert.equal(made.message, 'spec.action does not allow this value')
   assert.equal(made.hint, 'use one of Allow, Block')
   assert.equal(made.text.length, 80)

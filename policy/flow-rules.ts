@@ -4,6 +4,7 @@ import { attributes, PLAIN, type Attributes } from './attributes.ts'
 import { parseCidr } from './cidr.ts'
 import type { Node } from './document.ts'
 import type { Notes } from './notes.ts'
+import { noteWildcard } from './path-rules.ts'
 import { bytesOf, portOf, secondsOf, SERVICE_NAMES } from './ports.ts'
 import { nearest } from './spelling.ts'
 import { field, integer, items, stringOf, text } from './tree.ts'
@@ -58,6 +59,7 @@ function portRange(node: Node, notes: Notes): PortRange | undefined {
 function interfaceOf(node: Node, notes: Notes): string {
   const name = stringOf(node) ?? ''
   if (name === '' || new TextEncoder().encode(name).length > LONGEST_INTERFACE || /[\s/:]/.test(name)) notes.say('MERLON_POLICY_INVALID_INTERFACE', node)
+  else noteWildcard('iface', name, node, { notes })
   return name
 }
 

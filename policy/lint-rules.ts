@@ -13,7 +13,7 @@ import type { Action, ClauseOrigin, Finding, Policy, Position, Rule } from './ty
 export function lintRules(policies: readonly Policy[]): readonly Finding[] {
   const own = policies.flatMap((policy) => {
     const { findings, idle } = look([policy])
-    return [...findings, ...idle.flatMap((each) => sayIdle(policy, each)), ...sameObjects(policy)]
+    return [...findings, ...idle.flatMap((each) => sayIdle(policy, each)), ...sameObjects(policy, idle)]
   })
   // Of rules in several policies only those that are overruled: to say the same twice is a matter of taste.
   const overruled = [...Map.groupBy(policies, selectionOf).values()]
@@ -25,7 +25,8 @@ export function lintRules(policies: readonly Policy[]): readonly Finding[] {
 
 /** Rules of a policy that never decide, because others of it go before them. */
 export function shadowed(policy: Policy): readonly Finding[] {
-  return [...look([policy]).idle.filter(({ by }) => by !== undefined).map(sayShadowed), ...sameObjects(policy)]
+  const { idle } = look([policy])
+  return [...idle.filter(({ by }) => by !== undefined).map(sayShadowed), ...sameObjects(policy, idle)]
 }
 
 interface Looked {
@@ -74,13 +75,18 @@ function wordsOf(action: Action, position: Position, by?: ClauseOrigin): Readonl
 
 const STRICTNESS: readonly Action[] = ['Block', 'Audit', 'Allow']
 
-/** Sections that are about no paths: rules that name the same under the same conditions. The strictest decides, the first of those gets the credit. */
-function sameObjects(policy: Policy): readonly Finding[] {
+/**
+ * Sections that are about no paths: rules that name the same under the same conditions. The strictest decides, the first of those gets the credit.
+ * What the table has shown of such a rule is said already.
+ */
+function sameObjects(policy: Policy, idle: readonly Idle[]): readonly Finding[] {
+  const said = new Set(idle.map(({ origin }) => `${placeOf(origin.position)} ${origin.text}`))
   const groups = Map.groupBy(policy.rules.filter(({ section }) => section !== 'process' && section !== 'file'), conditionOf)
   return [...groups.values()].flatMap((rules) => {
     const [winner, ...losers] = [...rules].sort((a, b) => STRICTNESS.indexOf(a.action) - STRICTNESS.indexOf(b.action))
     if (winner === undefined) return []
-    return losers.map((rule) => finding('MERLON_POLICY_SHADOWED_RULE', { position: rule.position, text: describe(rule) }, wordsOf(winner.action, winner.position)))
+    const unsaid = losers.filter((rule) => !said.has(`${placeOf(rule.position)} ${describe(rule)}`))
+    return unsaid.map((rule) => finding('MERLON_POLICY_SHADOWED_RULE', { position: rule.position, text: describe(rule) }, wordsOf(winner.action, winner.position)))
   })
 }
 

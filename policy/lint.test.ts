@@ -32,6 +32,15 @@ test('a rule that another one always beats is named, with the other’s place', 
   ])
 })
 
+test('a beaten rule about no path is told once, whoever finds it', () => {
+  const names = (rules: string): readonly string[] => lint([{ file: 'x.yaml', text: policy(rules) }]).findings.map(({ code, text }) => `${code.replace('MERLON_POLICY_', '')} ${text}`)
+  assert.deepEqual(names('capabilities: {matchCapabilities: [{capability: net_raw, action: Audit}, {capability: net_raw}]}'), ['SHADOWED_RULE capabilities capability net_raw'])
+  // Of a list each name is a rule of its own.
+  assert.deepEqual(names('capabilities: {matchCapabilities: [{capability: "bpf,kill", action: Audit}, {capability: "bpf,kill"}]}'), [
+    'SHADOWED_RULE capabilities capability bpf', 'SHADOWED_RULE capabilities capability kill',
+  ])
+})
+
 test('a rule that several others cover is beaten, whatever they look like', () => {
   const { findings } = lint([{ file: 'x.yaml', text: policy('file: {matchPatterns: [{pattern: "/x[ab]", action: Audit}], matchPaths: [{path: /xa}, {path: /xb}]}') }])
   assert.deepEqual(findings.map(({ code, text }) => [code, text]), [['MERLON_POLICY_SHADOWED_RULE', 'file pattern /x[ab]']])
@@ -67,6 +76,16 @@ test('a selector that selects none of the pods given is a warning; without pods 
   assert.deepEqual(codes(selecting), [])
   assert.deepEqual(codes(selecting, pod('app: web')), [])
   assert.deepEqual(codes(selecting, pod('app: wbe')), ['0.yaml:1 SELECTS_NOTHING'])
+})
+
+test('a pod whose node is not known may run where a network policy wants it', () => {
+  const network = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorNetworkPolicy\nmetadata: {name: net}\nspec: {selector: {matchLabels: {app: web}}, nodeSelector: {matchLabels: {zone: a}}, egress: [{ports: [{port: ssh}]}]}\n'
+  const node = (zone: string): string => `apiVersion: v1\nkind: Node\nmetadata: {name: node-1, labels: {zone: ${zone}}}\n`
+  const scheduled = pod('app: web').replace('containers', 'nodeName: node-1, containers')
+  assert.deepEqual(codes(network, pod('app: web')), [])
+  assert.deepEqual(codes(network, pod('app: wbe')), ['0.yaml:1 SELECTS_NOTHING'])
+  assert.deepEqual(codes(network, scheduled, node('a')), [])
+  assert.deepEqual(codes(network, scheduled, node('b')), ['0.yaml:1 SELECTS_NOTHING'])
 })
 
 test('Deployments and their like stand for the pods that they make', () => {

@@ -5,7 +5,7 @@ import { finding, type FindingCode } from './findings.ts'
 import { describe } from './describe.ts'
 import { lintRules } from './lint-rules.ts'
 import { readManifests, type NodeFacts, type PodFacts } from './read.ts'
-import { selects } from './select.ts'
+import { onAnyNode, selects } from './select.ts'
 import { TEMPLATE_KINDS } from './templates.ts'
 import { SECTIONS, type Finding, type Policy, type Position, type Workload } from './types.ts'
 
@@ -67,8 +67,13 @@ function unselecting(policy: Policy, pods: readonly PodFacts[], nodes: readonly 
   const within = pods.filter(({ namespace }) => policy.namespace === '' || namespace === policy.namespace)
   const workloads = aboutHosts ? nodes.map(hostOf) : within.flatMap((pod) => containersOf(pod, nodes))
   const what = aboutHosts ? `${nodes.length} nodes` : `${within.length} pods`
-  if (workloads.length === 0 || workloads.some((workload) => selects(policy, workload))) return []
+  if (workloads.length === 0 || workloads.some((workload) => maySelect(policy, workload))) return []
   return [say('MERLON_POLICY_SELECTS_NOTHING', policy.position, policy.name, { problem: `none of the ${what} given here`, suggestion: 'compare its labels with theirs' })]
+}
+
+/** Where a pod will run, its manifest mostly does not say. */
+function maySelect(policy: Policy, workload: Workload): boolean {
+  return selects(workload.nodeLabels === undefined ? onAnyNode(policy) : policy, workload)
 }
 
 /** Nobody needs to be told of a Deployment that its kind is not read: its pods are. */

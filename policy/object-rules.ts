@@ -66,7 +66,7 @@ function sourced(section: Section, rule: Node, matches: readonly Match[], { inhe
 function names(rule: Node, name: string, notes: Notes, normalise: (written: string) => string): readonly string[] {
   const written = (text(rule, name) ?? '').split(',').map((each) => normalise(each.trim()))
   const found = [...new Set(written.filter((each) => each !== ''))]
-  if (found.length === 0) notes.say('MERLON_POLICY_EMPTY_RULE', rule)
+  if (found.length === 0) notes.say('MERLON_POLICY_EMPTY_RULE', rule, { what: 'rule', missing: `a ${name}` })
   return found
 }
 
@@ -90,7 +90,7 @@ function syscallRule(rule: Node, inherited: Attributes, notes: Notes): readonly 
   const sources = syscallSources(rule, notes)
   const path = syscallPath(rule, notes)
   const calls = [...new Set(strings(field(rule, 'syscall')))]
-  if (calls.length === 0) notes.say('MERLON_POLICY_EMPTY_RULE', rule)
+  if (calls.length === 0) notes.say('MERLON_POLICY_EMPTY_RULE', rule, { what: 'rule', missing: 'system calls, in syscall' })
   if (sources === undefined || (path === undefined && field(rule, 'path') !== undefined)) return []
   return calls.flatMap((written) => {
     // i386 has two, x86-64 only the second; KubeArmor reports it under the name of the first.
@@ -104,7 +104,10 @@ function syscallRule(rule: Node, inherited: Attributes, notes: Notes): readonly 
 function syscallPath(rule: Node, notes: Notes): Extract<Match, { readonly kind: 'path' | 'dir' }> | undefined {
   const path = pathOf(rule, 'path', notes)
   if (path === undefined) return undefined
-  return path.endsWith('/') ? { kind: 'dir', dir: path, recursive: truth(rule, 'recursive') } : { kind: 'path', path }
+  const recursive = truth(rule, 'recursive')
+  if (path.endsWith('/')) return { kind: 'dir', dir: path, recursive }
+  if (recursive) notes.say('MERLON_POLICY_RECURSIVE_FILE', field(rule, 'path') ?? rule, { path })
+  return { kind: 'path', path }
 }
 
 /** Undefined when the rule has sources and none of them can be read. */
@@ -115,7 +118,7 @@ function syscallSources(rule: Node, notes: Notes): Pick<Rule, 'sources' | 'sourc
   for (const item of written) {
     const path = pathOf(item, 'path', notes)
     const dir = sourceDirectory(item, notes)
-    if (path === undefined && field(item, 'dir') === undefined) notes.say('MERLON_POLICY_EMPTY_RULE', item)
+    if (path === undefined && field(item, 'dir') === undefined) notes.say('MERLON_POLICY_EMPTY_RULE', item, { what: 'source', missing: 'a path or a dir' })
     if (path !== undefined) sources.push(path)
     if (dir !== undefined) sourceDirectories.push({ dir, recursive: truth(item, 'recursive') })
   }
@@ -144,7 +147,7 @@ export function presetRules(node: Node | undefined, spec: Attributes, notes: Not
     const name = text(item, 'name')
     const action = text(item, 'action') === 'Audit' ? 'Audit' : 'Block'
     if (name === undefined || name === '') {
-      notes.say('MERLON_POLICY_EMPTY_RULE', item)
+      notes.say('MERLON_POLICY_EMPTY_RULE', item, { what: 'preset', missing: 'a name' })
       return []
     }
     if (text(item, 'action') === 'Allow') notes.say('MERLON_POLICY_PRESET_ACTION', field(item, 'action') ?? item)

@@ -39,14 +39,14 @@ function rulesOf(section: 'process' | 'file', rule: Node, shape: Shape, { inheri
 function matches(rule: Node, shape: Shape, notes: Notes): readonly PathMatch[] {
   if (shape === 'matchPatterns') return patternOf(rule, notes)
   if (shape === 'matchDirectories') {
-    const dir = pathOf(rule, 'dir', notes)
+    const dir = pathOf(rule, 'dir', notes, (written) => `${written}**`)
     return dir === undefined ? [] : [{ kind: 'dir', dir, recursive: truth(rule, 'recursive') }]
   }
   const execname = field(rule, 'execname')
   const named = field(rule, 'path')
-  if (execname === undefined && named === undefined) notes.say('MERLON_POLICY_EMPTY_RULE', rule)
+  if (execname === undefined && named === undefined) notes.say('MERLON_POLICY_EMPTY_RULE', rule, { what: 'rule', missing: 'a path or an execname' })
   if (execname !== undefined && named !== undefined) notes.say('MERLON_POLICY_PATH_AND_EXECNAME', execname)
-  const path = pathOf(rule, 'path', notes)
+  const path = pathOf(rule, 'path', notes, (written) => written)
   const name = nameOf(execname, notes)
   return [...(path === undefined ? [] : [{ kind: 'path', path } as const]), ...(name === undefined ? [] : [{ kind: 'name', name } as const])]
 }
@@ -64,8 +64,19 @@ function patternOf(rule: Node, notes: Notes): readonly PathMatch[] {
   return [{ kind: 'pattern', pattern: read.pattern }]
 }
 
-/** A path field in normal form; undefined where there is none, or none that can be: then there is a finding. */
-export function pathOf(parent: Node, name: string, notes: Notes): string | undefined {
+/** What is meant for a pattern, as a rule. A bracket says nothing: there is a program /usr/bin/[. */
+const WILDCARD = /[*?]|\{[^{}]*,[^{}]*\}/
+
+export function noteWildcard(field: string, written: string, node: Node, { notes, pattern }: { readonly notes: Notes; readonly pattern?: string | undefined }): void {
+  if (!WILDCARD.test(written)) return
+  notes.say('MERLON_POLICY_LITERAL_WILDCARD', node, { field, suggestion: pattern === undefined ? 'name each one whole: there are no patterns here' : `put it into matchPatterns, as pattern: ${pattern}` })
+}
+
+/**
+ * A path field in normal form; undefined where there is none, or none that can be: then there is a finding. `asPattern` says how a pattern
+ * would be written, where there can be one instead.
+ */
+export function pathOf(parent: Node, name: string, notes: Notes, asPattern?: (path: string) => string): string | undefined {
   const node = field(parent, name)
   const written = text(parent, name)
   if (node === undefined || written === undefined) return undefined
@@ -76,6 +87,7 @@ export function pathOf(parent: Node, name: string, notes: Notes): string | undef
   }
   const path = normalisePath(written)
   if (path !== written) notes.say('MERLON_POLICY_PATH_NORMALISED', node, { path })
+  noteWildcard(name, written, node, { notes, pattern: asPattern?.(path) })
   return path
 }
 
@@ -83,7 +95,10 @@ function nameOf(node: Node | undefined, notes: Notes): string | undefined {
   const name = stringOf(node)
   if (node === undefined || name === undefined) return undefined
   const problem = name === '.' || name === '..' ? 'it is no name of a file' : pathProblem(name)
-  if (problem === undefined) return name
+  if (problem === undefined) {
+    noteWildcard('execname', name, node, { notes, pattern: `/**/${name}` })
+    return name
+  }
   notes.say('MERLON_POLICY_INVALID_PATH', node, { problem })
   return undefined
 }
@@ -93,7 +108,7 @@ export function sourcesOf(rule: Node, notes: Notes): readonly string[] | undefin
   const written = items(field(rule, 'fromSource'))
   const sources = written.flatMap((item) => {
     const path = pathOf(item, 'path', notes)
-    if (path === undefined) notes.say('MERLON_POLICY_EMPTY_RULE', item)
+    if (path === undefined) notes.say('MERLON_POLICY_EMPTY_RULE', item, { what: 'source', missing: 'the path of an executable' })
     return path ?? []
   })
   return written.length > 0 && sources.length === 0 ? undefined : sources

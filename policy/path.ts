@@ -39,8 +39,13 @@ export interface Mistake {
 /** Why no path matches a pattern that parses; undefined when one may. Finds the usual mistakes, not all. */
 export function neverMatches(pattern: string, nodes: readonly GlobNode[]): Mistake | undefined {
   if (!mayBeginWithSlash(nodes)) return { problem: 'it does not begin with `/`', suggestion: 'begin it with `/`, or with `/**/` for any directory' }
-  if (pattern !== '/' && pattern.endsWith('/')) return { problem: 'it ends with `/`', suggestion: `for what lies in there write ${pattern.replace(/(\*\*)?\/$/, '')}**` }
+  if (pattern !== '/' && pattern.endsWith('/')) return { problem: 'it ends with `/`', suggestion: `for what lies in there write ${below(pattern.slice(0, -1))}` }
   return /\/\.\.(?:\/|$)/.test(pattern) ? { problem: 'it holds `..`', suggestion: 'write the path without it' } : undefined
+}
+
+/** Two stars at the end reach there already. */
+function below(pattern: string): string {
+  return pattern.endsWith('**') ? pattern : `${pattern}/**`
 }
 
 function mayBeginWithSlash(nodes: readonly GlobNode[]): boolean {

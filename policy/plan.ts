@@ -184,7 +184,7 @@ const POSTURES: Readonly<Partial<Record<Section, keyof Postures>>> = {
   network: 'networkPosture', dns: 'networkPosture', ingress: 'networkPosture', egress: 'networkPosture',
 }
 
-function postureOf(section: Section, options: Postures): Posture {
+export function postureOf(section: Section, options: Postures): Posture {
   const name = POSTURES[section]
   return (name === undefined ? undefined : options[name]) ?? 'audit'
 }

@@ -37,6 +37,16 @@ test('a test has a workload, an operation, a verdict, and perhaps who gives it',
 {open: /x, expect: Allow, workload: {namespace: shop, labels: {app: db}}}`), ['', '', '', '', '', '', ''])
 })
 
+test('a pod may be said to run on a node with labels, for network policies that ask for one', () => {
+  const network = 'apiVersion: security.kubearmor.com/v1\nkind: KubeArmorNetworkPolicy\nmetadata: {name: net}\nspec: {selector: {}, nodeSelector: {matchLabels: {zone: a}}, egress: [{ports: [{port: ssh}]}]}\n'
+  const { policies } = readManifests(network, 'p.yaml')
+  const verdicts = ['{}', '{nodeLabels: {zone: a}}', '{nodeLabels: {zone: b}}'].map((workload) => {
+    const [only] = readPolicyTests(`tests: [{egress: "10.0.0.1:22", expect: Allow, workload: ${workload}}]\n`, 't.yaml').tests
+    return only && runPolicyTest(only, policies, NOWHERE).explanation.verdict
+  })
+  assert.deepEqual(verdicts, ['Allow', 'Block', 'Allow'])
+})
+
 const EVERYTHING = `apiVersion: security.kubearmor.com/v1
 kind: KubeArmorPolicy
 metadata: {name: all, namespace: shop}

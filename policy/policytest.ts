@@ -44,7 +44,7 @@ const PATH: Schema = { type: 'string', format: { pattern: /^\//, words: 'an abso
 const POSTURE: Schema = { type: 'string', oneOf: ['audit', 'block'] }
 const WORKLOAD: Schema = {
   type: 'object',
-  fields: { namespace: STRING, labels: { type: 'map', values: STRING }, container: STRING, host: FLAG },
+  fields: { namespace: STRING, labels: { type: 'map', values: STRING }, nodeLabels: { type: 'map', values: STRING }, container: STRING, host: FLAG },
   required: [],
 }
 const TEST: Schema = {
@@ -128,7 +128,8 @@ function circumstancesOf(test: Node): Omit<Asked, 'operation' | 'resource'> {
 
 function workloadOf(node: Node | undefined): Workload {
   const host = isTrue(node, 'host')
-  return { host, namespace: host ? '' : (text(node, 'namespace') ?? 'default'), pod: '', container: text(node, 'container') ?? '', labels: stringMap(field(node, 'labels')) }
+  const nodeLabels = field(node, 'nodeLabels')
+  return { host, namespace: host ? '' : (text(node, 'namespace') ?? 'default'), pod: '', container: text(node, 'container') ?? '', labels: stringMap(field(node, 'labels')), ...(nodeLabels === undefined ? {} : { nodeLabels: stringMap(nodeLabels) }) }
 }
 
 function isTrue(node: Node | undefined, name: string): boolean {

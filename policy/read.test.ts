@@ -87,6 +87,17 @@ describe('documents', () => {
     const [deployment] = read('apiVersion: apps/v1\nkind: Deployment\n').findings
     assert.deepEqual([deployment?.severity, deployment?.message, deployment?.position.line], ['warning', 'apps/v1 Deployment is not a kind that Merlon reads', 2])
     assert.deepEqual(brief(read(good.replace('/v1', '/v2')).findings), [['UNKNOWN_VERSION', 1, 13, 'security.kubearmor.com/v2']])
+    // Nobody who writes one of these means anything else.
+    for (const version of ['operator.kubearmor.com/v1', 'security.kubearmour.com/v1', 'v1']) {
+      const [wrong] = read(good.replace('security.kubearmor.com/v1', version)).findings
+      assert.deepEqual([wrong?.code, wrong?.severity, wrong?.text, wrong?.hint], ['MERLON_POLICY_UNKNOWN_VERSION', 'error', version, 'write apiVersion: security.kubearmor.com/v1'])
+    }
+    const hints = ['KubeArmorPolcy', 'kubearmorhostpolicy', 'Policy'].map((kind) => read(good.replace('KubeArmorPolicy', kind)).findings.map(({ code, severity, text, hint }) => [code, severity, text, hint])[0])
+    assert.deepEqual(hints, [
+      ['MERLON_POLICY_NO_SUCH_KIND', 'error', 'KubeArmorPolcy', 'did you mean KubeArmorPolicy?'],
+      ['MERLON_POLICY_NO_SUCH_KIND', 'error', 'kubearmorhostpolicy', 'did you mean KubeArmorHostPolicy?'],
+      ['MERLON_POLICY_NO_SUCH_KIND', 'error', 'Policy', 'it has: KubeArmorClusterPolicy, KubeArmorHostPolicy, KubeArmorNetworkPolicy, KubeArmorPolicy'],
+    ])
   })
 
   test('lists are unwrapped', () => {
@@ -108,7 +119,8 @@ describe('documents', () => {
   })
 
   test('nesting and size are bounded', () => {
-    assert.equal(read('['.repeat(100_000)).findings[0]?.code, 'MERLON_POLICY_YAML_SYNTAX')
+    const [deep] = read('['.repeat(100_000)).findings
+    assert.deepEqual([deep?.code, deep?.message], ['MERLON_POLICY_YAML_SYNTAX', 'not readable as YAML: nested too deeply'])
     assert.equal(read(' '.repeat(9 * 1024 * 1024)).findings[0]?.code, 'MERLON_POLICY_TOO_LARGE')
   })
 
@@ -216,6 +228,36 @@ describe('rules in normal form', () => {
     for (const pattern of ['/a[', '/{a', '/a}', '/[z-a]', '/a\\']) assert.deepEqual(patternOf(pattern), ['INVALID_PATTERN'], pattern)
     for (const pattern of ['mysqld', '*x', '?x', '/a/**/', '/a/../b', '{a,b}']) assert.deepEqual(patternOf(pattern), ['PATTERN_NEVER_MATCHES'], pattern)
     for (const pattern of ['/a/**', '**/x', '*{/a,b}', '*/x', '{,x}/a', '/', '/a/..b']) assert.deepEqual(patternOf(pattern), [], pattern)
+  })
+
+  test('a pattern that ends with a slash: what to write instead is what lies below, and nothing beside it', () => {
+    const hintOf = (pattern: string): unknown => read(policyWith(`file: {matchPatterns: [{pattern: ${JSON.stringify(pattern)}}]}`)).findings.map(({ hint }) => hint)
+    for (const pattern of ['/a/', '/a/**/']) assert.deepEqual(hintOf(pattern), ['for what lies in there write /a/**'], pattern)
+    assert.deepEqual(hintOf('/a*/'), ['for what lies in there write /a*/**'])
+  })
+
+  test('wildcards where there are none: the pattern that was meant, if there can be one', () => {
+    const said = (rules: string): unknown => read(policyWith(rules)).findings.map(({ code, hint }) => [code.replace('MERLON_POLICY_', ''), hint])
+    const one = (hint: string): unknown => [['LITERAL_WILDCARD', hint]]
+    assert.deepEqual(said('file: {matchPaths: [{path: /home/*/.bashrc}]}'), one('put it into matchPatterns, as pattern: /home/*/.bashrc'))
+    assert.deepEqual(said('file: {matchDirectories: [{dir: "/home/{a,b}/"}]}'), one('put it into matchPatterns, as pattern: /home/{a,b}/**'))
+    assert.deepEqual(said('process: {matchPaths: [{execname: "python?"}]}'), one('put it into matchPatterns, as pattern: /**/python?'))
+    assert.deepEqual(said('process: {matchPaths: [{path: /a, fromSource: [{path: /bin/*sh}]}]}'), one('name each one whole: there are no patterns here'))
+    assert.deepEqual(said('process: {matchPaths: [{path: "/usr/bin/["}, {path: "/a/{b}"}]}'), [])
+  })
+
+  test('of a long list of words only the nearest is shown', () => {
+    const hintOf = (call: string): unknown => read(policyWith(`syscalls: {matchSyscalls: [{syscall: [${call}]}]}`)).findings.map(({ hint }) => hint)
+    assert.deepEqual(hintOf('unlnk'), ['did you mean unlink?'])
+    assert.match(String(hintOf('frobnicate')), /^use one of the \d+ that the schema has, such as read, write, open$/)
+  })
+
+  test('what names nothing is told what to name', () => {
+    const hints = (rules: string): unknown => read(policyWith(rules)).findings.map(({ message, hint }) => [message.replace(' names nothing and matches nothing', ''), hint])
+    assert.deepEqual(hints('process: {matchPaths: [{}, {path: /a, fromSource: [{}]}]}'), [['the rule', 'give it a path or an execname'], ['the source', 'give it the path of an executable']])
+    assert.deepEqual(hints('network: {matchDNSQueries: [{domain: ","}]}'), [['the rule', 'give it a domain']])
+    assert.deepEqual(hints('syscalls: {matchSyscalls: [{}]}'), [['the rule', 'give it system calls, in syscall']])
+    assert.deepEqual(hints('presets: [{action: Audit}]'), [['the preset', 'give it a name']])
   })
 
   test('a rule that names nothing matches nothing; a rule with path and execname is two', () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files of manifests to policies, and to the facts about namespaces and pods that policies are matched with. Nothing is dropped silently:
 // each document ends up in the result, in `refused`, or in a finding.
-import { admit, isCustomKind } from './admission.ts'
+import { admit, isCustomKind, isMisnamed } from './admission.ts'
 import { parseDocuments, type Node, type Source } from './document.ts'
 import {
   configMapSettings, configSettings, isSettingsMap, namespaceFacts, nodeFacts, podFacts, type NamespaceFacts, type NodeFacts, type PodFacts, type SettingsFacts,
@@ -94,6 +94,11 @@ class Reader implements Manifests {
     if (kind === 'List' || (kind.endsWith('List') && isCustomKind(kind.replace(/List$/, ''), version))) return this.list(root)
     if (isCustomKind(kind, version)) return kind === 'KubeArmorConfig' ? this.config(root, version) : this.policy(root, kind, version)
     if (version === 'v1' && (CORE_KINDS.includes(kind) || (kind === 'ConfigMap' && isSettingsMap(root)))) return this.core(root, kind)
+    if (!isMisnamed(root, kind, version, this.notes)) this.other(root, kind, version)
+  }
+
+  /** Of some other tool. */
+  private other(root: Node, kind: string, version: string): void {
     const template = podTemplate(root, kind, version, this.notes)
     if (template !== undefined) this.templates.push(template)
     this.notes.say('MERLON_POLICY_UNKNOWN_KIND', field(root, 'kind') ?? root, { kind: `${version} ${kind}` })

@@ -6,7 +6,7 @@ import { CAPABILITIES, PRESETS } from './names.ts'
 import { readResource } from './resource.ts'
 import { SYSCALL_NUMBERS } from './syscalls.ts'
 import { OPERATIONS, type Operation } from './types.ts'
-import { wordsFor } from './words.ts'
+import { resourceFor, wordsFor } from './words.ts'
 
 /** What was understood, in the words of `merlon why`; or the complaint. */
 function understood(operation: Operation, text: string): string {
@@ -34,6 +34,14 @@ const CASES: readonly (readonly [operation: Operation, text: string, words: stri
 ]
 
 for (const [operation, text, words] of CASES) test(`${operation} ${text}`, () => assert.equal(understood(operation, text), words))
+
+test('what is understood can be written again, and means the same', () => {
+  for (const [operation, text] of CASES) {
+    const read = readResource(operation, text)
+    assert.ok(read.ok)
+    assert.deepEqual(readResource(operation, resourceFor({ operation, path: read.path })), read, `${operation} ${text}`)
+  }
+})
 
 test('what is none is refused with how to write it, and with what may have been meant', () => {
   const wrong: readonly (readonly [Operation, string, RegExp])[] = [
@@ -66,8 +74,10 @@ test('any text gets an answer, and bytes without NUL', () => {
   fc.assert(
     fc.property(fc.constantFrom(...OPERATIONS), fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom(...CASES.map(([, text]) => text))), (operation, text) => {
       const read = readResource(operation, text)
-      if (read.ok) assert.ok(!read.path.includes(0), text)
-      else assert.ok(read.problem.length > 0)
+      if (read.ok) {
+        assert.ok(!read.path.includes(0), text)
+        assert.deepEqual(readResource(operation, resourceFor({ operation, path: read.path })), read, text)
+      } else assert.ok(read.problem.length > 0)
     }),
     { numRuns: 2000, seed: 3 },
   )

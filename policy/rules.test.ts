@@ -81,6 +81,11 @@ describe('capabilities', () => {
 })
 
 describe('system calls', () => {
+  test('a path is a directory by its slash, and recursive without one is told', () => {
+    const path = (written: string): unknown => said(read(`syscalls: {matchPaths: [{path: ${written}, recursive: true, syscall: [unlink]}]}`))
+    assert.deepEqual([path('/home/'), path('/home')], [[], [['RECURSIVE_FILE', 5]]])
+  })
+
   test('one rule for each call; they audit, whatever else is said', () => {
     const rules = rulesOf('action: Block\nsyscalls:\n  severity: 4\n  matchSyscalls: [{syscall: [unlink, umount, unlink]}]\n  matchPaths: [{path: /home/, recursive: true, syscall: [rmdir]}, {path: /x, syscall: [chown]}]')
     assert.deepEqual(rules.map(({ match, action, severity }) => [match, action, severity]), [
@@ -169,7 +174,7 @@ describe('network policies', () => {
     const cases: readonly (readonly [rule: string, code: string])[] = [
       ['{to: [{ipBlock: {cidr: 10.0.0.0/33}}]}', 'INVALID_CIDR'], ['{to: [{ipBlock: {cidr: 10.0.0}}]}', 'INVALID_CIDR'], ['{to: [{ipBlock: {cidr: "1::2::3/8"}}]}', 'INVALID_CIDR'],
       ['{ports: [{port: "0"}]}', 'UNKNOWN_NAME'], ['{ports: [{port: htpps}]}', 'UNKNOWN_NAME'], ['{ports: [{port: "90", endPort: 80}]}', 'OUT_OF_RANGE'],
-      ['{iface: ["eth 0"]}', 'INVALID_INTERFACE'], ['{iface: [averylonginterface]}', 'INVALID_INTERFACE'],
+      ['{iface: ["eth 0"]}', 'INVALID_INTERFACE'], ['{iface: [averylonginterface]}', 'INVALID_INTERFACE'], ['{iface: ["wlan*"]}', 'LITERAL_WILDCARD'],
     ]
     for (const [rule, code] of cases) assert.deepEqual(said(read(`${NODES}egress: [${rule}]`, KIND)), [[code, 6]], rule)
   })

@@ -30,6 +30,12 @@ export function selects(policy: Policy, workload: Workload, options: SelectOptio
   return selectsContainer(policy, workload, options)
 }
 
+/** The policy without its nodeSelector: for workloads of which nobody knows where they run. */
+export function onAnyNode(policy: Policy): Policy {
+  const { nodeSelector: _, ...anywhere } = policy
+  return anywhere
+}
+
 function selectsContainer(policy: Policy, workload: Workload, options: SelectOptions): boolean {
   if (workload.host || isUntracked(workload.namespace, options)) return false
   if (policy.kind === 'KubeArmorPolicy' && policy.namespace !== workload.namespace) return false

@@ -79,7 +79,7 @@ class Validator {
   private any(node: Node, { oneOf }: Extract<Schema, { type: 'any' }>, path: string): void {
     const allowed: readonly unknown[] | undefined = oneOf
     if (allowed === undefined || (node.kind === 'scalar' && allowed.includes(node.value))) return
-    this.say('MERLON_POLICY_NOT_ALLOWED', node.span, { path, expected: allowed.filter((each) => typeof each === 'string').join(', ') })
+    this.say('MERLON_POLICY_NOT_ALLOWED', node.span, { path, suggestion: choiceOf('', allowed.filter((each) => typeof each === 'string')) })
   }
 
   private object(node: MapNode, schema: ObjectSchema, path: string): void {
@@ -130,7 +130,7 @@ class Validator {
   private string(value: string, schema: Extract<Schema, { type: 'string' }>, path: string, span: Span): void {
     const { format, longest, oneOf, shortest = 0 } = schema
     if (value.length < shortest) this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: `at least ${shortest} characters`, suggestion: 'write something' })
-    if (oneOf !== undefined && !oneOf.includes(value)) this.say('MERLON_POLICY_NOT_ALLOWED', span, { path, expected: oneOf.join(', ') })
+    if (oneOf !== undefined && !oneOf.includes(value)) this.say('MERLON_POLICY_NOT_ALLOWED', span, { path, suggestion: choiceOf(value, oneOf) })
     if (format !== undefined && !format.pattern.test(value)) {
       this.say('MERLON_POLICY_BAD_FORMAT', span, { path, expected: format.words, suggestion: format.suggestion })
     }
@@ -210,4 +210,13 @@ function join(path: string, name: string): string {
 /** The API server counts code points, not UTF-16 units. */
 function codePoints(text: string): number {
   return Array.from(text).length
+}
+
+/** Beyond that a list helps nobody: there are 335 system calls. */
+const MOST_SHOWN = 20
+
+function choiceOf(value: string, words: readonly string[]): string {
+  if (words.length <= MOST_SHOWN) return `use one of ${words.join(', ')}`
+  const near = nearest(value, words)
+  return near === undefined ? `use one of the ${words.length} that the schema has, such as ${words.slice(0, 3).join(', ')}` : `did you mean ${near}?`
 }

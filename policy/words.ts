@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<Operation, (key: Uint8Array) => string>> = {
   exec: (path) => TEXT.decode(path),
   read: (path) => TEXT.decode(path),
   write: (path) => TEXT.decode(path),
-  dns: (key) => `the name ${TEXT.decode(key.slice(1)).split('.').filter((label) => label !== '').reverse().join('.')}`,
+  dns: (key) => `the name ${domainOf(key)}`,
   capability: (key) => `capability ${nameOf(CAPABILITIES, readDigits(key, 1, WIDTH.capability))}`,
   preset: (key) => `preset ${nameOf(PRESETS, readDigits(key, 1, WIDTH.preset))}`,
   syscall: syscallWords,
@@ -29,15 +29,59 @@ const WORDS: Readonly<Record<Operation, (key: Uint8Array) => string>> = {
   egress: flowWords,
 }
 
+/** The same as `merlon why` and a test of policies take it (resource.ts): `/bin/ls`, `inet/stream/tcp`, `net_raw`. */
+export function resourceFor({ operation, path }: Pick<Question, 'operation' | 'path'>): string {
+  return RESOURCES[operation](path)
+}
+
+const RESOURCES: Readonly<Record<Operation, (key: Uint8Array) => string>> = {
+  exec: (path) => TEXT.decode(path),
+  read: (path) => TEXT.decode(path),
+  write: (path) => TEXT.decode(path),
+  dns: domainOf,
+  capability: (key) => nameOf(CAPABILITIES, readDigits(key, 1, WIDTH.capability)),
+  preset: (key) => nameOf(PRESETS, readDigits(key, 1, WIDTH.preset)),
+  syscall: (key) => (pathOfCall(key) === '' ? callOf(key) : `${callOf(key)} ${pathOfCall(key)}`),
+  network: (key) => {
+    const { family, type, protocol } = readNetworkKey(key) ?? { family: 0, type: 0, protocol: 0 }
+    return [FAMILIES.get(family) ?? family, TYPES[type] || type, TRANSPORTS.get(protocol) ?? protocol].join('/')
+  },
+  device: (key) => {
+    const device = readDeviceKey(key)
+    return device === undefined ? '' : `${device.class}/${device.subClass}/${device.protocol}@${device.level}`
+  },
+  ingress: flowResource,
+  egress: flowResource,
+}
+
+function flowResource(key: Uint8Array): string {
+  const flow = readFlowKey(key)
+  if (flow === undefined) return ''
+  const { transport, port, address, iface } = flow
+  const host = address.length === 4 ? addressWords(address) : `[${addressWords(address)}]`
+  return `${host}:${port}/${TRANSPORTS.get(transport) ?? transport}${iface.length === 0 ? '' : `%${TEXT.decode(iface)}`}`
+}
+
+function domainOf(key: Uint8Array): string {
+  return TEXT.decode(key.slice(1)).split('.').filter((label) => label !== '').reverse().join('.')
+}
+
 function nameOf(names: readonly string[], number: number | undefined): string {
   return (number === undefined ? undefined : names[number]) ?? `number ${number ?? 'unknown'}`
 }
 
-function syscallWords(key: Uint8Array): string {
+function callOf(key: Uint8Array): string {
   const number = readDigits(key, 1, WIDTH.syscall)
-  const name = [...SYSCALL_NUMBERS].find(([, value]) => value === number)?.[0] ?? `number ${number ?? 'unknown'}`
-  const path = TEXT.decode(key.slice(1 + WIDTH.syscall))
-  return `system call ${name}${path === '' ? '' : ` on ${path}`}`
+  return [...SYSCALL_NUMBERS].find(([, value]) => value === number)?.[0] ?? `number ${number ?? 'unknown'}`
+}
+
+function pathOfCall(key: Uint8Array): string {
+  return TEXT.decode(key.slice(1 + WIDTH.syscall))
+}
+
+function syscallWords(key: Uint8Array): string {
+  const path = pathOfCall(key)
+  return `system call ${callOf(key)}${path === '' ? '' : ` on ${path}`}`
 }
 
 function socketWords(key: Uint8Array): string {
