@@ -245,7 +245,7 @@ test('lists of arguments of other programs cost an exec nothing', async (context
     const { user, system } = process.cpuUsage(before)
     return user + system
   }
-  await cost('--operation', 'exec', '--resource', '/opt/tool-1')
-  const plain = await cost('--operation', 'exec', '--resource', '/opt/tool-1', '--no-args')
-  assert.ok((await cost('--operation', 'exec', '--resource', '/opt/tool-1')) < 5 * plain)
+  await cost('--operation', 'exec', '--resource', '/usr/bin/ls')
+  const plain = await cost('--operation', 'exec', '--resource', '/usr/bin/ls', '--no-args')
+  assert.ok((await cost('--operation', 'exec', '--resource', '/usr/bin/ls')) < 5 * plain)
 })
