@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { captured, scratch } from './testing.ts'
 
@@ -36,6 +36,7 @@ test('a named file is read whatever it is called, and once', async (context) => 
   const directory = await tree(context, { policy: good('a') })
   const path = join(directory, 'policy')
   assert.match((await captured(['lint', path, path])).stdout, /^1 file, 1 policy/)
+  assert.match((await captured(['lint', path, `${directory}/below/..//policy`, relative('.', path)])).stdout, /^1 file, 1 policy, 1 rule: 0 errors, 0 warnings/)
 })
 
 test('-o json is the documented object, also for a clean set', async (context) => {

@@ -2,7 +2,7 @@
 // Manifests that a command line names: files whatever they are called, and the *.yaml, *.yml and *.json below directories.
 import { createReadStream } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { LintInput } from '../policy/lint.ts'
 import type { Surroundings } from '../policy/postures.ts'
 import { readManifests } from '../policy/read.ts'
@@ -34,8 +34,19 @@ export async function readInputs(paths: readonly string[], { stdin }: Pick<Io, '
   for (const path of paths) files.push(...(await filesOf(path, isWanted)))
   const inputs: LintInput[] = []
   // One after the other: directories may hold more files than a process may open.
-  for (const file of new Set(files)) inputs.push({ file: file === STDIN ? '(standard input)' : file, text: await readText(file, stdin) })
+  for (const file of eachOnce(files)) inputs.push({ file: file === STDIN ? '(standard input)' : file, text: await readText(file, stdin) })
   return inputs
+}
+
+/** However it is written: a file that is read twice would hold its policies twice. */
+function eachOnce(files: readonly string[]): readonly string[] {
+  const seen = new Set<string>()
+  return files.filter((file) => {
+    const place = file === STDIN ? file : resolve(file)
+    if (seen.has(place)) return false
+    seen.add(place)
+    return true
+  })
 }
 
 async function filesOf(path: string, isWanted: (name: string) => boolean): Promise<readonly string[]> {

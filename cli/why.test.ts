@@ -235,3 +235,17 @@ spec: {selector: {matchLabels: {app: web}}, nodeSelector: {matchLabels: {zone: a
   assert.deepEqual([said.verdict, said.notes], ['Block', []])
   assert.deepEqual((await ask('-c', 'other', '--node-labels', 'zone=b')).notes, [])
 })
+
+test('lists of arguments of other programs cost an exec nothing', async (context) => {
+  const rules = Array.from({ length: 400 }, (_, index) => `      - {path: /opt/tool-${index}, allowedArgs: [x${index}]}\n`).join('')
+  const text = MANIFESTS.replace('    matchPaths:\n', `    matchPaths:\n${rules}`)
+  const cost = async (...args: readonly string[]): Promise<number> => {
+    const before = process.cpuUsage()
+    assert.equal((await why(context, [...WEB, ...args], text)).code, 0)
+    const { user, system } = process.cpuUsage(before)
+    return user + system
+  }
+  await cost('--operation', 'exec', '--resource', '/usr/bin/ls')
+  const plain = await cost('--operation', 'exec', '--resource', '/usr/bin/ls', '--no-args')
+  assert.ok((await cost('--operation', 'exec', '--resource', '/usr/bin/ls')) < 5 * plain)
+})

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expandPath } from '../policy/alias.ts'
 import { askingOf, WORDS } from '../policy/asking.ts'
+import { evaluate, objectMatches, planeMatches, sourceMatches } from '../policy/evaluate.ts'
 import { explain, type Explanation, type Situation } from '../policy/explain.ts'
 import { normalisePath } from '../policy/path.ts'
+import { makePlan } from '../policy/plan.ts'
 import { RESOURCE_FORMS } from '../policy/resource.ts'
 import { onAnyNode, selects } from '../policy/select.ts'
 import type { ClauseOrigin, Links, Operation, Policy, Question, Verdict } from '../policy/types.ts'
@@ -147,7 +149,7 @@ function notesOn(situation: Situation, question: Question, found: Explanation): 
     ...linkNotes(situation, question, found),
     ...unselecting(situation),
     ...(question.sources.length === 0 && isReason('it is for operations of') ? ['no --source is given, so rules with fromSource do not match'] : []),
-    ...(question.operation === 'exec' && question.args === undefined && asksForArguments(situation, question) ? ['no --arg is given, so no list of allowedArgs counts as satisfied'] : []),
+    ...(question.operation === 'exec' && question.args === undefined && asksForArguments(situation, question, found) ? ['no --arg is given, so no list of allowedArgs counts as satisfied'] : []),
   ]
 }
 
@@ -181,10 +183,13 @@ function isOfFiles(operation: Operation): boolean {
   return operation === 'exec' || operation === 'read' || operation === 'write'
 }
 
-function asksForArguments(situation: Situation, question: Question): boolean {
-  const { verdict } = explain(situation, question)
-  const lists = situation.policies.flatMap(({ rules }) => rules.flatMap(({ allowedArgs = [] }) => (allowedArgs.length > 0 ? [allowedArgs] : [])))
-  return lists.some((list) => explain(situation, { ...question, args: ['', ...list].map((each) => new TextEncoder().encode(each)) }).verdict !== verdict)
+/** Whether some list of arguments, of the rules that are about this exec, would get another verdict. */
+function asksForArguments({ policies, workload, options }: Situation, question: Question, { verdict }: Explanation): boolean {
+  const plan = makePlan(policies, workload, options)
+  const about = plan.clauses.filter((clause) => clause.section === 'process' && planeMatches(clause, question) && sourceMatches(clause, question) && objectMatches(clause, question))
+  const conditions = [...new Set(about.flatMap(({ condition }) => condition?.index ?? []))].map((index) => plan.conditions[index])
+  const lists = conditions.flatMap((condition) => (condition?.kind === 'arguments' ? [condition.allowed] : []))
+  return lists.some((list) => evaluate(plan, { ...question, args: ['', ...list].map((each) => new TextEncoder().encode(each)) }).verdict !== verdict)
 }
 
 /* ---- Output ---- */
