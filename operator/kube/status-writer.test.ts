@@ -114,6 +114,16 @@ describe('StatusWriter', () => {
     assert.equal(subject.api.calls.length, 1)
   })
 
+  it('writes anew of an object that was made anew under the same name, though it comes to the same', async () => {
+    const subject = new Subject(1)
+    await subject.pass(2)
+    assert.equal(subject.written.length, 1)
+    subject.add(policyNamed('p0', { metadata: { name: 'p0', namespace: 'ns', uid: 'another', generation: 1 } }))
+    subject.writer.changed()
+    await subject.pass(4)
+    assert.equal(subject.written.length, 2)
+  })
+
   it('comes back to what failed, and leaves what is gone', async () => {
     const subject = new Subject(1)
     subject.refusal = new KubeError(503, 'away')

@@ -48,6 +48,8 @@ const EVENT = 'event '
 const CONFIG = 'config '
 
 interface Written {
+  /** Of the object: another one of the same name has nothing of it. */
+  readonly uid: string
   readonly text: string
   readonly at: number
   /** The resource is an older one, and has kept what it knows of it. */
@@ -149,7 +151,7 @@ export class StatusWriter {
       this.#wanted.set(name, status)
       const text = essence(status)
       const written = this.#written.get(name)
-      const isEchoed = written === undefined || clock.monotonic() - written.at > (written.isPruned ? PRUNED_MS : ECHO_MS)
+      const isEchoed = written?.uid !== object.uid || clock.monotonic() - written.at > (written.isPruned ? PRUNED_MS : ECHO_MS)
       if (text !== (isEchoed ? essence(object.status) : written.text)) this.#queue.add(name)
     }
     for (const config of configs()) if (phaseOf(config, configs()).phase !== config.phase) this.#queue.add(`${CONFIG}${config.namespace}/${config.name}`)
@@ -200,7 +202,7 @@ export class StatusWriter {
       }
     }
     if (!(await this.#apply(apply()))) return 'done'
-    this.#written.set(name, { text: essence(wanted), at: clock.monotonic(), isPruned })
+    this.#written.set(name, { uid: object.uid, text: essence(wanted), at: clock.monotonic(), isPruned })
     this.#note(object, wanted)
     return 'done'
   }
