@@ -148,6 +148,15 @@ describe('Reconciler.change()', () => {
     assert.deepEqual([message?.full, message?.keep], [true, ['c1']])
   })
 
+  it('selects a host by its node\'s name and by the host name that its label has, where they differ', async () => {
+    const cluster = new Cluster()
+    const nodes = new Map([['n1', { name: 'n1', labels: { 'kubernetes.io/hostname': 'ip-10-0-0-1' } }]])
+    const hosts = ['n1', 'ip-10-0-0-1', 'ip-10-0-0-2'].flatMap((value) => ['kubernetes.io/hostname', 'kubearmor.io/hostname'].map((label) => [label, value] as const))
+    const texts = hosts.map(([label, value], index) => JSON.stringify({ apiVersion: 'security.kubearmor.com/v1', kind: 'KubeArmorHostPolicy', metadata: { name: `h${index}` }, spec: { nodeSelector: { matchLabels: { [label]: value } }, process: { matchPaths: [{ path: '/bin/ls' }] } } }))
+    await cluster.change({ nodes, policies: new Map(texts.flatMap((text) => [...policies(text)])) })
+    assert.deepEqual(cluster.policies('host'), ['h0', 'h1', 'h2', 'h3'])
+  })
+
   it('tells a node nothing of the pods of another', async () => {
     const cluster = await new Cluster().change({ policies: policy({ name: 'p' }), pods: pod(UID) })
     const stolen = workload('c1', { pod_uid: UID })
