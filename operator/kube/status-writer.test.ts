@@ -148,6 +148,18 @@ describe('StatusWriter', () => {
     assert.equal(subject.written.length, 2)
   })
 
+  it('survives a count that fails, and counts again with the next change', async () => {
+    const subject = new Subject(1)
+    const { tallies } = subject
+    Object.defineProperty(subject, 'tallies', { get: () => { throw new Error('defect') }, configurable: true })
+    await subject.pass(2)
+    Object.defineProperty(subject, 'tallies', { value: tallies })
+    assert.equal(subject.written.length, 0)
+    subject.writer.changed()
+    await subject.pass(2)
+    assert.equal(subject.written.length, 1)
+  })
+
   it('comes back to what failed, and leaves what is gone', async () => {
     const subject = new Subject(1)
     subject.refusal = new KubeError(503, 'away')

@@ -94,14 +94,14 @@ export class StatusWriter {
 
   /** What is known may be another: counts soon, if it is this replica's business. */
   changed(): void {
-    const { leads, clock } = this.#options
+    const { leads, clock, logger } = this.#options
     if (this.#isClosed || !leads()) return
     this.#timer ??= clock.after(Math.max(GATHER_MS, this.#countMs * REST), () => {
       this.#examining ??= this.#examine().finally(() => { this.#examining = undefined })
       void Promise.race([this.#examining, sleep(clock, PATIENCE_MS)]).then(() => {
         this.#timer = undefined
         this.count()
-      })
+      }).catch((error: unknown) => logger.error('Failed to count what is in force', { error }))
     })
   }
 
