@@ -10,6 +10,7 @@ import type { ReportedWorkload } from './identity.ts'
 import { policyLibrary, type Compiled, type PodManifest, type PolicyLibrary } from './library.ts'
 import { Reconciler } from './reconcile.ts'
 import { hostPolicyText, policyText, type PolicyText } from './testing/manifests.ts'
+import { AgentView } from './view.ts'
 import type { Change } from './world.ts'
 
 const UID = '11111111-1111-1111-1111-111111111111'
@@ -128,6 +129,64 @@ describe('Reconciler.change()', () => {
     cluster.reconciler.setWorkloads('n1', false, [workload('c2', { pod_uid: 'another', labels: { app: 'web' }, namespace: 'shop' })], [])
     await cluster.reconciler.settled()
     assert.ok(cluster.policies('c2') !== undefined)
+  })
+
+  it('has nothing to say of a container whose pod is gone, and has its node leave it as it is', async () => {
+    const cluster = await new Cluster().change({ policies: policy({ name: 'p' }), pods: pod(UID) })
+    const running = [workload('host'), workload('c1', { pod_uid: UID, container: 'c1' })]
+    cluster.reconciler.setWorkloads('n1', false, running, [])
+    await cluster.reconciler.settled()
+    await cluster.change({ pods: new Map([[UID, undefined]]) })
+    assert.deepEqual([cluster.policies('c1'), cluster.reconciler.undecided('n1')], [['p'], []])
+    // To another replica, to which the agent moves, it has always been gone.
+    const other = await new Cluster().change({ policies: policy({ name: 'p' }) })
+    other.reconciler.setWorkloads('n1', true, running, [])
+    await other.reconciler.settled()
+    assert.deepEqual([other.policies('c1'), other.reconciler.undecided('n1')], [undefined, ['c1']])
+    const view = new AgentView({ generation: 0, heldTables: [] })
+    const message = view.next(other.reconciler.desired('n1'), other.reconciler.isDecided('n1'), other.reconciler.undecided('n1'))
+    assert.deepEqual([message?.full, message?.keep], [true, ['c1']])
+  })
+
+  it('selects a host by its node\'s name and by the host name that its label has, where they differ', async () => {
+    const cluster = new Cluster()
+    const nodes = new Map([['n1', { name: 'n1', labels: { 'kubernetes.io/hostname': 'ip-10-0-0-1' } }]])
+    const hosts = ['n1', 'ip-10-0-0-1', 'ip-10-0-0-2'].flatMap((value) => ['kubernetes.io/hostname', 'kubearmor.io/hostname'].map((label) => [label, value] as const))
+    const texts = hosts.map(([label, value], index) => JSON.stringify({ apiVersion: 'security.kubearmor.com/v1', kind: 'KubeArmorHostPolicy', metadata: { name: `h${index}` }, spec: { nodeSelector: { matchLabels: { [label]: value } }, process: { matchPaths: [{ path: '/bin/ls' }] } } }))
+    await cluster.change({ nodes, policies: new Map(texts.flatMap((text) => [...policies(text)])) })
+    assert.deepEqual(cluster.policies('host'), ['h0', 'h1', 'h2', 'h3'])
+  })
+
+  it('tells a node nothing of the pods of another', async () => {
+    const cluster = await new Cluster().change({ policies: policy({ name: 'p' }), pods: pod(UID) })
+    const stolen = workload('c1', { pod_uid: UID })
+    cluster.reconciler.setWorkloads('n2', false, [stolen], [])
+    await cluster.reconciler.settled()
+    assert.equal(cluster.policies('c1', 'n2'), undefined)
+    cluster.reconciler.setWorkloads('n1', false, [stolen], [])
+    await cluster.reconciler.settled()
+    assert.deepEqual(cluster.policies('c1'), ['p'])
+    // A kubelet may have heard of a binding before we have.
+    await cluster.change({ pods: pod('early', { node: '' }) })
+    cluster.reconciler.setWorkloads('n2', false, [workload('c2', { pod_uid: 'early' })], [])
+    await cluster.reconciler.settled()
+    assert.deepEqual(cluster.policies('c2', 'n2'), ['p'])
+  })
+
+  it('forgets a node that is gone, also where its end came before its agent', async () => {
+    const gone = new Map([['n1', undefined]])
+    const early = await new Cluster().change({ nodes: new Map([['n1', { name: 'n1', labels: {} }]]) })
+    await early.change({ nodes: gone })
+    assert.ok(early.reconciler.nodes.has('n1'))
+    early.reconciler.leave('n1')
+    assert.ok(!early.reconciler.nodes.has('n1'))
+    early.reconciler.setNode({ node: 'n1', labels: {} })
+    early.reconciler.leave('n1')
+    assert.ok(!early.reconciler.nodes.has('n1'))
+    // Of a directory nobody hears of nodes: what was last known of one that is away stays.
+    const alone = new Cluster()
+    alone.reconciler.leave('n1')
+    assert.ok(alone.reconciler.nodes.has('n1'))
   })
 
   it('knows a container by the id that the pod says, and so its name', async () => {

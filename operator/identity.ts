@@ -35,8 +35,9 @@ export interface Identified {
 }
 
 const DEFAULT_NAMESPACE = 'default'
-/** Labels of every host, set to the node's name: KubeArmor's and Kubernetes's. */
-const HOST_NAMES: readonly string[] = ['kubearmor.io/hostname', 'kubernetes.io/hostname']
+/** Labels of every host, set to the node's name: KubeArmor's and Kubernetes's. A cloud may give its nodes a host name that is another: then either holds. */
+const NODE_NAME = 'kubearmor.io/hostname'
+const HOST_NAME = 'kubernetes.io/hostname'
 
 /** `found`: the pod that the workload belongs to, where that is known. */
 export function identify(reported: ReportedWorkload, found: FoundPod | undefined, facts: NodeFacts): Identified {
@@ -73,7 +74,7 @@ function hostOf(facts: NodeFacts): Workload {
 }
 
 function hostLabels({ node, labels }: NodeFacts): Readonly<Record<string, string>> {
-  return { ...labels, ...Object.fromEntries(HOST_NAMES.map((key) => [key, node])) }
+  return { [HOST_NAME]: node, ...labels, [NODE_NAME]: node }
 }
 
 function switched(policy: PolicySwitch | undefined): { readonly policy?: PolicySwitch } {

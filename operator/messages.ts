@@ -52,7 +52,7 @@ export class Messages {
       Level: finding.severity === 'error' ? 'ERROR' : 'WARN',
       Message: sentenceOf(finding),
     })
-    for (const herald of this.#seats.all) herald.add({ node: hostname(), events: [{ type: 'MESSAGE', payload, time_unix_ns: `${now}000000` }] })
+    for (const herald of this.#seats.all) herald.add({ node: hostname(), about_policies: true, events: [{ type: 'MESSAGE', payload, time_unix_ns: `${now}000000` }] })
   }
 
   /** Lives until `signal` aborts. */

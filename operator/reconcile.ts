@@ -37,6 +37,8 @@ export class Reconciler {
   readonly #busy = new Set<NodeState>()
   #draining: Promise<void> | undefined
   #isStale = false
+  /** By an API, which has all of them. */
+  #isToldOfNodes = false
 
   constructor(options: ReconcilerOptions) {
     const { library, compileElsewhere } = options
@@ -48,6 +50,7 @@ export class Reconciler {
   /** The directory says something else: every workload is looked at again, and planned again where its policies or posture changed. */
   setSnapshot(snapshot: Snapshot): void {
     this.world.replace(snapshot)
+    this.#isToldOfNodes = false
     for (const state of this.#nodes.values()) for (const entry of state.entries.values()) this.#mark(state, entry, { identity: true, selection: true })
     this.#isStale = true
     this.#drain()
@@ -83,7 +86,8 @@ export class Reconciler {
     const state = this.#nodes.get(node)
     if (!state) return
     state.hasAgent = false
-    if (state.isGone) this.#forgetNode(state)
+    // Where an API tells of nodes, it may have told of this one's end before its agent came here.
+    if (state.isGone || (this.#isToldOfNodes && !this.world.nodes.has(node))) this.#forgetNode(state)
   }
 
   /** What runs on a node. Waiting workloads are decided before this returns, and their node is notified first. */
@@ -121,10 +125,13 @@ export class Reconciler {
     return (this.#nodes.get(node)?.pending.size ?? 0) === 0
   }
 
-  /** Workloads of which nothing can be said: the compiler refused them, or has not answered yet, and nothing was decided before. */
+  /**
+   * Workloads of which nothing can be said, and nothing was decided before: the compiler refused them, or has not answered yet, or nobody knows whose they
+   * are, as of a pod that was deleted by force while its containers go on.
+   */
   undecided(node: string): readonly string[] {
     const state = this.#nodes.get(node)
-    return state ? [...state.failed.keys(), ...[...state.compiling].filter((id) => !state.desired.has(id))] : []
+    return state ? [...state.entries.keys()].filter((id) => !state.desired.has(id)) : []
   }
 
   /** Resolves when nothing is left to decide. */
@@ -145,6 +152,7 @@ export class Reconciler {
 
   /** A node of the API is planned for before its agent comes; one that is gone is forgotten, with its agent where it still has one. */
   #setNodes(nodes: NonNullable<Change['nodes']>): void {
+    this.#isToldOfNodes = true
     for (const [name, node] of nodes) {
       const state = this.#stateOf(name)
       state.isGone = !node
@@ -245,7 +253,7 @@ export class Reconciler {
   #reconcile(state: NodeState, id: string): void {
     state.pending.delete(id)
     const entry = state.entries.get(id)
-    if (!entry || (isStranger(entry.reported) && !this.world.find(entry.reported))) return
+    if (!entry || (isStranger(entry.reported) && !this.world.find(entry.reported, state.facts.node))) return
     const inputs = this.#inputsOf(entry, state)
     entry.key = this.decider.key(inputs, entry.identified?.workload as Workload)
     const decision = this.#decide(entry, inputs)
@@ -258,7 +266,7 @@ export class Reconciler {
 
   #inputsOf(entry: Entry, state: NodeState): DecisionInputs {
     const { world } = this
-    entry.identified ??= identify(entry.reported, world.find(entry.reported), factsOf(state, world))
+    entry.identified ??= identify(entry.reported, world.find(entry.reported, state.facts.node), factsOf(state, world))
     const { workload } = entry.identified
     entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload, world.settings))
     return { policies: entry.selecting, postures: world.posturesOf(workload), selection: world.settings, policySwitch: workload.policy ?? 'enabled' }

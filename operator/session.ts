@@ -97,6 +97,8 @@ export class Session {
     // However it ends: whoever waits for something to send looks again. Its end may come some time after that of what the agent sends.
     void stream.ended.then(() => this.notify())
     for await (const message of stream.messages()) {
+      // What an ended stream had still in its buffer is older than what the one that took over has said.
+      if (!stream.isOpen) break
       const refused = this.#take(message)
       if (refused) {
         this.#logger.warn('Refused an agent', { reason: refused.message })

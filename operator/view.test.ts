@@ -215,3 +215,11 @@ describe('AgentView.isProgrammed()', () => {
     assert.equal(agent.isProgrammed(bind('a', '')), true)
   })
 })
+
+it('an agent\'s codes are such that a status can have them', () => {
+  const view = new AgentView({ generation: 0, heldTables: [] })
+  const codes = ['', 'not a code', 'x'.repeat(200), 'MERLON_AGENT_NOT_ENFORCED']
+  view.acknowledge({ generation: 0, tables: [], errors: codes.map((code) => ({ code, message: '', workload: 'a' })), canary: null, latency_us: 0 })
+  const unknown = 'MERLON_OPERATOR_UNKNOWN_FAILURE'
+  assert.deepEqual(view.lastAck?.errors.map(({ code }) => code), [unknown, unknown, unknown, 'MERLON_AGENT_NOT_ENFORCED'])
+})

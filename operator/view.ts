@@ -22,6 +22,9 @@ const LACKS: ReadonlySet<string> = new Set(['MERLON_AGENT_TABLE_MISSING', 'MERLO
 const TABLES_MAX = 4096
 const ERRORS_MAX = 1024
 const TEXT_MAX = 1024
+/** Codes become reasons of conditions: one that the API server refuses would keep a policy from having any status. */
+const CODE = /^[A-Za-z]([A-Za-z0-9_]{0,126}[A-Za-z0-9_])?$/
+const UNKNOWN_CODE = 'MERLON_OPERATOR_UNKNOWN_FAILURE'
 
 interface Sent {
   readonly binding: string
@@ -78,7 +81,7 @@ export class AgentView {
    */
   acknowledge(ack: Ack__Output): void {
     const tables = ack.tables.slice(0, TABLES_MAX)
-    const errors = ack.errors.slice(0, ERRORS_MAX).map(({ code, message, workload }) => ({ code: code.slice(0, TEXT_MAX), message: message.slice(0, TEXT_MAX), workload: workload.slice(0, TEXT_MAX) }))
+    const errors = ack.errors.slice(0, ERRORS_MAX).map(({ code, message, workload }) => ({ code: CODE.test(code) ? code : UNKNOWN_CODE, message: message.slice(0, TEXT_MAX), workload: workload.slice(0, TEXT_MAX) }))
     // Of a workload that is not in the rest: then of none it can be said that it has what it must have.
     if (ack.errors.length > ERRORS_MAX) errors.push({ code: 'MERLON_OPERATOR_TOO_MANY_FAILURES', message: `the agent reported ${ack.errors.length} failures at once, more than are kept`, workload: '' })
     const canary = ack.canary && { ...ack.canary, message: ack.canary.message.slice(0, TEXT_MAX) }

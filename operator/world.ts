@@ -103,9 +103,10 @@ export class World {
     return this.#podsOfNode.get(node) ?? new Set()
   }
 
-  find(reported: ReportedWorkload): FoundPod | undefined {
+  /** `node` reports it: what is bound to another node is none of its business. */
+  find(reported: ReportedWorkload, node: string): FoundPod | undefined {
     const pod = this.#pods.get(reported.pod_uid)
-    if (!pod) return podOf(reported, this.#loose)
+    if (!pod || ![undefined, '', node].includes(pod.node)) return podOf(reported, this.#loose)
     const name = pod.containers.find((container) => container.id === reported.id)?.name
     return name === undefined ? { pod } : { pod, container: name }
   }

@@ -101,6 +101,17 @@ describe('a relay with TLS', { timeout: 30_000 }, () => {
     assert.equal((await watcher.count(2)).length, 2)
   })
 
+  it('misses an agent that has never had anything to send', async (context) => {
+    const { relay, authorities, connect } = await setUp(context, false)
+    const client = connect(relay.addresses[0] as string, grpcCredentials.createInsecure())
+    const watcher = new Watcher(client, 'messages', '')
+    while (relay.subscribers === 0) await new Promise((turn) => { setImmediate(turn) })
+    const pusher = new Pusher(connect(relay.agentsAddress, authorities.peer(agentId('node-1')).forClient(RELAY_ID)))
+    await watcher.message('Node node-1 sends events')
+    pusher.stream.cancel()
+    await watcher.message('Node node-1 is missing')
+  })
+
   it('refuses events of another node, and of who has no certificate that counts', async (context) => {
     const { relay, authorities, connect } = await setUp(context, false)
     const other = new Pusher(connect(relay.agentsAddress, authorities.peer(agentId('node-2')).forClient(RELAY_ID)))
@@ -115,7 +126,7 @@ describe('a relay with TLS', { timeout: 30_000 }, () => {
       const end = await pusher.ended
       assert.deepEqual([end?.code, end?.details.split(':')[0]], [status.UNAUTHENTICATED, 'MERLON_RELAY_NO_CERTIFICATE'])
     }
-    assert.deepEqual(relay.nodes.present, [])
+    assert.deepEqual([relay.nodes.present, relay.nodes.missing], [[], ['node-2']])
   })
 
   it('serves KubeArmor\'s clients by TLS where asked to, with the certificate that they make themselves, and nobody else', async (context) => {

@@ -269,3 +269,21 @@ test('clients cannot push events', async (context) => {
   assert.equal((await pusher.ended)?.code, 12)
   assert.equal(relay.counts.published.alerts, 0)
 })
+
+test('what an operator says of policies does not stand for the agent of its host', { timeout: 20_000 }, async (context) => {
+  const { agent, client, relay } = await setUp(context)
+  const other = connect(relay.agentsAddress)
+  context.after(() => other.close())
+  const watcher = new Watcher(client, 'messages', '')
+  await subscribed(client, relay, 1)
+  const [operator, pusher] = [new Pusher(other), new Pusher(agent)]
+  await pusher.push({ node: 'n1', events: [] })
+  await operator.push({ node: 'n1', about_policies: true, events: [{ type: 2, payload: Buffer.alloc(0) }] })
+  assert.deepEqual(relay.nodes.present, ['n1'])
+  pusher.stream.cancel()
+  await watcher.message('Node n1 is missing')
+  operator.stream.cancel()
+  const next = new Pusher(other)
+  await next.push({ node: 'operator-7d9f', about_policies: true, events: [] })
+  assert.deepEqual([relay.nodes.present, relay.nodes.missing], [[], ['n1']])
+})

@@ -57,6 +57,10 @@ function receive(stream: Stream, { hub, nodes, sender }: Receiving, onEnd: () =>
   const acks = new Acks(stream, hub.demand)
   let node: string | undefined
   let ended = false
+  const arrive = (name: string): void => {
+    node = name
+    nodes.arrive(name)
+  }
   const leave = (): void => {
     if (ended) return
     ended = true
@@ -68,6 +72,8 @@ function receive(stream: Stream, { hub, nodes, sender }: Receiving, onEnd: () =>
     stream.emit('error', { code, details })
     leave()
   }
+  // A peaceful node may have nothing to send for days, and is to be missed all the same.
+  if (sender.kind === 'agent') arrive(sender.node)
   stream.on('data', (batch: EventBatch) => {
     if (ended) return
     if (batch.node === '') return refuse(status.INVALID_ARGUMENT, 'MERLON_RELAY_NO_NODE: the batch does not name its node')
@@ -78,10 +84,7 @@ function receive(stream: Stream, { hub, nodes, sender }: Receiving, onEnd: () =>
       const details = `MERLON_RELAY_BAD_SEQUENCE: expected batch ${acks.sequence + 1} of this stream, got ${batch.sequence}`
       return refuse(status.INVALID_ARGUMENT, details)
     }
-    if (node === undefined) {
-      node = batch.node
-      nodes.arrive(node)
-    }
+    if (node === undefined && !batch.about_policies) arrive(batch.node)
     publish(batch, hub)
     acks.acknowledge(batch.sequence)
   })

@@ -92,7 +92,7 @@ export class Pusher {
   }
 
   /** Sends a batch and resolves with its acknowledgement. */
-  async push(batch: { readonly node?: string; readonly events?: readonly object[]; readonly losses?: readonly object[]; readonly sequence?: number }): Promise<void> {
+  async push(batch: { readonly node?: string; readonly about_policies?: boolean; readonly events?: readonly object[]; readonly losses?: readonly object[]; readonly sequence?: number }): Promise<void> {
     this.#sequence = batch.sequence ?? this.#sequence + 1
     const acknowledged = new Promise<void>((resolve) => this.#acks.set(this.#sequence, resolve))
     this.stream.write({ node: 'node-1', ...batch, sequence: this.#sequence })

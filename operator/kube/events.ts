@@ -22,7 +22,7 @@ const BAD: Readonly<Record<Condition['type'], Words>> = {
 }
 /** Reasons that are only a matter of moments, or that another condition's Event tells. */
 const QUIET: readonly string[] = ['Pending', 'NotAccepted', 'SelectsNothing']
-/** Kubernetes' limit of a note. */
+/** Kubernetes' limit of a note, in bytes. */
 const NOTE_MAX = 1024
 
 /** Undefined: nothing that people would want to hear of. */
@@ -35,14 +35,20 @@ export function eventOf({ object, condition }: Transition, identity: string, now
     apiVersion: 'events.k8s.io/v1',
     kind: 'Event',
     // Events of what has no namespace are in `default`.
-    metadata: { name: `${name.slice(0, 200)}.${condition.type.toLowerCase()}.${now.toString(16)}`, namespace: namespace === '' ? 'default' : namespace },
+    metadata: { name: `${name.slice(0, 200).replace(/[^a-z0-9]+$/, '')}.${condition.type.toLowerCase()}.${now.toString(16)}`, namespace: namespace === '' ? 'default' : namespace },
     eventTime: new Date(now).toISOString().replace('Z', '000Z'),
     type: condition.status === 'True' ? 'Normal' : 'Warning',
     reason: words.reason,
     action: words.action,
-    note: `${condition.reason}: ${condition.message}`.slice(0, NOTE_MAX),
+    note: cutBytes(`${condition.reason}: ${condition.message}`, NOTE_MAX),
     regarding: { apiVersion: `${GROUP}/${VERSION}`, kind, name, uid, ...(namespace === '' ? {} : { namespace }) },
     reportingController: 'merlon.io/operator',
     reportingInstance: identity.slice(0, 128),
   }
+}
+
+/** Whole characters only. */
+function cutBytes(text: string, most: number): string {
+  const bytes = new TextEncoder().encodeInto(text, new Uint8Array(most))
+  return text.slice(0, bytes.read)
 }

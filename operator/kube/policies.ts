@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies as the API has them: read once for each version, with the status that was written last.
 import { MODE_ANNOTATION, type Finding, type Kind, type Policy } from '../../policy/types.ts'
-import { nameOf } from '../files.ts'
-import type { PolicyLibrary, Refusal } from '../library.ts'
+import { fileFinding, nameOf } from '../files.ts'
+import type { Manifests, PolicyLibrary, Refusal } from '../library.ts'
 import type { KubeMetadata, KubeObject } from './api.ts'
 import { record } from './trim.ts'
 
@@ -45,7 +45,7 @@ export function readPolicy(object: KubeObject, kind: string, library: Pick<Polic
   const isSame = before?.uid === head.uid
   if (isSame && before.generation === head.generation && before.mode === head.mode) return { ...before, ...head }
   const name = objectName(head)
-  const read = library.readObject({ apiVersion: `${GROUP}/${VERSION}`, kind, metadata: metadataOf(head), spec: object['spec'] }, name)
+  const read = readSafely(library, { apiVersion: `${GROUP}/${VERSION}`, kind, metadata: metadataOf(head), spec: object['spec'] }, name)
   const { findings } = read
   const policy = read.policies.find((each) => nameOf(each) === name)
   if (policy) return { ...head, policy, refusal: undefined, findings }
@@ -53,6 +53,15 @@ export function readPolicy(object: KubeObject, kind: string, library: Pick<Polic
   const refusal = read.refused[0] ?? { kind: kind as Kind, namespace, name: own, position: { file: name, line: 0, column: 0 }, findings }
   // What was in force stays: a mistake in an edit must not open what the version before it closed.
   return { ...head, policy: isSame ? before.policy : undefined, refusal, findings }
+}
+
+/** A defect of ours in one object must not lose what has become of the others. */
+function readSafely(library: Pick<PolicyLibrary, 'readObject'>, object: KubeObject, name: string): Pick<Manifests, 'policies' | 'refused' | 'findings'> {
+  try {
+    return library.readObject(object, name)
+  } catch (error) {
+    return { policies: [], refused: [], findings: [fileFinding('MERLON_OPERATOR_INTERNAL', name, `cannot read the policy: ${(error as Error).message}`, 'report this defect, with the policy')] }
+  }
 }
 
 type Head = Omit<PolicyObject, 'policy' | 'refusal' | 'findings'>

@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { APPLY, type KubeApi, type KubeObject } from './api.ts'
 import { Informer } from './informer.ts'
-import { addTally, emptyTally, type Tally, type Tallies } from './tally.ts'
+import { addTally, emptyTally, SAMPLES_MAX, type Tally, type Tallies } from './tally.ts'
 import { record } from './trim.ts'
 
 export interface ReplicasOptions {
@@ -44,6 +44,8 @@ const GATHER_MS = 1_000
 const RENEW_MS = 10_000
 /** A report that was not renewed for so long is removed by the leader: its replica is dead, or will write it again. */
 const FORGET_MS = 60_000
+/** Of a ConfigMap's 1 MiB. */
+const REPORT_BYTES_MAX = 900_000
 
 export class Replicas {
   readonly informer: Informer<Heard>
@@ -134,7 +136,7 @@ export class Replicas {
     if (leads()) return this.#clean()
     const own = served()
     const report: Report = { identity, nodes: [...own].toSorted(), tallies: [...tallies.total((node) => own.has(node))].map(([name, tally]) => [name, generationOf(name), tally]) }
-    const text = JSON.stringify(report)
+    const text = textOf(report)
     if (own.size === 0 && this.#sent.text === '') return
     if (text === this.#sent.text && clock.monotonic() - this.#sent.at < RENEW_MS) return
     const name = this.#path.split('/').at(-1) ?? ''
@@ -159,8 +161,23 @@ function add(total: Map<string, Tally>, name: string, more: Tally): void {
   addTally(sum, more)
 }
 
+/** With as many samples of failures as there is room for: a thousand policies with ten each are more than a ConfigMap holds, and the counts are what matters. */
+function textOf(report: Report): string {
+  for (let most = SAMPLES_MAX; ; most = Math.floor(most / 2)) {
+    const text = JSON.stringify({ ...report, tallies: report.tallies.map(([name, generation, tally]) => [name, generation, { ...tally, failures: tally.failures.slice(0, most) }]) })
+    if (most === 0 || Buffer.byteLength(text) <= REPORT_BYTES_MAX) return text
+  }
+}
+
 function readReport(object: KubeObject, at: number): Heard | undefined {
   const { report } = record(object['data']) as { report?: string }
   const { identity, nodes, tallies } = JSON.parse(report ?? '{}') as Partial<Report>
-  return identity === undefined || !nodes || !tallies ? undefined : { identity, nodes, tallies, at }
+  if (typeof identity !== 'string' || !Array.isArray(nodes) || !Array.isArray(tallies)) return undefined
+  return { identity, nodes, at, tallies: tallies.filter((each) => Array.isArray(each) && isTally(each[2])) }
+}
+
+/** Whoever may write a ConfigMap here, or a replica of another version, may have written something else. */
+function isTally(value: unknown): value is Tally {
+  const { pods, nodes, ready, unable, failures } = record(value) as Partial<Tally>
+  return [pods?.selected, pods?.programmed, nodes?.selected, nodes?.programmed, ready, unable].every((count) => Number.isSafeInteger(count)) && Array.isArray(failures)
 }

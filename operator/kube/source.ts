@@ -13,7 +13,7 @@ import { Informer, type InformerOptions } from './informer.ts'
 import { GROUP, PLURALS, readPolicy, VERSION, type PolicyObject } from './policies.ts'
 import { Remarks, remarksOn } from './remarks.ts'
 import { honoured, readConfig, settingsOf, type ConfigObject } from './settings.ts'
-import { trimNamespace, trimNode, trimPod } from './trim.ts'
+import { podUid, trimNamespace, trimNode, trimPod } from './trim.ts'
 
 export interface KubernetesSourceOptions {
   readonly api: KubeApi
@@ -75,7 +75,7 @@ export class KubernetesSource {
       this.#changed.settings = true
       this.#schedule()
     }
-    this.#pods = this.#add({ path: '/api/v1/pods', trim: trimPod, keyOf: (object) => object.metadata?.uid ?? '', onKeys: note(pods) })
+    this.#pods = this.#add({ path: '/api/v1/pods', trim: trimPod, keyOf: ({ metadata }) => podUid(metadata), onKeys: note(pods) })
     this.#nodes = this.#add({ path: '/api/v1/nodes', trim: (object) => ({ ...trimNode(object), ...remarksOn('Node', object, library) }), onKeys: note(nodes) })
     this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: (object) => ({ ...trimNamespace(object), ...remarksOn('Namespace', object, library) }), onKeys: note(namespaces) })
     this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, library), onKeys: settings })

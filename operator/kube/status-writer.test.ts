@@ -114,6 +114,52 @@ describe('StatusWriter', () => {
     assert.equal(subject.api.calls.length, 1)
   })
 
+  it('writes anew of an object that was made anew under the same name, though it comes to the same', async () => {
+    const subject = new Subject(1)
+    await subject.pass(2)
+    assert.equal(subject.written.length, 1)
+    subject.add(policyNamed('p0', { metadata: { name: 'p0', namespace: 'ns', uid: 'another', generation: 1 } }))
+    subject.writer.changed()
+    await subject.pass(4)
+    assert.equal(subject.written.length, 2)
+  })
+
+  it('takes what it has written for what was, before the API shows it: a transition has one time and one Event', async () => {
+    const subject = new Subject(1)
+    const held = (pods: number): void => {
+      subject.tallies.set('KubeArmorPolicy/ns/p0', { ...emptyTally(), pods: { selected: pods, programmed: pods }, nodes: { selected: 1, programmed: 1 }, ready: 1 })
+      subject.writer.changed()
+    }
+    for (const pods of [1, 2, 3]) {
+      held(pods)
+      await subject.pass(2)
+    }
+    const times = subject.written.map(({ status }) => (status['conditions'] as { lastTransitionTime: string }[]).map(({ lastTransitionTime }) => lastTransitionTime).join())
+    assert.deepEqual([times.length, new Set(times).size], [3, 1])
+    assert.equal(subject.api.calls.filter(({ path }) => path.includes('/events')).length, 1)
+  })
+
+  it('looks again when what it has written does not show, though nothing else happens', async () => {
+    const subject = new Subject(1)
+    await subject.pass(2)
+    assert.equal(subject.written.length, 1)
+    subject.writer.changed()
+    await subject.pass(14)
+    assert.equal(subject.written.length, 2)
+  })
+
+  it('survives a count that fails, and counts again with the next change', async () => {
+    const subject = new Subject(1)
+    const { tallies } = subject
+    Object.defineProperty(subject, 'tallies', { get: () => { throw new Error('defect') }, configurable: true })
+    await subject.pass(2)
+    Object.defineProperty(subject, 'tallies', { value: tallies })
+    assert.equal(subject.written.length, 0)
+    subject.writer.changed()
+    await subject.pass(2)
+    assert.equal(subject.written.length, 1)
+  })
+
   it('comes back to what failed, and leaves what is gone', async () => {
     const subject = new Subject(1)
     subject.refusal = new KubeError(503, 'away')

@@ -48,7 +48,10 @@ const EVENT = 'event '
 const CONFIG = 'config '
 
 interface Written {
+  /** Of the object: another one of the same name has nothing of it. */
+  readonly uid: string
   readonly text: string
+  readonly status: PolicyObjectStatus
   readonly at: number
   /** The resource is an older one, and has kept what it knows of it. */
   readonly isPruned: boolean
@@ -63,6 +66,7 @@ export class StatusWriter {
   readonly #written = new Map<string, Written>()
   readonly #events = new Map<string, Transition>()
   #timer: Timer | undefined
+  #recheck: Timer | undefined
   #isClosed = false
   #examining: Promise<void> | undefined
   /** How long the last count took. */
@@ -90,14 +94,14 @@ export class StatusWriter {
 
   /** What is known may be another: counts soon, if it is this replica's business. */
   changed(): void {
-    const { leads, clock } = this.#options
+    const { leads, clock, logger } = this.#options
     if (this.#isClosed || !leads()) return
     this.#timer ??= clock.after(Math.max(GATHER_MS, this.#countMs * REST), () => {
       this.#examining ??= this.#examine().finally(() => { this.#examining = undefined })
       void Promise.race([this.#examining, sleep(clock, PATIENCE_MS)]).then(() => {
         this.#timer = undefined
         this.count()
-      })
+      }).catch((error: unknown) => logger.error('Failed to count what is in force', { error }))
     })
   }
 
@@ -134,6 +138,7 @@ export class StatusWriter {
   close(): void {
     this.#isClosed = true
     this.#timer?.cancel()
+    this.#recheck?.cancel()
     this.lead(false)
   }
 
@@ -147,13 +152,20 @@ export class StatusWriter {
     for (const [name, object] of policies) {
       const status = this.#statusOf(name, object, counted.get(name))
       this.#wanted.set(name, status)
-      const text = essence(status)
-      const written = this.#written.get(name)
-      const isEchoed = written === undefined || clock.monotonic() - written.at > (written.isPruned ? PRUNED_MS : ECHO_MS)
-      if (text !== (isEchoed ? essence(object.status) : written.text)) this.#queue.add(name)
+      const written = this.#awaited(name, object)
+      if (essence(status) !== (written?.text ?? essence(object.status))) this.#queue.add(name)
+      else if (written && written.text !== essence(object.status)) this.#lookAgain(written)
     }
     for (const config of configs()) if (phaseOf(config, configs()).phase !== config.phase) this.#queue.add(`${CONFIG}${config.namespace}/${config.name}`)
     this.#countMs = clock.monotonic() - start
+  }
+
+  /** What was written does not show: if it never does, nothing else may ever ask. */
+  #lookAgain({ isPruned }: Written): void {
+    this.#recheck ??= this.#options.clock.after((isPruned ? PRUNED_MS : ECHO_MS) + GATHER_MS, () => {
+      this.#recheck = undefined
+      this.changed()
+    })
   }
 
   /** The one of the last count, where it was made of the same. */
@@ -165,6 +177,18 @@ export class StatusWriter {
     const status = statusOf(object, tally, losers)
     this.#made.set(name, { object, of, status })
     return status
+  }
+
+  /** What was written of this object, as long as the API may not have shown it to us yet. */
+  #awaited(name: string, { uid }: PolicyObject): Written | undefined {
+    const written = this.#written.get(name)
+    if (written?.uid !== uid) return undefined
+    return this.#options.clock.monotonic() - written.at > (written.isPruned ? PRUNED_MS : ECHO_MS) ? undefined : written
+  }
+
+  /** The last status that is known of. */
+  #lastOf(name: string, object: PolicyObject): Readonly<Record<string, unknown>> {
+    return { ...(this.#awaited(name, object)?.status ?? object.status) }
   }
 
   #forget(name: string): void {
@@ -185,7 +209,8 @@ export class StatusWriter {
     const { policies, clock, operator } = this.#options
     const [object, wanted] = [policies.get(name), this.#wanted.get(name)]
     if (!object || !wanted) return 'nothing'
-    const status = withTimes(wanted, object.status, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'))
+    const before = this.#lastOf(name, object)
+    const status = withTimes(wanted, before, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'))
     const { kind, namespace, name: own } = object
     const apiVersion = `${GROUP}/${VERSION}`
     const meta = { id: `${PLURALS[kind]}.${apiVersion}`, apiVersion, kind, name: own, resourceVersion: '', uid: object.uid, ...(namespace === '' ? {} : { namespace }) }
@@ -200,8 +225,8 @@ export class StatusWriter {
       }
     }
     if (!(await this.#apply(apply()))) return 'done'
-    this.#written.set(name, { text: essence(wanted), at: clock.monotonic(), isPruned })
-    this.#note(object, wanted)
+    this.#written.set(name, { uid: object.uid, text: essence(wanted), status, at: clock.monotonic(), isPruned })
+    this.#note(object, wanted, before)
     return 'done'
   }
 
@@ -235,10 +260,10 @@ export class StatusWriter {
   }
 
   /** A transition of what people ask first becomes an Event. */
-  #note(object: PolicyObject, wanted: PolicyObjectStatus): void {
-    const before = Array.isArray(object.status['conditions']) ? (object.status['conditions'] as Partial<Condition>[]) : []
+  #note(object: PolicyObject, wanted: PolicyObjectStatus, before: Readonly<Record<string, unknown>>): void {
+    const conditions = Array.isArray(before['conditions']) ? (before['conditions'] as Partial<Condition>[]) : []
     for (const condition of wanted.conditions) {
-      const known = before.find(({ type }) => type === condition.type)
+      const known = conditions.find(({ type }) => type === condition.type)
       if (known?.status === condition.status && (condition.status !== 'False' || known.reason === condition.reason)) continue
       const key = `${EVENT}${condition.type} ${object.uid}`
       this.#events.set(key, { object, condition })

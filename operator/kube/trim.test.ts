@@ -49,6 +49,12 @@ describe('trimPod()', () => {
     assert.deepEqual(debugged?.containers, [{ name: 'debug', image: 'i', id: 'abc' }])
   })
 
+  it('calls a static pod by the uid that its cgroup has, and no other pod by what it says of itself', () => {
+    const uidOf = (shown: string): string | undefined => trimPod({ metadata: { uid: 'u', annotations: { 'kubernetes.io/config.mirror': shown } } })?.uid
+    assert.equal(uidOf('0123456789abcdef0123456789abcdef'), '0123456789abcdef0123456789abcdef')
+    for (const shown of ['', 'x', '11111111-1111-1111-1111-111111111111']) assert.equal(uidOf(shown), 'u')
+  })
+
   it('takes an owner that is no ReplicaSet of a Deployment as it is', () => {
     const owned = (kind: string, name: string, labels: Record<string, string> = {}): unknown => trimPod({ metadata: { uid: 'u', labels, ownerReferences: [{ kind, name, controller: true }] } })?.owner
     assert.deepEqual(owned('DaemonSet', 'd'), { kind: 'DaemonSet', name: 'd' })

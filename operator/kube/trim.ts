@@ -25,8 +25,20 @@ interface ContainerStatus {
   readonly containerID?: string
 }
 
+/** Which pod an object of the API shows, where the kubelet made it: a static pod's own uid is its manifest's hash. */
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
+/** Never an ordinary pod's uid: nobody takes over another one's by writing the annotation. */
+const STATIC_UID = /^[0-9a-f]{32}$/
+
+/** As cgroups and runtimes call the pod. */
+export function podUid({ uid = '', annotations }: KubeMetadata = {}): string {
+  const shown = annotations?.[MIRROR_ANNOTATION] ?? ''
+  return STATIC_UID.test(shown) ? shown : uid
+}
+
 export function trimPod({ metadata, spec, status }: KubeObject): PodManifest | undefined {
-  const { name = '', namespace = '', uid = '', labels = {}, annotations } = metadata ?? {}
+  const uid = podUid(metadata)
+  const { name = '', namespace = '', labels = {}, annotations } = metadata ?? {}
   if (uid === '') return undefined
   const { nodeName: node = '' } = record(spec) as { nodeName?: string }
   const ended = ['Succeeded', 'Failed'].includes(String(record(status)['phase']))

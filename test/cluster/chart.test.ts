@@ -71,7 +71,7 @@ describe('charts/merlon', { timeout: 300_000 }, () => {
       ['operator.replicas=0', '/operator/replicas'], ['operator.replicas=-1', '/operator/replicas'], ['relay.replicas=many', '/relay/replicas'], ['relay.queue=0', '/relay/queue'], ['operator.extraArgs=x', '/operator/extraArgs'],
       ['agent.maxUnavailable=some', '/agent/maxUnavailable'], ['agent.maxUnavailable=0', '/agent/maxUnavailable'], ['agent.maxUnavailable=0%', '/agent/maxUnavailable'], ['agent.maxUnavailable=101%', '/agent/maxUnavailable'],
       ['image.agent.digest=sha256:12', '/image/agent/digest'], ['image.agent.repository=', '/image/agent/repository'], ['image.agent.repository=reg:5000/merlon-agent:1.0', '/image/agent/repository'], ['image.operator.tag=a:b', '/image/operator/tag'],
-      ['serviceMonitor.interval=often', '/serviceMonitor/interval'], ['operator.podLabels.kubearmor-app=x', '/operator/podLabels/kubearmor-app'], ['config.defaultFilePosture=deny', '/config/defaultFilePosture'], ['guardRails.enabled=yes', '/guardRails/enabled'],
+      ['serviceMonitor.interval=often', '/serviceMonitor/interval'], ['operator.podLabels.kubearmor-app=x', '/operator/podLabels/kubearmor-app'], ['serviceMonitor.labels.kubearmor-app=x', '/serviceMonitor/labels/kubearmor-app'], ['podMonitor.labels.kubearmor-app=x', '/podMonitor/labels/kubearmor-app'], ['config.defaultFilePosture=deny', '/config/defaultFilePosture'], ['guardRails.enabled=yes', '/guardRails/enabled'],
       ...['', 'image', 'image.agent', 'tls', 'operator', 'agent', 'relay', 'config', 'guardRails', 'serviceMonitor', 'podMonitor'].map((level) => [`${level === '' ? '' : `${level}.`}mispelt=1`, `'/${level.replace('.', '/')}': additional properties 'mispelt' not allowed`.replace("'/'", "''")] as const),
     ]
     for (const [values, said] of wrong) {
@@ -94,6 +94,19 @@ describe('charts/merlon', { timeout: 300_000 }, () => {
     const args = agent?.spec.template.spec.containers[0]?.args ?? []
     assert.ok(args.includes('--cluster=a: b # "c",'), args.join('\n'))
     assert.ok(args.includes('--node-label=a=b: c'))
+  })
+
+  it('writes numbers into kubearmor-config as people write them, and leaves its own namespace alone', async () => {
+    const settings = async (...args: string[]): Promise<Record<string, string> | undefined> => {
+      const { ok, text } = await render(CHART, '--set', 'config.maxAlertPerSec=1000000', ...args)
+      assert.ok(ok, text)
+      const objects = parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null)
+      return objects.find((object) => object?.kind === 'ConfigMap' && object.metadata?.name === 'kubearmor-config')?.['data'] as Record<string, string> | undefined
+    }
+    const usual = await settings()
+    assert.deepEqual([usual?.['maxAlertPerSec'], usual?.['untrackedNs']], ['1000000', undefined])
+    assert.equal((await settings('--namespace', 'security'))?.['untrackedNs'], 'kube-system,kubearmor,security')
+    assert.equal((await settings('--namespace', 'security', '--set', 'config.untrackedNs=mine'))?.['untrackedNs'], 'mine')
   })
 
   it('has what KubeArmor\'s clients look for', async () => {

@@ -95,6 +95,16 @@ describe('operator on a Kubernetes API', () => {
     await removePod('edit')
   })
 
+  it('gives a static pod its profile by the uid of its cgroup, which is not that of its mirror', async () => {
+    await client.create(KSP, policy('static', { namespace: NS, labels: { app: 'static' } }))
+    const hash = '0123456789abcdef0123456789abcdef'
+    await createPod('static', { annotations: { 'kubernetes.io/config.mirror': hash } })
+    await agent.until(() => agent.policiesOf(`pod/${hash}`)?.includes('static') === true)
+    await removePod('static')
+    await agent.until(() => agent.bindings.get(`pod/${hash}`) === undefined)
+    await client.delete(`${KSP}/static`)
+  })
+
   it('selects hosts by their labels in the API, and containers of all namespaces', async () => {
     await client.create(`${POLICIES}/kubearmorhostpolicies`, policy('hosts', { kind: 'KubeArmorHostPolicy', labels: { zone: 'n1' } }))
     await agent.until(() => agent.policiesOf('host')?.includes('hosts') === true)
@@ -184,6 +194,20 @@ describe('operator on a Kubernetes API', () => {
 })
 
 describe('status', () => {
+  it('is written whatever an agent calls its failures, and of an object that is made anew at once', async () => {
+    await ensure(client, '/api/v1/nodes', { metadata: { name: 'n3' } })
+    await operator.agent('n3', {}, () => ({ tables: [], errors: [{ code: 'no code - at all', message: 'x', workload: '' }] }))
+    await createPod('odd', { node: 'n3' })
+    const object = policy('odd', { namespace: NS, labels: { app: 'odd' } })
+    for (let round = 0; round < 2; round++) {
+      await client.create(KSP, object)
+      await until('it has a status', async () => condition(await statusOf(client, `${KSP}/odd`), 'Programmed') === 'False MERLON_OPERATOR_UNKNOWN_FAILURE', 5_000)
+      await client.delete(`${KSP}/odd`)
+    }
+    await removePod('odd')
+    await client.delete('/api/v1/nodes/n3')
+  })
+
   it('says what is programmed where, and becomes true when the last node has acknowledged', async () => {
     await createPod('web')
     await createPod('web-2', { labels: { app: 'web' }, node: 'n2' })

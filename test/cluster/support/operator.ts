@@ -10,7 +10,7 @@ import type { Finding } from '../../../policy/types.ts'
 import { policyLibrary } from '../../../operator/library.ts'
 import { Reconciler } from '../../../operator/reconcile.ts'
 import { NodeSyncServer } from '../../../operator/serve.ts'
-import { TestAgent } from '../../../operator/testing/agent.ts'
+import { TestAgent, type TestAgentOptions } from '../../../operator/testing/agent.ts'
 import type { Hello } from '../../../proto/gen/merlon/v1/Hello.ts'
 import { systemClock, type Clock } from '../../../runtime/clock.ts'
 import { createLogger, type LogRecord } from '../../../runtime/log.ts'
@@ -100,8 +100,8 @@ export class TestOperator {
   }
 
   /** An agent of a node, which has its host and nothing else until it reports more. */
-  async agent(node: string, hello: Hello = {}): Promise<TestAgent> {
-    const agent = await new TestAgent(this.server.address, { hello: { node, table_versions: [policyLibrary.tableVersion], abilities: { bpf_lsm: true }, ...hello } }).start([{ id: 'host' }])
+  async agent(node: string, hello: Hello = {}, ack?: TestAgentOptions['ack']): Promise<TestAgent> {
+    const agent = await new TestAgent(this.server.address, { hello: { node, table_versions: [policyLibrary.tableVersion], abilities: { bpf_lsm: true }, ...hello }, ...(ack ? { ack } : {}) }).start([{ id: 'host' }])
     this.#agents.push(agent)
     return agent
   }

@@ -9,6 +9,7 @@ export interface EventBatch {
   'node'?: (string);
   'events'?: (_merlon_v1_Event)[];
   'losses'?: (_merlon_v1_Loss)[];
+  'about_policies'?: (boolean);
 }
 
 export interface EventBatch__Output {
@@ -16,4 +17,5 @@ export interface EventBatch__Output {
   'node': (string);
   'events': (_merlon_v1_Event__Output)[];
   'losses': (_merlon_v1_Loss__Output)[];
+  'about_policies': (boolean);
 }
