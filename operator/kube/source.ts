@@ -10,10 +10,11 @@ import type { Change, Settings } from '../world.ts'
 import type { KubeApi, KubeObject } from './api.ts'
 import type { DotIOperator, ResourceEvent } from '../dot-i.ts'
 import { Informer, type InformerOptions } from './informer.ts'
+import { Mirrors } from './mirrors.ts'
 import { GROUP, PLURALS, readPolicy, VERSION, type PolicyObject } from './policies.ts'
 import { Remarks, remarksOn } from './remarks.ts'
 import { honoured, readConfig, settingsOf, type ConfigObject } from './settings.ts'
-import { podUid, trimNamespace, trimNode, trimPod } from './trim.ts'
+import { trimNamespace, trimNode, trimPod } from './trim.ts'
 
 export interface KubernetesSourceOptions {
   readonly api: KubeApi
@@ -59,6 +60,7 @@ export class KubernetesSource {
   readonly #changed = { pods: new Set<string>(), nodes: new Set<string>(), namespaces: new Set<string>(), settings: false }
   /** Digests of what was passed on last, to leave out changes of what is not kept. */
   readonly #known = { pods: new Map<string, string>(), nodes: new Map<string, string>(), namespaces: new Map<string, string>() }
+  readonly #mirrors = new Mirrors()
   readonly #remarks: Remarks
   #scheduled = false
 
@@ -75,7 +77,7 @@ export class KubernetesSource {
       this.#changed.settings = true
       this.#schedule()
     }
-    this.#pods = this.#add({ path: '/api/v1/pods', trim: trimPod, keyOf: ({ metadata }) => podUid(metadata), onKeys: note(pods) })
+    this.#pods = this.#add({ path: '/api/v1/pods', trim: trimPod, keyOf: ({ metadata }) => metadata?.uid ?? '', onKeys: note(pods) })
     this.#nodes = this.#add({ path: '/api/v1/nodes', trim: (object) => ({ ...trimNode(object), ...remarksOn('Node', object, library) }), onKeys: note(nodes) })
     this.#namespaces = this.#add({ path: '/api/v1/namespaces', trim: (object) => ({ ...trimNamespace(object), ...remarksOn('Namespace', object, library) }), onKeys: note(namespaces) })
     this.#configMap = this.#add({ path: `/api/v1/namespaces/${options.namespace}/configmaps`, query: { fieldSelector: 'metadata.name=kubearmor-config' }, trim: (object) => readConfig({ ...object, apiVersion: 'v1', kind: 'ConfigMap' }, library), onKeys: settings })
@@ -84,10 +86,6 @@ export class KubernetesSource {
 
   get informers(): readonly Informer<unknown>[] {
     return this.#informers
-  }
-
-  get pods(): Iterable<readonly [string, PodManifest]> {
-    return this.#pods.entries()
   }
 
   /** Resolves when everything has been listed once, and passed on. */
@@ -136,7 +134,7 @@ export class KubernetesSource {
   /** True when there is more to read. */
   async #flush(): Promise<boolean> {
     const change: { -readonly [field in keyof Change]: Change[field] } = {
-      ...this.#objects('pods', this.#pods), ...this.#objects('nodes', this.#nodes), ...this.#objects('namespaces', this.#namespaces), ...this.#settings(),
+      ...this.#podsByUid(), ...this.#objects('nodes', this.#nodes), ...this.#objects('namespaces', this.#namespaces), ...this.#settings(),
     }
     const names = this.#readPolicies()
     if (names.length > 0) {
@@ -148,6 +146,11 @@ export class KubernetesSource {
     if (this.#unread.size === 0) return false
     await new Promise((resolve) => setImmediate(resolve))
     return true
+  }
+
+  #podsByUid(): Change {
+    const { pods } = this.#objects('pods', this.#pods)
+    return pods ? { pods: this.#mirrors.resolve(pods) } : {}
   }
 
   #objects<T extends Kept>(field: 'pods' | 'nodes' | 'namespaces', informer: Informer<T>): Change {

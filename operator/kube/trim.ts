@@ -4,6 +4,7 @@ import { VISIBILITY_ANNOTATION } from '../../policy/facts.ts'
 import { visibilityOf, type Visibility } from '../../policy/visibility.ts'
 import type { NamespaceManifest, NodeManifest, Owner, PodManifest, PolicySwitch } from '../library.ts'
 import type { KubeMetadata, KubeObject } from './api.ts'
+import { podUid } from './mirrors.ts'
 
 const POLICY_ANNOTATION = 'kubearmor-policy'
 const SWITCHES: readonly string[] = ['enabled', 'audited', 'disabled']
@@ -23,17 +24,6 @@ function share(text: string): string {
 interface ContainerStatus {
   readonly name?: string
   readonly containerID?: string
-}
-
-/** Which pod an object of the API shows, where the kubelet made it: a static pod's own uid is its manifest's hash. */
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
-/** Never an ordinary pod's uid: nobody takes over another one's by writing the annotation. */
-const STATIC_UID = /^[0-9a-f]{32}$/
-
-/** As cgroups and runtimes call the pod. */
-export function podUid({ uid = '', annotations }: KubeMetadata = {}): string {
-  const shown = annotations?.[MIRROR_ANNOTATION] ?? ''
-  return STATIC_UID.test(shown) ? shown : uid
 }
 
 export function trimPod({ metadata, spec, status }: KubeObject): PodManifest | undefined {
