@@ -51,12 +51,9 @@ export function explain(situation: Situation, question: Question): Explanation {
   const { policies, workload, options } = situation
   const plan = makePlan(policies, workload, options)
   const section = sectionOf(question.operation)
-  const { verdict, clause: number } = evaluate(plan, question)
-  const winner = plan.clauses[number - 1]
-  const by = winner !== undefined ? 'rule' : number === 0 ? 'nothing' : number > plan.clauses.length + SECTIONS.length ? 'undecidable' : 'default'
+  const { verdict, by, winner, origin } = decided(plan, question)
   const selecting = policies.filter((policy) => selects(policy, workload, options)).length
   const fallback = fallbackOf(plan, section, options)
-  const origin = winner?.origin ?? (by === 'default' ? plan.defaults[section]?.origin : by === 'undecidable' ? plan.undecidable[section].origin : undefined)
   const lost = winner === undefined ? [] : losers(plan, winner, question)
   return {
     verdict,
@@ -72,6 +69,20 @@ export function explain(situation: Situation, question: Question): Explanation {
 }
 
 /* ---- What decided ---- */
+
+export interface Decided extends Pick<Explanation, 'verdict' | 'by' | 'origin'> {
+  readonly winner: Clause | undefined
+}
+
+/** What evaluate() says, and whose word that is. */
+export function decided(plan: Plan, question: Question): Decided {
+  const { verdict, clause: number } = evaluate(plan, question)
+  const section = sectionOf(question.operation)
+  const winner = plan.clauses[number - 1]
+  const by = winner !== undefined ? 'rule' : number === 0 ? 'nothing' : number > plan.clauses.length + SECTIONS.length ? 'undecidable' : 'default'
+  const origin = winner?.origin ?? (by === 'default' ? plan.defaults[section]?.origin : by === 'undecidable' ? plan.undecidable[section].origin : undefined)
+  return { verdict, by, winner, ...(origin === undefined ? {} : { origin }) }
+}
 
 interface Deciding {
   readonly winner: Clause | undefined

@@ -4,23 +4,28 @@
 import { compile } from './compile.ts'
 import { describe } from './describe.ts'
 import { differences } from './diff.ts'
+import { evaluate } from './evaluate.ts'
+import { decided, type Decided } from './explain.ts'
 import { makePlan } from './plan.ts'
-import { runPolicyTest, type Outcome, type PolicyTest } from './policytest.ts'
+import { runPolicyTest, type PolicyTest } from './policytest.ts'
 import { optionsFor, type Surroundings } from './postures.ts'
-import type { Action, Plan, Policy, Position, Rule } from './types.ts'
+import type { Action, Operation, Plan, Policy, Position, Question, Rule } from './types.ts'
 
 export interface RuleMutant {
   /** What was done to which rule, in a line. */
   readonly what: string
   readonly position: Position
   readonly policies: readonly Policy[]
+  readonly rule: Rule
 }
+
+type Told = Pick<RuleMutant, 'what' | 'position'>
 
 export interface MutationScore {
   /** Those that change a verdict of some workload that is tested. */
   readonly mutants: number
   readonly noticed: number
-  readonly missed: readonly Omit<RuleMutant, 'policies'>[]
+  readonly missed: readonly Told[]
 }
 
 const OTHERS: Readonly<Record<Action, readonly Action[]>> = { Block: ['Audit', 'Allow'], Audit: ['Block', 'Allow'], Allow: ['Block', 'Audit'] }
@@ -31,7 +36,7 @@ export function* ruleMutants(policies: readonly Policy[]): Generator<RuleMutant>
     for (const [index, rule] of policy.rules.entries()) {
       for (const [what, changed] of changesOf(rule)) {
         const rules = policy.rules.flatMap((each, i) => (i === index ? (changed ?? []) : each))
-        yield { what: `${what}: ${describe(rule)}`, position: rule.position, policies: policies.map((each, i) => (i === at ? { ...each, rules } : each)) }
+        yield { what: `${what}: ${describe(rule)}`, position: rule.position, rule, policies: policies.map((each, i) => (i === at ? { ...each, rules } : each)) }
       }
     }
   }
@@ -66,16 +71,14 @@ export interface Tested {
 
 /** Tests that fail without any change notice nothing. */
 export function mutationScore({ policies, surroundings, tests }: Tested): MutationScore {
-  const run = (test: PolicyTest, given: readonly Policy[]): Outcome => runPolicyTest(test, given, surroundings)
-  const sound = tests.map((test) => ({ test, before: run(test, policies) })).filter(({ before }) => before.ok)
-  const planOf = ({ workload, posture }: PolicyTest, given: readonly Policy[]): Plan =>
-    makePlan(given, workload, optionsFor(workload, surroundings, posture))
-  const workloads = [...Map.groupBy(sound, ({ test }) => JSON.stringify([test.workload, test.posture])).values()].map(([first]) => first!.test)
+  const sound = tests.filter((test) => runPolicyTest(test, policies, surroundings).ok)
+  const workloads = [...Map.groupBy(sound, ({ workload, posture }) => JSON.stringify([workload, posture])).values()].map((own) => new TestedWorkload(own, policies, surroundings))
   let [mutants, noticed] = [0, 0]
-  const missed: Omit<RuleMutant, 'policies'>[] = []
-  for (const { what, position, policies: given } of ruleMutants(policies)) {
-    const isNoticed = sound.some(({ test, before }) => notices(test, before, run(test, given)))
-    if (!isNoticed && !workloads.some((test) => changesSomething(planOf(test, policies), planOf(test, given)))) continue
+  const missed: Told[] = []
+  for (const { what, position, policies: given, rule } of ruleMutants(policies)) {
+    const changed = workloads.map((workload) => ({ workload, plan: workload.planOf(given) }))
+    const isNoticed = changed.some(({ workload, plan }) => workload.notices(plan))
+    if (!isNoticed && !changed.some(({ workload, plan }) => showsAt(witnesses(rule), workload.before.plan, plan)) && !changed.some(({ workload, plan }) => changesSomething(workload.before, plan))) continue
     mutants++
     if (isNoticed) noticed++
     else missed.push({ what, position })
@@ -83,17 +86,68 @@ export function mutationScore({ policies, surroundings, tests }: Tested): Mutati
   return { mutants, noticed, missed }
 }
 
+/** A workload and the tests that are about it. Planned once a change, whatever the number of its tests. */
+class TestedWorkload {
+  readonly before: Compared
+  readonly #tests: readonly { readonly test: PolicyTest; readonly was: Decided['origin'] }[]
+  readonly #plan: (policies: readonly Policy[]) => Plan
+
+  constructor(tests: readonly PolicyTest[], policies: readonly Policy[], surroundings: Surroundings) {
+    const { workload, posture } = tests[0]!
+    const options = optionsFor(workload, surroundings, posture)
+    this.#plan = (given) => makePlan(given, workload, options)
+    const plan = this.#plan(policies)
+    this.before = { plan, compiled: compile(plan) }
+    this.#tests = tests.map((test) => ({ test, was: decided(plan, test.question).origin }))
+  }
+
+  planOf(policies: readonly Policy[]): Plan {
+    return this.#plan(policies)
+  }
+
+  notices(plan: Plan): boolean {
+    return this.#tests.some(({ test, was }) => notices(test, was, decided(plan, test.question)))
+  }
+}
+
 /** By what the test says; the text of a rule that was changed says nothing, so it is its place that counts. */
-function notices({ expect, policy, rule }: PolicyTest, before: Outcome, { explanation: { verdict, origin } }: Outcome): boolean {
+function notices({ expect, policy, rule }: PolicyTest, was: Decided['origin'], { verdict, origin }: Decided): boolean {
   const at = ({ file, line, column }: Position): string => `${file}:${line}:${column}`
-  const was = before.explanation.origin
   const moved = rule !== undefined && (was === undefined) !== (origin === undefined)
   return verdict !== expect || (policy !== undefined && policy !== (origin?.policy ?? 'none')) || moved || (rule !== undefined && was !== undefined && origin !== undefined && at(was.position) !== at(origin.position))
 }
 
+/** Where a change of a rule mostly shows, if it does: that spares a comparison of everything, which takes a hundred times as long. */
+function witnesses({ section, match, sources }: Rule): readonly Question[] {
+  const operations: readonly Operation[] = section === 'process' ? ['exec'] : ['read', 'write']
+  const callers = [sources.slice(0, 1).map(encoded), []]
+  return pathsNear(match).map(encoded).flatMap((path) =>
+    operations.flatMap((operation) => [true, false].flatMap((owner) => callers.map((caller): Question => ({ operation, owner, path, sources: caller })))))
+}
+
+function encoded(path: string): Uint8Array {
+  return new TextEncoder().encode(path)
+}
+
+/** One that the rule is about, and those that it would reach when it is widened. */
+function pathsNear(match: Rule['match']): readonly string[] {
+  if (match.kind === 'path') return [match.path, `${match.path}~`, `${match.path.slice(0, match.path.lastIndexOf('/') + 1)}~`]
+  if (match.kind === 'dir') return [`${match.dir}~`, `${match.dir}~/~`]
+  return match.kind === 'name' ? [`/~/${match.name}`, `/~/${match.name}~`] : []
+}
+
+function showsAt(questions: readonly Question[], before: Plan, after: Plan): boolean {
+  return questions.some((question) => evaluate(before, question).verdict !== evaluate(after, question).verdict)
+}
+
+interface Compared {
+  readonly plan: Plan
+  readonly compiled: ReturnType<typeof compile>
+}
+
 /** Some verdict of the workload. What cannot be compared is taken to change. */
-function changesSomething(before: Plan, after: Plan): boolean {
-  const [old, now] = [compile(before), compile(after)]
+function changesSomething({ plan: before, compiled: old }: Compared, after: Plan): boolean {
+  const now = compile(after)
   if (!old.ok || !now.ok) return true
   if (old.hash === now.hash) return false
   const { differences: found, complete } = differences({ plan: before, table: old.table }, { plan: after, table: now.table })
