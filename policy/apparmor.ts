@@ -15,10 +15,10 @@ export function apparmorRules(node: Node | undefined, spec: Attributes, notes: N
   if (node === undefined || text === undefined) return []
   const { action: _, ...kept } = spec
   const places = new Places(node, notes)
-  return statements(text).flatMap((statement) => {
-    const span = places.find(statement.text)
-    const parsed = parseLine(statement.text)
-    if (parsed.ok) return new Translator(parsed.line, span, kept, notes).rules()
+  const lines = statements(text).map((statement) => ({ span: places.find(statement.text), parsed: parseLine(statement.text) }))
+  const opens = lines.filter(({ parsed }) => parsed.ok && parsed.line.kind === 'file').length
+  return lines.flatMap(({ span, parsed }) => {
+    if (parsed.ok) return new Translator(parsed.line, span, { kept, notes, isOnly: opens === 1 }).rules()
     notes.say('MERLON_POLICY_APPARMOR_LINE', span, { problem: parsed.problem })
     return []
   })
@@ -48,17 +48,26 @@ class Places {
   }
 }
 
+interface Surroundings {
+  readonly kept: Kept
+  readonly notes: Notes
+  /** The text has no other line about files. */
+  readonly isOnly: boolean
+}
+
 class Translator {
   private readonly line: Line
   private readonly span: Span
   private readonly kept: Kept
   private readonly notes: Notes
+  private readonly isOnly: boolean
 
-  constructor(line: Line, span: Span, kept: Kept, notes: Notes) {
+  constructor(line: Line, span: Span, { kept, notes, isOnly }: Surroundings) {
     this.line = line
     this.span = span
     this.kept = kept
     this.notes = notes
+    this.isOnly = isOnly
   }
 
   rules(): readonly Rule[] {
@@ -83,6 +92,7 @@ class Translator {
   private opening(match: PathMatch, line: Line & FileLine, { reads, writes }: { readonly reads: boolean; readonly writes: boolean }): Rule {
     if (line.deny && !writes) this.wider('writing too')
     if (!line.deny && !reads) this.wider('reading too')
+    if (line.deny && !reads && !this.isOnly) this.wider('reading, whatever the other lines say of it', 'permits')
     return this.rule({ section: 'file', match, ownerOnly: line.owner, readOnly: line.deny ? !reads : !writes })
   }
 
@@ -104,8 +114,8 @@ class Translator {
     return { ...PLAIN, ...this.kept, action, ...parts, position: this.notes.source.position(this.span) }
   }
 
-  private wider(what: string): void {
-    this.notes.say('MERLON_POLICY_APPARMOR_WIDER', this.span, { verb: this.line.deny ? 'denies' : 'permits', what })
+  private wider(what: string, verb = this.line.deny ? 'denies' : 'permits'): void {
+    this.notes.say('MERLON_POLICY_APPARMOR_WIDER', this.span, { verb, what })
   }
 
   private refuse(problem: string): readonly Rule[] {

@@ -223,6 +223,7 @@ describe('AppArmor text', () => {
 
   test('a line that means a little more is told', () => {
     for (const text of ['deny /etc/shadow r,', 'deny network inet tcp,', '/var/log/x w,']) assert.deepEqual(said(apparmor(text)), [['APPARMOR_WIDER', 7]], text)
+    assert.deepEqual([said(apparmor('deny /x w,')), said(apparmor('deny /x w,\n/** rw,'))], [[], [['APPARMOR_WIDER', 7]]])
   })
 
   test('a line that cannot be translated is named, and the policy refused', () => {
