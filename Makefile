@@ -23,7 +23,7 @@ build/packages: test/support/packages.txt
 	@touch $@
 build/npm: package-lock.json | build/packages
 	@echo 'Installing the pinned Node and the JavaScript dependencies (package-lock.json).'
-	@if [ -L node_modules ]; then echo 'node_modules is a link: left as it is'; else npm ci --silent; fi
+	@if [ -L node_modules ]; then echo 'node_modules is a link: left as it is'; else npm ci --prefer-offline --no-audit --no-fund --loglevel=error; fi
 	@touch $@
 build/guests: test/support/vm/kernels.ts test/support/vm/image.ts | build/npm
 	@echo "Fetching Debian's kernels and building the guests' disk, into $${XDG_CACHE_HOME:-$$HOME/.cache}/merlon."

@@ -30,8 +30,8 @@ interface Run {
 }
 
 function run(file: string, args: readonly string[], cwd: string, environment: Readonly<Record<string, string>> = {}): Promise<Run> {
-  // What a test run or an npm script leaves in the environment is not what a newcomer's shell has.
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(NODE_|npm_|MERLON_|MAKE)/.test(name))
+  // What a test run or an npm script leaves in the environment is not what a newcomer's shell has. Whose certificates a network needs is.
+  const inherited = Object.entries(process.env).filter(([name]) => name === 'NODE_EXTRA_CA_CERTS' || !/^(NODE_|npm_|MERLON_|MAKE)/.test(name))
   const env = { ...Object.fromEntries(inherited), ...environment }
   return new Promise((resolve) => {
     execFile(file, [...args], { cwd, env, timeout: 20 * MINUTES, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
