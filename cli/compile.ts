@@ -8,7 +8,7 @@ import { makePlan } from '../policy/plan.ts'
 import { prove } from '../policy/prove.ts'
 import { renderFinding } from '../policy/render.ts'
 import type { Plan, Policy } from '../policy/types.ts'
-import { loadPolicies, type Loaded } from './manifests.ts'
+import { loadPolicies, qualified, type Loaded } from './manifests.ts'
 import { harmless, quote } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
 import { describesWorkload, optionsAlone, readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
@@ -59,8 +59,9 @@ function jobsOf({ policies, surroundings }: Loaded, values: WorkloadValues): rea
   return [{ name: workload.host ? 'this host' : `this workload of namespace ${workload.namespace}`, plan: makePlan(policies, workload, options) }]
 }
 
-function nameOf({ kind, namespace, name, position }: Policy): string {
-  return `${kind} ${[namespace, name].filter((part) => part !== '').join('/')} (${position.file}:${position.line})`
+function nameOf(policy: Policy): string {
+  const { kind, position } = policy
+  return `${kind} ${qualified(policy)} (${position.file}:${position.line})`
 }
 
 function dumped({ name, plan }: Job, step: Dump, named: boolean): string {

@@ -3,10 +3,11 @@ import { planAlone } from '../policy/alone.ts'
 import { compile } from '../policy/compile.ts'
 import { differences, type Difference, type Differences } from '../policy/diff.ts'
 import { makePlan } from '../policy/plan.ts'
+import { isOfPaths } from '../policy/planes.ts'
 import { renderFinding } from '../policy/render.ts'
-import type { Answer, Operation, Plan, Policy, Question } from '../policy/types.ts'
+import type { Answer, Plan, Policy, Question } from '../policy/types.ts'
 import { resourceFor, wordsFor } from '../policy/words.ts'
-import { loadPolicies, type Loaded } from './manifests.ts'
+import { loadPolicies, qualified, type Loaded } from './manifests.ts'
 import { harmless } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, TroubleError, UsageError, type Io, type Verb } from './verb.ts'
 import { describesWorkload, optionsAlone, readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS, type WorkloadValues } from './workload.ts'
@@ -86,8 +87,8 @@ function pairsOf(before: Loaded, after: Loaded, values: WorkloadValues): readonl
 
 const NOBODY = { host: false, namespace: '', pod: '', container: '', labels: {} } as const
 
-function nameOf({ kind, namespace, name }: Policy): string {
-  return `${kind} ${[namespace, name].filter((part) => part !== '').join('/')}`
+function nameOf(policy: Policy): string {
+  return `${policy.kind} ${qualified(policy)}`
 }
 
 function selectionOf(before: Policy | undefined, after: Policy | undefined): Pair['selection'] {
@@ -127,14 +128,10 @@ function operationOf(question: Question): string {
   const decoder = new TextDecoder()
   const word = { read: 'open', write: 'open for writing' }[operation as string] ?? operation
   return [
-    `${word} ${isOfFiles(operation) ? wordsFor(question) : resourceFor(question)}`,
+    `${word} ${isOfPaths(operation) ? wordsFor(question) : resourceFor(question)}`,
     ...(args === undefined ? [] : [args.length === 1 ? 'without arguments' : `with ${args.slice(1).map((argument) => JSON.stringify(decoder.decode(argument))).join(' ')}`]),
     ...(sources.length === 0 ? [] : [`by ${sources.map((source) => decoder.decode(source)).join(' and ')}`]),
-  ].join(' ') + [...(owner || !isOfFiles(operation) ? [] : [', not the owner']), ...(tty === true ? [', on a terminal'] : []), ...(overQuota === true ? [', over the limit'] : [])].join('')
-}
-
-function isOfFiles(operation: Operation): boolean {
-  return operation === 'exec' || operation === 'read' || operation === 'write'
+  ].join(' ') + [...(owner || !isOfPaths(operation) ? [] : [', not the owner']), ...(tty === true ? [', on a terminal'] : []), ...(overQuota === true ? [', over the limit'] : [])].join('')
 }
 
 function whose(plan: Plan, { clause }: Answer): string {

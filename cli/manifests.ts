@@ -19,6 +19,11 @@ export function isManifest(name: string): boolean {
   return /\.(ya?ml|json)$/.test(name) && !isPolicyTest(name)
 }
 
+/** NAMESPACE/NAME, or the name of what has no namespace. */
+export function qualified({ namespace, name }: Pick<Policy, 'namespace' | 'name'>): string {
+  return [namespace, name].filter((part) => part !== '').join('/')
+}
+
 /** What a path on the command line stands for standard input. */
 const STDIN = '-'
 /** The parser refuses longer texts; more than that is not even read. Bytes, where one character may be three. */

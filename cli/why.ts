@@ -5,10 +5,11 @@ import { evaluate, objectMatches, planeMatches, sourceMatches } from '../policy/
 import { explain, type Explanation, type Situation } from '../policy/explain.ts'
 import { normalisePath } from '../policy/path.ts'
 import { makePlan } from '../policy/plan.ts'
+import { isOfPaths } from '../policy/planes.ts'
 import { RESOURCE_FORMS } from '../policy/resource.ts'
 import { onAnyNode, selects } from '../policy/select.ts'
-import type { ClauseOrigin, Links, Operation, Policy, Question, Verdict } from '../policy/types.ts'
-import { loadPolicies, type Loaded } from './manifests.ts'
+import type { ClauseOrigin, Links, Policy, Question, Verdict } from '../policy/types.ts'
+import { loadPolicies, qualified, type Loaded } from './manifests.ts'
 import { harmless, paint, type Colour } from './terminal.ts'
 import { EXIT_NEGATIVE, EXIT_OK, readArgs, readChoice, UsageError, type Io, type Verb } from './verb.ts'
 import { readWorkload, WORKLOAD_HELP, WORKLOAD_OPTIONS } from './workload.ts'
@@ -157,7 +158,7 @@ function notesOn(situation: Situation, question: Question, found: Explanation): 
 function unselecting({ policies, workload, options }: Situation): readonly string[] {
   const others = policies.filter((policy) => !selects(policy, workload, options))
   const would = (reason: string, changed: (policy: Policy) => Policy): readonly string[] => {
-    const names = others.filter((policy) => selects(changed(policy), workload, options)).map(({ namespace, name }) => [namespace, name].filter((part) => part !== '').join('/'))
+    const names = others.filter((policy) => selects(changed(policy), workload, options)).map(qualified)
     return names.length === 0 ? [] : [`${reason}: ${names.join(', ')}`]
   }
   return [
@@ -168,19 +169,16 @@ function unselecting({ policies, workload, options }: Situation): readonly strin
 }
 
 /** Paths of a question are what the kernel sees, links resolved: that of the object, and those of executables. */
-function linkNotes(situation: Situation, question: Question, found: Explanation): readonly string[] {
-  const written = [...(isOfFiles(question.operation) ? [question.path] : []), ...question.sources].map((path) => new TextDecoder().decode(path))
-  const seen = written.map((path) => expandPath(path, situation.workload.links).at(-1) ?? path)
+function linkNotes({ policies, workload, options }: Situation, question: Question, found: Explanation): readonly string[] {
+  const isFile = isOfPaths(question.operation)
+  const written = [...(isFile ? [question.path] : []), ...question.sources].map((path) => new TextDecoder().decode(path))
+  const seen = written.map((path) => expandPath(path, workload.links).at(-1) ?? path)
+  const elsewhere = seen.filter((each, index) => each !== written[index])
+  if (elsewhere.length === 0) return []
   const bytes = seen.map((path) => new TextEncoder().encode(path))
-  const [path = question.path, ...sources] = isOfFiles(question.operation) ? bytes : [question.path, ...bytes]
-  const { verdict } = explain(situation, { ...question, path, sources })
-  if (verdict === found.verdict) return []
-  const elsewhere = seen.filter((each, index) => each !== written[index]).join(' and ')
-  return [`where the directory is a link, as on most images, the kernel sees ${elsewhere}, and the verdict is ${verdict}`]
-}
-
-function isOfFiles(operation: Operation): boolean {
-  return operation === 'exec' || operation === 'read' || operation === 'write'
+  const [path = question.path, ...sources] = isFile ? bytes : [question.path, ...bytes]
+  const { verdict } = evaluate(makePlan(policies, workload, options), { ...question, path, sources })
+  return verdict === found.verdict ? [] : [`where the directory is a link, as on most images, the kernel sees ${elsewhere.join(' and ')}, and the verdict is ${verdict}`]
 }
 
 /** Whether some list of arguments, of the rules that are about this exec, would get another verdict. */
@@ -227,8 +225,7 @@ function describe(found: Explanation, { contents }: Loaded, colour: boolean): st
 }
 
 function place({ position, text, kind, namespace, policy }: ClauseOrigin): string {
-  const name = [namespace, policy].filter((part) => part !== '').join('/')
-  return harmless(`${position.file}:${position.line}:${position.column} ${text}, in ${kind} ${name}`)
+  return harmless(`${position.file}:${position.line}:${position.column} ${text}, in ${kind} ${qualified({ namespace, name: policy })}`)
 }
 
 /** The line of the manifest. */

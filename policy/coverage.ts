@@ -5,9 +5,9 @@
 import { compile } from './compile.ts'
 import { Keys, type Example } from './key-coverage.ts'
 import { openTable, type Table } from './lookup.ts'
-import { CASES } from './planes.ts'
+import { CASES, isOfPaths } from './planes.ts'
 import { search, type Space } from './search.ts'
-import type { Operation, Plan, Question } from './types.ts'
+import type { Plan, Question } from './types.ts'
 
 export interface ClassCoverage {
   /** Paths that no rule names are a class, too. */
@@ -39,10 +39,6 @@ export function classCoverage(plan: Plan, questions: readonly Example[]): ClassC
   const asked = new Set(questions.map((each) => (isOfPaths(each.operation) ? paths.of(each.path) : keys.of(each))))
   const all = [...[...allPaths].map(([key, path]): readonly [string, Example] => [key, { operation: 'read', path }]), ...allKeys]
   return { classes: all.length, missed: all.filter(([key]) => !asked.has(key)).map(([, example]) => example) }
-}
-
-function isOfPaths(operation: Operation): boolean {
-  return operation === 'exec' || operation === 'read' || operation === 'write'
 }
 
 class Classes {

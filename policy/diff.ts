@@ -5,7 +5,7 @@ import { formClassOf, isWholeKey, isWholePath, keyFormAfter, keyOfForm, pathForm
 import { capabilityKey, KEY } from './keys.ts'
 import { openTable, type Table } from './lookup.ts'
 import { CAPABILITIES } from './names.ts'
-import { CASES } from './planes.ts'
+import { CASES, isOfPaths } from './planes.ts'
 import type { Answer, Operation, Plan, Question } from './types.ts'
 
 export interface Difference {
@@ -47,10 +47,6 @@ export function differences(before: Side, after: Side): Differences {
 /* ---- What is asked of each path and key ---- */
 
 type Asked = Omit<Question, 'path'>
-
-function isOfPaths(operation: Operation): boolean {
-  return operation === 'exec' || operation === 'read' || operation === 'write'
-}
 
 /** Without a source, as the owner and without a terminal first: what these show is not shown again for others. */
 function questionsOf(plans: readonly Plan[]): { readonly asked: readonly Asked[]; readonly complete: boolean } {

@@ -2,9 +2,9 @@
 // The matcher in TypeScript: what bpf/match.h does, on the same bytes. Takes verified tables only (verify.ts).
 import { acceptAt, nextState } from './cells.ts'
 import { argumentKey, invokedKey, KEY } from './keys.ts'
-import { ARGUMENTS, planeOf, sectionOf } from './planes.ts'
+import { ARGUMENTS, isOfPaths, planeOf, sectionOf } from './planes.ts'
 import { DECISION, HEADER, PAGE, setWords } from './table.ts'
-import { SECTIONS, VERDICTS, type Answer, type Operation, type Question } from './types.ts'
+import { SECTIONS, VERDICTS, type Answer, type Question } from './types.ts'
 
 export interface Table {
   readonly decide: (question: Question) => Answer
@@ -165,10 +165,6 @@ class OpenTable implements Table {
     }
     return all
   }
-}
-
-function isOfPaths(operation: Operation): boolean {
-  return operation === 'exec' || operation === 'read' || operation === 'write'
 }
 
 /** The word with the lower clause; none (0) comes last. */

@@ -28,6 +28,11 @@ const SHAPES: Readonly<Record<Operation, Shape>> = {
 export const PLANES = 22
 export const ARGUMENTS = 21
 
+/** What it is about is a path; for other operations it is a key (keys.ts). */
+export function isOfPaths(operation: Operation): boolean {
+  return operation === 'exec' || operation === 'read' || operation === 'write'
+}
+
 export function sectionOf(operation: Operation): Section {
   return SHAPES[operation].section
 }
