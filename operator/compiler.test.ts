@@ -29,7 +29,16 @@ let log: LogRecord[] = []
 const logger = createLogger('operator', (record) => log.push(record))
 let compiler = new Compiler({ logger, clock })
 /** As the kernel shows the threads of this process. */
-const runs = (name = 'compiler'): boolean => readdirSync('/proc/self/task').some((id) => readFileSync(`/proc/self/task/${id}/comm`, 'utf8') === `${name}\n`)
+const runs = (name = 'compiler'): boolean => readdirSync('/proc/self/task').some((id) => nameOfThread(id) === name)
+
+/** Nothing where it has ended since it was listed. */
+function nameOfThread(id: string): string {
+  try {
+    return readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trimEnd()
+  } catch {
+    return ''
+  }
+}
 
 beforeEach(async () => {
   await compiler.stop()
