@@ -10,7 +10,7 @@ import type { TestAgent } from './testing/agent.ts'
 import { hostPolicyText, policyText } from './testing/manifests.ts'
 import { app, TestServer } from './testing/server.ts'
 
-describe('NodeSyncServer', { timeout: 20_000 }, () => {
+describe('NodeSyncServer', { timeout: 600_000 }, () => {
   let bench: TestServer
   beforeEach(async () => {
     bench = new TestServer()
@@ -76,7 +76,7 @@ describe('NodeSyncServer', { timeout: 20_000 }, () => {
   })
 })
 
-describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
+describe('NodeSyncServer, refusals', { timeout: 600_000 }, () => {
   let bench: TestServer
   beforeEach(async () => {
     bench = new TestServer()
@@ -111,7 +111,7 @@ describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
   })
 })
 
-describe('StatusBoard', { timeout: 20_000 }, () => {
+describe('StatusBoard', { timeout: 600_000 }, () => {
   let bench: TestServer
   beforeEach(async () => {
     bench = new TestServer()
