@@ -23,13 +23,15 @@ export interface Scan {
 /** Tests of policies lie beside them and are none. */
 const MANIFEST = /(?<!\.policytest)\.(ya?ml|json)$/
 const DEPTH_MAX = 32
+/** While the root is another one at the end of each: there are file systems whose numbers of inodes do not stay. */
+const WALKS_MAX = 5
 
 /**
  * Follows symbolic links, which is how Kubernetes mounts a ConfigMap: names lead through `..data`, which is replaced at once. Names
  * that begin with a dot are left out: editors' temporary files, `..data` itself, .git. `onDirectory` is called before a directory is read, so
  * that a watch set there misses nothing. Throws where the root cannot be read, or is gone when the walk ends: what went with it was not removed.
  */
-export async function scan(root: string, onDirectory: (path: string) => void): Promise<Scan> {
+export async function scan(root: string, onDirectory: (path: string) => void, walks = WALKS_MAX): Promise<Scan> {
   const walk = new Walk(onDirectory)
   const top = await realpath(root)
   const before = await stat(top, { bigint: true })
@@ -37,7 +39,8 @@ export async function scan(root: string, onDirectory: (path: string) => void): P
   const problem = walk.unreadable.find((entry) => entry.path === root)
   if (problem) throw new Error(problem.message)
   const after = await stat(await realpath(root), { bigint: true })
-  if (before.dev !== after.dev || before.ino !== after.ino) return scan(root, onDirectory)
+  const isAnother = before.dev !== after.dev || before.ino !== after.ino
+  if (isAnother && walks > 1) return scan(root, onDirectory, walks - 1)
   return { files: new Map([...walk.files].toSorted(([a], [b]) => (a < b ? -1 : 1))), directories: walk.directories, unreadable: walk.unreadable }
 }
 
