@@ -61,7 +61,7 @@ async function run(life: Life, settings: Settings): Promise<void> {
     },
   })
   const server = new NodeSyncServer({
-    address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange: () => sourceSide.changed(), onAcknowledged: timings.acknowledged,
+    address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, believesAgents: settings.kubernetes === undefined, clock, logger, onChange: () => sourceSide.changed(), onAcknowledged: timings.acknowledged,
     ...(security ? { security } : {}), services: [healthOf(() => progress.read), ...(security ? [security.enrolment] : [])],
   })
   const common: SourceParts = { reconciler, server, clock, logger, onFinding, worker }
