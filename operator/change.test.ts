@@ -48,6 +48,7 @@ const SOURCES: readonly (readonly [name: string, read: (mode: Mode) => Map<strin
 /** Two nodes, changes one after another, and what each of them cost. */
 class Cluster {
   readonly notified: string[] = []
+  readonly gone: string[] = []
   readonly reconciler: Reconciler
   selections = 0
 
@@ -62,6 +63,7 @@ class Cluster {
       clock: systemClock,
       logger: silentLogger,
       onNodes: (nodes) => this.notified.push(...nodes),
+      onNodeGone: (node) => this.gone.push(node),
       ...(more.compileElsewhere ? { compileElsewhere: more.compileElsewhere } : {}),
     })
     for (const node of ['n1', 'n2']) {
@@ -171,6 +173,13 @@ describe('Reconciler.change()', () => {
     cluster.reconciler.setWorkloads('n2', false, [workload('c2', { pod_uid: 'early' })], [])
     await cluster.reconciler.settled()
     assert.deepEqual(cluster.policies('c2', 'n2'), ['p'])
+  })
+
+  it('says which nodes have left the API, with or without an agent, once each', async () => {
+    const cluster = await new Cluster().change({ nodes: new Map(['n1', 'n3'].map((name) => [name, { name, labels: {} }])) })
+    await cluster.change({ nodes: new Map([['n1', undefined], ['n3', undefined]]) })
+    await cluster.change({ policies: policy({ name: 'p' }) })
+    assert.deepEqual(cluster.gone, ['n1', 'n3'])
   })
 
   it('forgets a node that is gone, also where its end came before its agent', async () => {

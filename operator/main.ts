@@ -54,7 +54,7 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const compiler = new Compiler({ logger, clock, program: worker })
   const timings = makeTimings(metrics)
   const reconciler = new Reconciler({
-    library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, compileElsewhere: timedCompiler(compiler, metrics, clock),
+    library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, onNodeGone: (node) => messages?.depart(node), compileElsewhere: timedCompiler(compiler, metrics, clock),
     onSettled: (ms) => {
       timings.reconciled(ms)
       sourceSide.changed()
