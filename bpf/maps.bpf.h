@@ -108,7 +108,8 @@ struct merlon_task {
 	__u64 epoch;     /* control.bind_epoch */
 	__u32 slot;      /* 0: no rule applies */
 	__u16 kind;      /* enum merlon_binding_kind; 0: unbound */
-	__u16 visible;   /* enum merlon_visible, of the binding */
+	__u8 visible;    /* enum merlon_visible, of the binding */
+	__u8 bound;      /* enum merlon_binding_flag, of the binding */
 	__u32 subject;   /* subject class of the executable in the table `serial` */
 	__u32 serial;    /* 0: subject not known */
 	__u32 flags;     /* enum merlon_task_flag; others than the task set them: atomic operations only */

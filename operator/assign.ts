@@ -4,8 +4,9 @@ import type { Finding, Workload } from '../policy/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Decider, Decision, DecisionInputs } from './decide.ts'
 import { fileFinding } from './files.ts'
-import { identify, isStranger } from './identity.ts'
+import { identify, isStranger, type FoundPod, type Identified } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
+import { haveOwnRules, isNameless, isPodItself } from './names.ts'
 import { factsOf, identityOf, type Entry, type NodeState } from './node-state.ts'
 import type { World } from './world.ts'
 
@@ -24,27 +25,41 @@ export class Assigner {
     this.#options = options
   }
 
-  /** Leaves it out while nobody says whose it is, and marks it as compiling while its table is made elsewhere. */
+  /** Leaves it out while nobody says whose it is, or which of its pod's containers, and marks it as compiling while its table is made elsewhere. */
   assign(state: NodeState, entry: Entry): void {
     const { world, decider } = this.#options
-    if (isStranger(entry.reported) && !world.find(entry.reported, state.facts.node)) return
-    const inputs = this.#inputsOf(entry, state)
-    entry.key = decider.key(inputs, entry.identified?.workload as Workload)
+    const found = world.find(entry.reported, state.facts.node)
+    if (!found && isStranger(entry.reported)) return
+    state.nameless.delete(entry.id)
+    if (found && isNameless(entry.reported, found, (id) => state.entries.has(id)) && this.#haveOwnRules(state, entry, found)) {
+      state.nameless.add(entry.id)
+      return
+    }
+    entry.identified ??= identify(entry.reported, found, factsOf(state, world))
+    entry.holds = found !== undefined && isPodItself(entry.reported) && this.#haveOwnRules(state, entry, found)
+    const inputs = this.#inputsOf(entry, entry.identified)
+    entry.key = decider.key(inputs, entry.identified.workload)
     const decision = this.#decide(entry, inputs)
     if (decision) this.#record(state, entry, decision)
     else state.compiling.add(entry.id)
   }
 
-  #inputsOf(entry: Entry, state: NodeState): DecisionInputs {
+  /** Of pods that an API has: nobody else would say later which container is which. */
+  #haveOwnRules(state: NodeState, { reported, identified }: Entry, found: FoundPod): boolean {
     const { world, library } = this.#options
-    entry.identified ??= identify(entry.reported, world.find(entry.reported, state.facts.node), factsOf(state, world))
-    const { workload } = entry.identified
+    if (world.pod(reported.pod_uid) !== found.pod) return false
+    const { workload } = identified ?? identify(reported, found, factsOf(state, world))
+    return haveOwnRules(found.pod, workload, world.candidates(workload), { selects: library.selects, settings: world.settings })
+  }
+
+  #inputsOf(entry: Entry, { workload }: Identified): DecisionInputs {
+    const { world, library } = this.#options
     entry.selecting ??= [...world.candidates(workload)].filter((policy) => library.selects(policy, workload, world.settings))
     return { policies: entry.selecting, postures: world.posturesOf(workload), selection: world.settings, policySwitch: workload.policy ?? 'enabled' }
   }
 
   #record(state: NodeState, entry: Entry, decision: Decision): void {
-    const { id, reported, identified, selecting: policies = [] } = entry
+    const { id, reported, identified, holds, selecting: policies = [] } = entry
     const before = state.desired.get(id)
     const profile = decision.ok ? decision.profile : before?.profile
     state.version += 1
@@ -52,7 +67,7 @@ export class Assigner {
     if (!decision.ok) this.#report(state, id, decision.findings)
     if (profile && identified) {
       state.failed.delete(id)
-      state.desired.set(id, { workload: id, profile, identity: identityOf(identified), visible: this.#options.world.visibleOf(identified), waiting: reported.waiting, policies, failure })
+      state.desired.set(id, { workload: id, profile, identity: identityOf(identified), visible: this.#options.world.visibleOf(identified), waiting: reported.waiting, holds, policies, failure })
     } else state.failed.set(id, { policies, failure })
   }
 

@@ -195,9 +195,11 @@ export class Reconciler {
   }
 
   #upsert(state: NodeState, reported: ReportedWorkload, isExpected: boolean): void {
-    const entry = { id: reported.id, reported, isExpected, identified: undefined, selecting: undefined, key: '' }
+    const entry = { id: reported.id, reported, isExpected, identified: undefined, holds: false, selecting: undefined, key: '' }
     state.entries.set(reported.id, entry)
     this.#mark(state, entry, {})
+    // Once all of a pod's containers are there, the one without a name is its sandbox.
+    for (const id of state.nameless) this.#mark(state, state.entries.get(id)!, {})
   }
 
   #mark(state: NodeState, entry: Entry, what: { readonly identity?: boolean; readonly selection?: boolean }): void {
