@@ -11,7 +11,7 @@ import { FakeDuplex, settle } from './testing/duplex.ts'
 
 const event = (name: string): Event => ({ type: 'ALERT', payload: Buffer.from(name) })
 
-function start(capacity?: Readonly<Record<EventKind, number>>) {
+function start(capacity?: Readonly<Record<EventKind, number>>, prepare: (stream: FakeDuplex<EventBatch, BatchAck>, index: number) => void = () => {}) {
   const clock = new SimulatedClock()
   const streams: FakeDuplex<EventBatch, BatchAck>[] = []
   const abort = new AbortController()
@@ -23,7 +23,7 @@ function start(capacity?: Readonly<Record<EventKind, number>>) {
     onLogsWanted: () => { wanted.push(sink.wantsLogs) },
     connect: async () => {
       const stream = new FakeDuplex<EventBatch, BatchAck>()
-      streams.push(stream)
+      prepare(stream, streams.push(stream) - 1)
       return { stream, close: () => {} }
     },
   })
@@ -84,6 +84,26 @@ test('what was not acknowledged is sent again on the next stream, once it is the
   await pass(5)
   assert.deepEqual(carried(streams[1]), ['b', 'c'])
   assert.deepEqual(streams[1]?.sent.map((batch) => batch.sequence), [1, 2])
+  await stop()
+})
+
+test('an acknowledgement that comes while the rest is sent again changes no number: the relay refuses one that is not the next', async () => {
+  let drain = (): void => {}
+  const { streams, sink, pass, stop } = start(undefined, (stream, index) => { if (index === 1) drain = stream.fill() })
+  for (const name of ['a', 'b', 'c']) {
+    sink.push(event(name), 'denial')
+    await pass(5)
+  }
+  streams[0]?.end()
+  await pass(50)
+  assert.deepEqual(carried(streams[1]), ['a'], 'and the rest waits for room')
+  streams[1]?.deliver({ sequence: 1, logs_wanted: false })
+  await settle()
+  drain()
+  await settle()
+  sink.push(event('d'), 'denial')
+  await pass(5)
+  assert.deepEqual([carried(streams[1]), streams[1]?.sent.map((batch) => batch.sequence)], [['a', 'b', 'c', 'd'], [1, 2, 3, 4]])
   await stop()
 })
 

@@ -125,8 +125,10 @@ export class Sink {
   }
 
   async #send(stream: ClientDuplex<EventBatch, BatchAck>): Promise<void> {
-    for (const batch of this.#pending) await stream.send(batch)
-    let sequence = this.#pending.length
+    const again = this.#pending
+    // Of all of them: those that the relay takes meanwhile are pending no more.
+    let sequence = again.length
+    for (const batch of again) await stream.send(batch)
     while (stream.isOpen) {
       const changed = this.#changed.promise
       if (this.#pending.length >= UNACKNOWLEDGED || !this.#hasWork()) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One `merlon up` for each state directory. The claim file names the process and its children by pid and start time: a pid alone may
 // belong to somebody else by now.
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface ProcessName {
@@ -34,19 +35,51 @@ export async function claim(stateDir: string): Promise<ClaimResult> {
   const path = join(stateDir, 'up.json')
   const own = await nameProcess(process.pid)
   if (own === undefined) throw new Error('Cannot read /proc/self/stat: is /proc mounted?')
-  const before = await readClaim(path)
-  if (before !== undefined && (await isAlive(before))) return { ok: false, pid: before.pid }
-  if (before !== undefined) await rm(path, { force: true })
-  // Exclusive creation: of two that start at once and both found the file stale, one wins.
-  const file = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST') return undefined
+  const took = await take(path, own)
+  if (!took.ok) return { ok: false, pid: (await readClaim(path))?.pid ?? 0 }
+  const children = took.before?.children ?? []
+  const alive = await Promise.all(children.map(isAlive))
+  return { ok: true, value: new ClaimedFile(path, own, children.filter((_, index) => alive[index])) }
+}
+
+type Took = { readonly ok: true; readonly before: ClaimFile | undefined } | { readonly ok: false }
+
+/**
+ * Makes the file ours where there is none, or one of a process that has gone. It is complete from the first moment that it has its name, and what
+ * is stale is replaced, never removed: of many that start at once one wins, whatever they have read before.
+ */
+async function take(path: string, own: ProcessName): Promise<Took> {
+  const mine = `${path}.${randomUUID()}`
+  await writeFile(mine, JSON.stringify({ ...own, children: [] }), { mode: 0o600 })
+  try {
+    if (await isLinked(mine, path)) return { ok: true, before: undefined }
+    const before = await readClaim(path)
+    if (before === undefined || (await isAlive(before))) return { ok: false }
+    // Who may replace it is claimed in turn: one that is killed at this leaves what can be taken over, too.
+    const right = `${path}.after-${before.pid}-${encodeURIComponent(before.start)}`
+    if (!(await take(right, own)).ok) return { ok: false }
+    try {
+      const now = await readClaim(path)
+      if (now?.pid !== before.pid || now.start !== before.start) return { ok: false }
+      await rename(mine, path)
+      return { ok: true, before }
+    } finally {
+      await rm(right, { force: true })
+    }
+  } finally {
+    await rm(mine, { force: true })
+  }
+}
+
+/** Whether the file has a second name now: only one can get it. */
+async function isLinked(path: string, name: string): Promise<boolean> {
+  try {
+    await link(path, name)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
-  })
-  if (file === undefined) return { ok: false, pid: (await readClaim(path))?.pid ?? 0 }
-  await file.writeFile(JSON.stringify({ ...own, children: [] }))
-  await file.close()
-  const alive = await Promise.all((before?.children ?? []).map(isAlive))
-  return { ok: true, value: new ClaimedFile(path, own, (before?.children ?? []).filter((_, index) => alive[index])) }
+  }
 }
 
 /** Whether a `merlon up` has this state directory now, and its operator, which writes the status, is alive. */

@@ -14,6 +14,7 @@ import { encodeAlert, encodeFeederMessage, encodeLog, logServiceOfBytes } from '
 import { Authority, renewAuthorities } from '../runtime/authority.ts'
 import { serve, type RunningServer } from '../runtime/grpc.ts'
 import { Credentials } from '../runtime/tls.ts'
+import { reservePorts } from '../test/support/ports.ts'
 
 type Stream = ServerWritableStream<{ readonly Filter: string }, Buffer>
 
@@ -127,7 +128,9 @@ test('JSON lines, logs as well, messages on stderr', async (context) => {
 })
 
 test('a relay that goes away is waited for, and followed again', async (context) => {
-  const first = await FakeRelay.start()
+  // Its own also while nobody listens there.
+  const [port = 0] = await reservePorts(1)
+  const first = await FakeRelay.start(`127.0.0.1:${port}`)
   const events = new Following(context, first.server.address, '--limit', '1')
   await events.connected()
   await first.stop()
@@ -148,7 +151,8 @@ test('a reader that goes away ends it quietly', async (context) => {
   relay.alert({})
   relay.alert({})
   assert.equal(await events.ended, 0)
-  assert.equal(events.stderr.length, 1)
+  // On a busy machine a first attempt to connect may have taken too long.
+  assert.deepEqual(events.stderr.filter((line) => !line.startsWith('-- No connection')), [`-- Connected to ${relay.server.address}`])
 })
 
 test('what cannot be used is said, and nothing is tried', async (context) => {

@@ -9,8 +9,8 @@ const ANSWER_MS = 2_000
 /** A gRPC message: not compressed, 2 bytes long, field 1 is the number 7. Request (nonce) and reply (Retval) are the same bytes. */
 const SEVEN = Buffer.from([0, 0, 0, 0, 2, 0x08, 0x07])
 
-/** Whether feeder.LogService answers at unix:/path or host:port. Never rejects. */
-export function isHealthy(address: string): Promise<boolean> {
+/** Whether feeder.LogService answers at unix:/path or host:port within that time. Never rejects. */
+export function isHealthy(address: string, answerMs = ANSWER_MS): Promise<boolean> {
   const parsed = parseAddress(address)
   if (!parsed.ok) return Promise.resolve(false)
   const where = parsed.value
@@ -25,7 +25,7 @@ export function isHealthy(address: string): Promise<boolean> {
     session.once('error', () => settle(false))
     // What speaks another protocol may just hang up.
     session.once('close', () => settle(false))
-    const limit = setTimeout(() => settle(false), ANSWER_MS)
+    const limit = setTimeout(() => settle(false), answerMs)
     ask(session).then(settle, () => settle(false))
   })
 }

@@ -54,6 +54,8 @@ export async function checkDirectory(directory: string): Promise<DirectoryCheck>
     return { ok: true, manifests: entries.filter((entry) => !entry.isDirectory() && isManifest(entry.name)).length }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
+    // What a volume of a ConfigMap has replaced goes while it is read.
+    if (code === 'ENOENT' && (await exists(directory))) return checkDirectory(directory)
     if (code === 'ENOENT') return { ok: false, message: `There is no directory ${directory}: create it and put policies into it` }
     if (code === 'ENOTDIR') return { ok: false, message: `${directory} is not a directory: name the directory that the file is in` }
     return { ok: false, message: `Cannot read ${directory}: ${(error as Error).message}` }

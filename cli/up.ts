@@ -103,11 +103,20 @@ async function takeStateDirectory(stateDir: string, say: Say): Promise<Claim> {
   }
   for (const leftover of claimed.value.leftovers) {
     say('warn', `Stopping the ${leftover.name} (pid ${leftover.pid}), left behind by a merlon up that was killed`)
-    process.kill(leftover.pid, 'SIGTERM')
+    signal(leftover.pid, 'SIGTERM')
     for (let waits = 0; (await isAlive(leftover)) && waits < SECONDS_TO_STOP * 10; waits += 1) await sleep(systemClock, 100)
-    if (await isAlive(leftover)) process.kill(leftover.pid, 'SIGKILL')
+    if (await isAlive(leftover)) signal(leftover.pid, 'SIGKILL')
   }
   return claimed.value
+}
+
+/** One that has ended since somebody looked needs none. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 /** What to start, in order, and how to tell that it works. */

@@ -12,7 +12,7 @@ const addon = fileURLToPath(new URL('../build/native-asan/merlon_bpf.node', impo
 const script = fileURLToPath(new URL('fuzz.ts', import.meta.url))
 const skip = cannotUseBpf() || (existsSync(addon) ? false : 'SKIPPED: build the sanitizers’ addon with `make -C native asan`')
 
-test(`${CALLS} random calls under AddressSanitizer`, { skip, timeout: 180_000 }, () => {
+test(`${CALLS} random calls under AddressSanitizer`, { skip, timeout: 1_800_000 }, () => {
   const runtime = spawnSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim()
   // Mounts of its own: pins and tracepoints are real, and gone afterwards.
   const mounts = 'mount -t bpf bpf /mnt && mount -t tracefs tracefs /sys/kernel/tracing && exec env LD_PRELOAD="$0" "$@"'

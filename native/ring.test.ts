@@ -193,7 +193,7 @@ function runScript(body: string): { stdout: string; stderr: string; status: numb
     const map = object.map('records')
     const emit = () => object.testRun('emit', u32(1, 4, 0))
     ${body}`
-  const run = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', source], { encoding: 'utf8', timeout: 30_000 })
+  const run = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', source], { encoding: 'utf8', timeout: 600_000 })
   return { stdout: run.stdout, stderr: run.stderr, status: run.status }
 }
 
@@ -223,7 +223,7 @@ describe('lifetime', { skip }, () => {
     assert.equal(runScript(script).stdout, 'delivered\n')
   })
 
-  test('workers load the addon too, and may end with open rings', { timeout: 60_000 }, async () => {
+  test('workers load the addon too, and may end with open rings', { timeout: 600_000 }, async () => {
     const path = fileURLToPath(new URL('fixture/ring-worker.ts', import.meta.url))
     const before = readdirSync('/proc/self/fd').length
     for (let round = 0; round < 2; round++) {

@@ -11,7 +11,7 @@ import { policyText } from './testing/manifests.ts'
 import { app, TestServer } from './testing/server.ts'
 
 const web = [app('a', 'web')]
-describe('a hundred agents', { timeout: 120_000 }, () => {
+describe('a hundred agents', { timeout: 600_000 }, () => {
   let server: TestServer
   /** It stands still unless told otherwise: nobody's patience ends while a busy machine is slow. */
   let clock: SimulatedClock

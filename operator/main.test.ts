@@ -47,7 +47,7 @@ describe('parseSettings()', () => {
   })
 })
 
-describe('node operator/main.ts', { timeout: 30_000 }, () => {
+describe('node operator/main.ts', { timeout: 600_000 }, () => {
   let directory = ''
   let child: ChildProcess | undefined
   let agent: TestAgent | undefined

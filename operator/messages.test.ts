@@ -19,7 +19,7 @@ import { Messages } from './messages.ts'
 
 const FINDING: Finding = { code: 'MERLON_POLICY_YAML_SYNTAX', severity: 'error', message: 'not readable as YAML', position: { file: '/etc/p.yaml', line: 3, column: 12 }, text: 'name: [', hint: 'close the bracket' }
 
-describe('Messages', { timeout: 20_000 }, () => {
+describe('Messages', { timeout: 600_000 }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'merlon-messages-'))
   const address = `unix:${directory}/relay.sock`
   const received: Message__Output[] = []

@@ -15,7 +15,7 @@ import { NodeSyncServer } from './serve.ts'
 import { TestAgent } from './testing/agent.ts'
 import { policyText } from './testing/manifests.ts'
 
-it('observe() says how many agents are behind, what waits, and what was found', { timeout: 20_000 }, async () => {
+it('observe() says how many agents are behind, what waits, and what was found', { timeout: 600_000 }, async () => {
   const metrics = await openMetrics()
   const directory = mkdtempSync(join(tmpdir(), 'merlon-metrics-'))
   const timings = makeTimings(metrics)

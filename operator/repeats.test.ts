@@ -39,7 +39,7 @@ describe('Repeats', () => {
   })
 })
 
-describe('An agent that lacks what it was sent', { timeout: 20_000 }, () => {
+describe('An agent that lacks what it was sent', { timeout: 600_000 }, () => {
   let bench: TestServer
   let clock: SimulatedClock
   beforeEach(async () => {

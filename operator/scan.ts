@@ -27,14 +27,17 @@ const DEPTH_MAX = 32
 /**
  * Follows symbolic links, which is how Kubernetes mounts a ConfigMap: names lead through `..data`, which is replaced at once. Names
  * that begin with a dot are left out: editors' temporary files, `..data` itself, .git. `onDirectory` is called before a directory is read, so
- * that a watch set there misses nothing. Throws where the root cannot be read.
+ * that a watch set there misses nothing. Throws where the root cannot be read, or is gone when the walk ends: what went with it was not removed.
  */
 export async function scan(root: string, onDirectory: (path: string) => void): Promise<Scan> {
   const walk = new Walk(onDirectory)
   const top = await realpath(root)
+  const before = await stat(top, { bigint: true })
   await walk.enter(root, top, 0)
   const problem = walk.unreadable.find((entry) => entry.path === root)
   if (problem) throw new Error(problem.message)
+  const after = await stat(await realpath(root), { bigint: true })
+  if (before.dev !== after.dev || before.ino !== after.ino) return scan(root, onDirectory)
   return { files: new Map([...walk.files].toSorted(([a], [b]) => (a < b ? -1 : 1))), directories: walk.directories, unreadable: walk.unreadable }
 }
 

@@ -34,7 +34,7 @@ async function certified(operator: SecureOperator, node: string): Promise<Creden
   return credentials
 }
 
-describe('an operator with TLS', { timeout: 30_000 }, () => {
+describe('an operator with TLS', { timeout: 600_000 }, () => {
   let operator: SecureOperator
   const agents: TestAgent[] = []
 
@@ -226,7 +226,7 @@ function shownCertificate(address: string): Promise<string | undefined> {
   })
 }
 
-describe('rotation', { timeout: 30_000 }, () => {
+describe('rotation', { timeout: 600_000 }, () => {
   it('replaces the operator\'s certificate and authority without dropping a stream', async () => {
     const clock = new SimulatedClock(Date.now())
     const operator = await new SecureOperator(clock).start()

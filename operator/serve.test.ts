@@ -14,7 +14,7 @@ import type { TestAgent } from './testing/agent.ts'
 import { hostPolicyText, policyText } from './testing/manifests.ts'
 import { app, TestServer } from './testing/server.ts'
 
-describe('NodeSyncServer', { timeout: 20_000 }, () => {
+describe('NodeSyncServer', { timeout: 600_000 }, () => {
   let bench: TestServer
   beforeEach(async () => {
     bench = new TestServer()
@@ -80,7 +80,7 @@ describe('NodeSyncServer', { timeout: 20_000 }, () => {
   })
 })
 
-describe('NodeSyncServer, where an API says whose containers are', { timeout: 20_000 }, () => {
+describe('NodeSyncServer, where an API says whose containers are', { timeout: 600_000 }, () => {
   let bench: TestServer
   let agent: TestAgent
   const MAIN = 'a-containers-id'
@@ -112,7 +112,7 @@ describe('NodeSyncServer, where an API says whose containers are', { timeout: 20
   })
 })
 
-describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
+describe('NodeSyncServer, refusals', { timeout: 600_000 }, () => {
   let bench: TestServer
   beforeEach(async () => {
     bench = new TestServer()
@@ -147,7 +147,7 @@ describe('NodeSyncServer, refusals', { timeout: 20_000 }, () => {
   })
 })
 
-describe('StatusBoard', { timeout: 20_000 }, () => {
+describe('StatusBoard', { timeout: 600_000 }, () => {
   let bench: TestServer
   beforeEach(async () => {
     bench = new TestServer()

@@ -29,6 +29,8 @@ export interface SourceOptions {
 }
 
 const BYTES_MAX = 8 * 1024 * 1024
+/** An editor that saves in place empties the file first: one that has only now become empty is still being written, however busy the machine. */
+const EMPTIED_QUIET_MS = 1_000
 /** In a directory that never rests something is said nevertheless. */
 const LOOKS_MAX = 5
 
@@ -122,7 +124,8 @@ export class DirectorySource {
   /** How long to leave a file alone. A time of modification in the future (a skewed clock, touch -d) says nothing. */
   #restlessMs(file: FoundFile): number {
     const age = this.#options.clock.now() - file.modifiedMs
-    return age < 0 ? 0 : Math.max(0, Math.ceil(this.#options.quietMs - age))
+    const quietMs = file.bytes === 0 && this.#known.has(file.path) ? Math.max(EMPTIED_QUIET_MS, this.#options.quietMs) : this.#options.quietMs
+    return age < 0 ? 0 : Math.max(0, Math.ceil(quietMs - age))
   }
 
   /** Reads one file. False when it changed meanwhile. */

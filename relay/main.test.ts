@@ -43,7 +43,7 @@ class Program {
   }
 }
 
-describe('the relay as a program', { timeout: 60_000 }, () => {
+describe('the relay as a program', { timeout: 600_000 }, () => {
   after(() => rmSync(directory, { recursive: true }))
 
   it('says how it is used, and refuses what it cannot use', async (context) => {

@@ -88,7 +88,7 @@ async function setUp(context: TestContext, feeder: boolean): Promise<{ relay: Re
   }
 }
 
-describe('a relay with TLS', { timeout: 30_000 }, () => {
+describe('a relay with TLS', { timeout: 600_000 }, () => {
   it('takes an agent\'s events of its own node, and an operator\'s messages', async (context) => {
     const { relay, authorities, connect } = await setUp(context, false)
     const client = connect(relay.addresses[0] as string, grpcCredentials.createInsecure())

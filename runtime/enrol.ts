@@ -25,6 +25,8 @@ export interface EnrollerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly random: () => number
+  /** How long an operator may take to answer. Default 10,000. */
+  readonly answerMs?: number
 }
 
 const ANSWER_MS = 10_000
@@ -121,12 +123,12 @@ interface Attempt {
   readonly token: string
 }
 
-async function enrol({ role, node = '' }: EnrollerOptions, { address, credentials, token }: Attempt): Promise<Result> {
+async function enrol({ role, node = '', answerMs = ANSWER_MS }: EnrollerOptions, { address, credentials, token }: Attempt): Promise<Result> {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const request = { role, node, token, public_key: publicKey.export({ type: 'spki', format: 'der' }), proof: sign('sha256', enrolmentProof(role, node, token), privateKey) }
   const client = openClient(Enrolment, address, credentials)
   const reply = await new Promise<EnrolReply__Output | Error>((resolve) => {
-    client.Enrol(request, { deadline: Date.now() + ANSWER_MS }, (error, value) => resolve(error ?? value ?? new Error('no reply')))
+    client.Enrol(request, { deadline: Date.now() + answerMs }, (error, value) => resolve(error ?? value ?? new Error('no reply')))
   })
   client.close()
   if (reply instanceof Error) return { ok: false, message: reply.message }

@@ -28,7 +28,7 @@ function credentials(): Credentials {
 }
 
 for (const kind of ['plaintext', 'TLS'] as const) {
-  describe(`a server of ${kind}`, { timeout: 60_000 }, () => {
+  describe(`a server of ${kind}`, { timeout: 600_000 }, () => {
     let server: RunningServer
     let own: Credentials | undefined
     const sockets: Socket[] = []

@@ -23,7 +23,7 @@ function ask(address: string, path: string, { method = 'GET', body = '' } = {}):
   })
 }
 
-describe('serveHealth()', { timeout: 10_000 }, () => {
+describe('serveHealth()', { timeout: 600_000 }, () => {
   let endpoint: HealthEndpoint
   let problem: string | undefined
   const logged: string[] = []

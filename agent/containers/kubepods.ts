@@ -57,6 +57,7 @@ export class KubepodsSource implements ContainerSource {
   watch(onChange: () => void): { close(): void } {
     const watchers = new Map<string, FSWatcher>()
     const follow = (): void => {
+      const before = watchers.size
       for (const path of [this.#cgroupRoot, ...this.#above(), ...this.#pods().map((pod) => pod.path)]) {
         if (watchers.has(path)) continue
         try {
@@ -68,6 +69,8 @@ export class KubepodsSource implements ContainerSource {
           // Gone again, or out of inotify watches: the regular listing sees it.
         }
       }
+      // What was made in a directory after it had been listed, and before it was watched, gives no event.
+      if (watchers.size > before) follow()
     }
     const changed = (): void => {
       for (const [path, watcher] of watchers) if (!existsSync(path)) { watcher.close(); watchers.delete(path) }

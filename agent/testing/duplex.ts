@@ -10,6 +10,7 @@ export class FakeDuplex<Out, In> implements ClientDuplex<Out, In> {
   readonly #inbox: In[] = []
   #settle: (end: StreamEnd) => void = () => {}
   #wake: () => void = () => {}
+  #room: Promise<void> = Promise.resolve()
 
   constructor() {
     this.ended = new Promise((resolve) => { this.#settle = resolve })
@@ -26,8 +27,16 @@ export class FakeDuplex<Out, In> implements ClientDuplex<Out, In> {
     this.#wake()
   }
 
+  /** What is sent from now on finds the stream full, until the returned function is called. */
+  fill(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#room = promise
+    return resolve
+  }
+
   async send(message: Out): Promise<boolean> {
     if (this.isOpen) this.sent.push(message)
+    await this.#room
     return this.isOpen
   }
 

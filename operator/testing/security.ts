@@ -69,7 +69,7 @@ export class SecureOperator {
     const tokenFile = join(this.directory, `token-${token}`)
     writeFileSync(tokenFile, `${token}\n`)
     const { role = 'AGENT', node = 'n1', trustFile = this.trustFile, clock = new SimulatedClock(Date.now()) } = options
-    return new Enroller({ role, node: role === 'AGENT' ? node : '', operators: new Endpoints(this.server.address, { random: Math.random }), trustFile, tokenFile, clock, logger: silentLogger, random: () => 0.5 })
+    return new Enroller({ role, node: role === 'AGENT' ? node : '', operators: new Endpoints(this.server.address, { random: Math.random }), trustFile, tokenFile, clock, logger: silentLogger, random: () => 0.5, answerMs: 600_000 })
   }
 
   /** Its certificate, or why it got none. */

@@ -64,7 +64,7 @@ test('in Chromium the bundle says the same', { skip }, async (context) => {
   const page = '<!doctype html><meta charset="utf-8"><pre id="out">nothing</pre><script src="merlon.js"></script>'
   writeFileSync(join(directory, 'page.html'), `${page}<script>document.getElementById('out').textContent = btoa(encodeURIComponent(merlon.runCase()))</script>`)
   const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', `--user-data-dir=${join(directory, 'profile')}`, '--virtual-time-budget=600000', '--dump-dom']
-  const { status, stdout, stderr } = spawnSync(browser ?? '', [...flags, pathToFileURL(join(directory, 'page.html')).href], { encoding: 'utf8', timeout: 120_000, maxBuffer: 1 << 26 })
+  const { status, stdout, stderr } = spawnSync(browser ?? '', [...flags, pathToFileURL(join(directory, 'page.html')).href], { encoding: 'utf8', timeout: 600_000, maxBuffer: 1 << 26 })
   assert.equal(status, 0, stderr.slice(-2000))
   const out = /<pre id="out">([^<]*)<\/pre>/.exec(stdout)?.[1] ?? ''
   assert.equal(decodeURIComponent(atob(out)), here)

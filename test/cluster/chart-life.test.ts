@@ -70,7 +70,7 @@ before(async () => {
 })
 after(() => cluster.stop())
 
-describe('an operator whose definitions are missing', { timeout: 120_000 }, () => {
+describe('an operator whose definitions are missing', { timeout: 1_800_000 }, () => {
   it('says which, and what to do; has them as soon as they come', async () => {
     const child = spawn(process.execPath, [join(TREE, 'operator/main.ts'), '--kubeconfig', cluster.kubeconfig, '--namespace', NS, '--listen', '127.0.0.1:0', '--http', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', 'pipe'] })
     const ended = new Promise((resolve) => child.once('close', resolve))
@@ -101,7 +101,7 @@ describe('an operator whose definitions are missing', { timeout: 120_000 }, () =
   })
 })
 
-describe('a release of the chart', { timeout: 240_000 }, () => {
+describe('a release of the chart', { timeout: 1_800_000 }, () => {
   it('says that the definitions are missing when they are left out, and makes them when they are not', async () => {
     assert.match(await install('--skip-crds'), /WARNING: the custom resource kubearmorpolicies\.security\.kubearmor\.com is missing/)
     await uninstall()

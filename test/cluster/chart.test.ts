@@ -40,7 +40,7 @@ function find<T extends KubeObject>(objects: readonly KubeObject[], kind: string
   return found as T
 }
 
-describe('charts/merlon', { timeout: 300_000 }, () => {
+describe('charts/merlon', { timeout: 1_800_000 }, () => {
   it('is lint clean, with every set of values', async () => {
     for (const name of CASES) {
       const { ok, text } = await helm('lint', '--strict', CHART, '--values', join(CHART, `ci/${name}-values.yaml`))
@@ -158,7 +158,7 @@ async function pathOf(client: SharedCluster['client'], { apiVersion, kind, metad
   return `${api}${metadata?.namespace ? `/namespaces/${metadata.namespace}` : ''}/${plural}/${metadata?.name}`
 }
 
-describe('charts/merlon and a real API server', { timeout: 300_000 }, () => {
+describe('charts/merlon and a real API server', { timeout: 1_800_000 }, () => {
   let cluster: SharedCluster
   before(async () => { cluster = await sharedCluster() })
   after(() => cluster.stop())

@@ -63,12 +63,15 @@ describe('much', () => {
     const patterns = Array.from({ length: 10_000 }, (_, index) => ({ pattern: `/opt/${index}/**/x*` }))
     await client.create(KSP, policy('patterns', { namespace: NS, spec: { process: { matchPatterns: patterns } } }))
     await until('it is being compiled', () => [...operator.reconciler.nodes.values()].some(({ compiling }) => compiling.size > 0))
+    // However fast that is beside a busy API server.
+    const taken = operator.holdCompiled()
     delays.enable()
     // Its node is told of another pod's policy first, and others hold what they held.
     await client.create(KSP, policy('overtakes', { namespace: NS, labels: { app: 'db' } }))
     await agent.until(() => agent.policiesOf(db)?.includes('overtakes') === true)
     delays.disable()
     assert.equal(has('patterns'), false)
+    taken()
     context.diagnostic(`longest delay of the event loop while it was compiled: ${(delays.max / 1e6).toFixed(0)} ms, mean ${(delays.mean / 1e6).toFixed(1)} ms`)
     await agent.until(() => has('patterns'))
     await client.delete(KSP)
@@ -108,11 +111,13 @@ describe('much', () => {
   it('takes an object that changes a hundred times in a row as it is in the end', async () => {
     await client.create(KSP, policy('restless', { namespace: NS }))
     await agent.until(() => has('restless'))
-    const before = operator.kubernetes.status.done.writes
+    const [started, writes] = [performance.now(), operator.kubernetes.status.done.writes]
     for (let index = 1; index <= 100; index++) await client.patch(`${KSP}/restless`, { spec: { message: `version ${index}` } })
     await agent.until(() => agent.profiles.get(agent.bindings.get(web) ?? '')?.clauses[0]?.message === 'version 100')
     await until('the last generation is observed', async () => (await statusOf(client, `${KSP}/restless`)).observedGeneration === 101)
-    assert.ok(operator.kubernetes.status.done.writes - before < 50)
+    // As many as have time, however slowly the changes come: fewer than there are where they come fast.
+    const seconds = (performance.now() - started) / 1000
+    assert.ok(operator.kubernetes.status.done.writes - writes <= seconds * 9 + 1, `${operator.kubernetes.status.done.writes - writes} writes in ${seconds} s`)
     await remove('restless')
   })
 })

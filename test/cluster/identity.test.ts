@@ -35,7 +35,7 @@ async function token(client: KubeClient, account: string, parts: { readonly pod?
   return (status as { token: string }).token
 }
 
-describe('identity on a real API server', { timeout: 120_000 }, () => {
+describe('identity on a real API server', { timeout: 1_800_000 }, () => {
   let cluster: SharedCluster
   let security: OperatorSecurity
   let server: NodeSyncServer

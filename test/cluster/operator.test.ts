@@ -201,7 +201,7 @@ describe('status', () => {
     const object = policy('odd', { namespace: NS, labels: { app: 'odd' } })
     for (let round = 0; round < 2; round++) {
       await client.create(KSP, object)
-      await until('it has a status', async () => condition(await statusOf(client, `${KSP}/odd`), 'Programmed') === 'False MERLON_OPERATOR_UNKNOWN_FAILURE', 5_000)
+      await until('it has a status', async () => condition(await statusOf(client, `${KSP}/odd`), 'Programmed') === 'False MERLON_OPERATOR_UNKNOWN_FAILURE')
       await client.delete(`${KSP}/odd`)
     }
     await removePod('odd')

@@ -60,7 +60,7 @@ class NodeAgent {
   }
 }
 
-describe('two replicas', { timeout: 180_000 }, () => {
+describe('two replicas', { timeout: 1_800_000 }, () => {
   let cluster: SharedCluster
   let operators: TestOperator[] = []
   const agents = Array.from({ length: AGENTS }, (_, index) => new NodeAgent(`replicas-${index}`))

@@ -32,7 +32,7 @@ after(() => cluster.stop())
 /** The server begins to serve a resource some time after it has taken its definition. */
 async function served(definition: Definition): Promise<void> {
   const path = `/apis/${definition.spec.group}/v1/${definition.spec.names.plural}`
-  const until = Date.now() + 60_000
+  const until = Date.now() + 600_000
   for (;;) {
     if ((await cluster.client.find(path)) !== undefined) return
     assert.ok(Date.now() < until, `${path} is not served`)

@@ -11,7 +11,7 @@ const ADDRESS = '127.0.0.1:32767'
 const CONTAINER = 'demo-web'
 const BLOCKED = 'find /etc -maxdepth 0'
 /** Software emulation is slow: these are for finding out, not for measuring. */
-const SECONDS = { ready: 300, alert: 120, change: 120 }
+const SECONDS = { ready: 600, alert: 600, change: 600 }
 
 interface Stage {
   /** A copy of examples/demo: the demo edits it. */

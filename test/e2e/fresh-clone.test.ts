@@ -34,7 +34,7 @@ function run(file: string, args: readonly string[], cwd: string, environment: Re
   const inherited = Object.entries(process.env).filter(([name]) => name === 'NODE_EXTRA_CA_CERTS' || !/^(NODE_|npm_|MERLON_|MAKE)/.test(name))
   const env = { ...Object.fromEntries(inherited), ...environment }
   return new Promise((resolve) => {
-    execFile(file, [...args], { cwd, env, timeout: 20 * MINUTES, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+    execFile(file, [...args], { cwd, env, timeout: 60 * MINUTES, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
       const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 128
       resolve({ status, output: stdout + stderr })
     })

@@ -13,7 +13,7 @@ import { TREE } from '../support/vm/guest.ts'
 const missing = process.getuid?.() !== 0 ? 'needs root' : spawnSync('buildah', ['--version']).error ? 'needs buildah (make setup installs it)' : undefined
 const ENVIRONMENT = { ...process.env, BUILDAH_ISOLATION: 'chroot', STORAGE_DRIVER: 'vfs' }
 
-describe('the images', { timeout: 900_000, skip: missing ?? false }, () => {
+describe('the images', { timeout: 3_600_000, skip: missing ?? false }, () => {
   const tags: Record<'operator' | 'agent', string> = { operator: '', agent: '' }
   const containers: string[] = []
   const running: ChildProcess[] = []

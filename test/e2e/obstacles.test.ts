@@ -27,7 +27,7 @@ try user setpriv --reuid 65534 --clear-groups node $agent
 const NOTHING = 'Nothing can be enforced on this machine. Policies can still be written, checked and explained here.'
 
 test('without BPF LSM, BTF or root: a sentence each, and what needs no kernel works', async () => {
-  const { output } = await runInGuest({ kernel: '6.12', lsm: 'lockdown,capability', script: SCRIPT, cpus: 1, timeoutSeconds: 600 })
+  const { output } = await runInGuest({ kernel: '6.12', lsm: 'lockdown,capability', script: SCRIPT, cpus: 1, timeoutSeconds: 3600 })
   const parts = Object.fromEntries(output.split('== ').slice(1).map((part) => [part.slice(0, part.indexOf('\n')), part.trimEnd().split('\n').slice(1)]))
   const { lsm = [], up = [], status = [], stop = [], lint = [], test: tests = [], btf = [], user = [] } = parts
 

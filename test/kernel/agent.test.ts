@@ -79,7 +79,7 @@ const PLACES = [
 
 for (const [index, place] of PLACES.entries()) {
   const runtime = RUNTIMES[index % RUNTIMES.length] ?? 'crun'
-  test(`${runtime}: a container in ${place}<id> is bound before its first instruction`, { timeout: 300_000 }, async () => {
+  test(`${runtime}: a container in ${place}<id> is bound before its first instruction`, { timeout: 600_000 }, async () => {
     const id = `${index}a`.repeat(32)
     const { status, output } = await once(runtime, annotations, { id, cgroupsPath: `${place}${id}${place.endsWith('-') ? '.scope' : ''}` }).run()
     assert.notEqual(status, 0)

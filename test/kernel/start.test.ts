@@ -174,7 +174,7 @@ for (const runtime of RUNTIMES) {
 
   test(`${runtime} run: in a pod whose containers are told apart, each is held until it is bound itself; one that is bound already is not`, async () => {
     fresh(runtime, 'debian')
-    node.bind(dirname(container.cgroup), 0, BIND.CONTAINER, 0, BOUND.HOLDS)
+    node.bind(dirname(container.cgroup), 0, BIND.CONTAINER, { flags: BOUND.HOLDS })
     beat()
     const running = container.run()
     const held = await stopped()
@@ -194,7 +194,7 @@ for (const runtime of RUNTIMES) {
 
   test(`${runtime} run: in a pod whose containers are told apart, one that is let go as it is has the pod's rules`, async () => {
     fresh(runtime, 'debian')
-    id = node.bind(dirname(container.cgroup), denyEntry.slot.slot, BIND.CONTAINER, 0, BOUND.HOLDS)
+    id = node.bind(dirname(container.cgroup), denyEntry.slot.slot, BIND.CONTAINER, { flags: BOUND.HOLDS })
     beat()
     const running = container.run()
     release(await stopped())

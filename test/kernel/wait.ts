@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** Far beyond what an emulated processor needs that shares a busy machine: it ends a wait that would never end. */
-const LIMIT_MS = 240_000
+const LIMIT_MS = 600_000
 
 /** Waits for something that will be so. */
 export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {

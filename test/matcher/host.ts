@@ -26,7 +26,7 @@ export type HostAnswer = Answer | 'bad'
 /** All answers of all batches, from one process. Throws where the process crashes, hangs or reports a sanitizer's finding. */
 export function askHost(batches: readonly Batch[]): HostAnswer[] {
   const input = Buffer.concat(batches.flatMap(({ table, questions }) => [frame(table), table, ...questions.map(encodeQuestion)]))
-  const run = spawnSync(`${BUILD}/host`, { input, maxBuffer: 1 << 28, timeout: 120_000, env: { ASAN_OPTIONS: 'detect_leaks=1' } })
+  const run = spawnSync(`${BUILD}/host`, { input, maxBuffer: 1 << 28, timeout: 1_200_000, env: { ASAN_OPTIONS: 'detect_leaks=1' } })
   if (run.status !== 0) throw new Error(`The host matcher ended with ${run.signal ?? run.status}: ${run.stderr.toString().slice(0, 4000)}`)
   const count = batches.reduce((sum, batch) => sum + batch.questions.length, 0)
   if (run.stdout.length !== count * 4) throw new Error(`The host matcher gave ${run.stdout.length} bytes for ${count} questions`)

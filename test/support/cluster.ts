@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A real Kubernetes API on this machine: etcd and kube-apiserver on free ports of the loopback; controller-manager and scheduler where they are
-// wanted. Everything that it writes is in one directory.
+// A real Kubernetes API on this machine: etcd and kube-apiserver on ports of the loopback that are theirs, also while they are down; controller-manager
+// and scheduler where they are wanted. Everything that it writes is in one directory.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { provideProgram, type Program } from './kube/binaries.ts'
 import { kubeconfigText, makeTrust, readTrust, type Trust } from './kube/certificates.ts'
 import { KubeClient } from './kube/client.ts'
+import { reservePorts } from './ports.ts'
 
 export { KubeClient, KubeError, type KubeObject } from './kube/client.ts'
 
@@ -39,7 +39,8 @@ export interface Part {
   readonly hasEnded: boolean
 }
 
-const READY_MS = 120_000
+/** Far beyond what a starved machine needs: it ends a wait that would never end. */
+const READY_MS = 600_000
 const LOOPBACK = '127.0.0.1'
 
 export class Cluster {
@@ -75,7 +76,7 @@ export class Cluster {
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'merlon-cluster-')))
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    const [api, etcd, peer] = await freePorts(3)
+    const [api, etcd, peer] = await reservePorts(3)
     const trust = await makeTrust(directory, options.users)
     const ports = { api: options.port ?? api ?? 0, etcd: etcd ?? 0, peer: peer ?? 0 }
     const cluster = new Cluster({ directory, temporary: options.directory === undefined, options, trust, ports })
@@ -114,14 +115,14 @@ export class Cluster {
 
   async startControllerManager(controllers: readonly string[]): Promise<Part> {
     const credentials = ['kubeconfig', 'authentication-kubeconfig', 'authorization-kubeconfig'].map((name) => `--${name}=${this.kubeconfig}`)
-    const [port] = await freePorts(1)
+    const [port] = await reservePorts(1)
     return this.#start('kube-controller-manager', [...credentials, `--controllers=${controllers.join(',')}`, `--service-account-private-key-file=${join(this.directory, 'sa.key')}`,
       `--root-ca-file=${join(this.directory, 'ca.crt')}`, '--leader-elect=false', `--bind-address=${LOOPBACK}`, `--secure-port=${port}`, '--use-service-account-credentials=false'])
   }
 
   async startScheduler(): Promise<Part> {
     const credentials = ['kubeconfig', 'authentication-kubeconfig', 'authorization-kubeconfig'].map((name) => `--${name}=${this.kubeconfig}`)
-    const [port] = await freePorts(1)
+    const [port] = await reservePorts(1)
     return this.#start('kube-scheduler', [...credentials, '--leader-elect=false', `--bind-address=${LOOPBACK}`, `--secure-port=${port}`])
   }
 
@@ -194,17 +195,6 @@ function partOf(name: Program, child: ChildProcess): Part {
       await end
     },
   }
-}
-
-/** Ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-    const server = createServer().listen(0, LOOPBACK, () => resolve(server))
-    server.once('error', reject)
-  })))
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }
 
 /** Where the runner says that its API server is, for test files that can share one. */

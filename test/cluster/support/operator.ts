@@ -48,8 +48,8 @@ export async function ensure(client: KubeClient, path: string, object: KubeObjec
   if ((await client.find(`${path}/${object.metadata?.name}`)) === undefined) await client.create(path, object)
 }
 
-/** Polls until it holds; what it waits for is in the error. A minute is far more than anything here takes. */
-export async function until(what: string, holds: () => boolean | undefined | Promise<boolean | undefined>, ms = 60_000): Promise<void> {
+/** Polls until it holds; what it waits for is in the error. Far more than anything here takes on a starved machine: it ends a wait that would never end. */
+export async function until(what: string, holds: () => boolean | undefined | Promise<boolean | undefined>, ms = 600_000): Promise<void> {
   const deadline = performance.now() + ms
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`Waited ${ms / 1000} s in vain until ${what}`)
@@ -75,6 +75,7 @@ export class TestOperator {
   readonly log: LogRecord[] = []
   readonly findings: Finding[] = []
   readonly #compiler: Compiler
+  #compiledMayGoOn: Promise<void> = Promise.resolve()
   readonly #agents: TestAgent[] = []
 
   constructor(cluster: Pick<SharedCluster, 'kubeconfig'>, options: OperatorOptions = {}) {
@@ -85,7 +86,11 @@ export class TestOperator {
     const real = new ClientNodeApi(() => loadConfig(settings.credentials))
     this.#compiler = new Compiler({ logger, clock })
     this.reconciler = new Reconciler({
-      library: policyLibrary, settings: defaults, clock, logger, onNodes: (nodes) => this.server.notify(nodes), onSettled: () => this.kubernetes.changed(), compileElsewhere: (plan) => this.#compiler.compile(plan),
+      library: policyLibrary, settings: defaults, clock, logger, onNodes: (nodes) => this.server.notify(nodes), onSettled: () => this.kubernetes.changed(), compileElsewhere: async (plan) => {
+        const compiled = await this.#compiler.compile(plan)
+        await this.#compiledMayGoOn
+        return compiled
+      },
     })
     this.server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, believesAgents: false, clock, logger, onChange: () => this.kubernetes.changed() })
     this.kubernetes = new Kubernetes({
@@ -104,6 +109,13 @@ export class TestOperator {
     const agent = await new TestAgent(this.server.address, { hello: { node, table_versions: [policyLibrary.tableVersion], abilities: { bpf_lsm: true }, ...hello }, ...(ack ? { ack } : {}) }).start([{ id: 'host' }])
     this.#agents.push(agent)
     return agent
+  }
+
+  /** What the other thread compiles is not taken over before the returned function is called. */
+  holdCompiled(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#compiledMayGoOn = promise
+    return resolve
   }
 
   /** Twice is harmless. */

@@ -33,7 +33,8 @@ export class KubeClient {
   constructor(server: string, trust: Trust) {
     this.server = server
     this.trust = trust
-    this.#agent = new Agent({ keepAlive: true, ca: trust.ca })
+    // An idle connection ends here long before the server ends it: a request that crosses its end would fail.
+    this.#agent = new Agent({ keepAlive: true, timeout: 30_000, ca: trust.ca })
   }
 
   get(path: string): Promise<KubeObject> {

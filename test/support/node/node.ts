@@ -4,9 +4,10 @@
 
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Cluster, freePorts } from '../cluster.ts'
+import { Cluster } from '../cluster.ts'
 import { provideKube } from '../kube/binaries.ts'
 import { kubeconfigText } from '../kube/certificates.ts'
+import { reservePorts } from '../ports.ts'
 import { runInGuest, type GuestResult } from '../vm/guest.ts'
 import { provideImage } from '../vm/image.ts'
 import { provideContainerd } from './containerd.ts'
@@ -20,7 +21,7 @@ const HOST = '10.0.2.2'
 const NAMES_ADDRESS = '10.96.0.10'
 const PODS = '10.244.0.0/24'
 const PACKAGES = ['iptables', 'containernetworking-plugins']
-const READY_MS = 600_000
+const READY_MS = 1_800_000
 
 export interface NodeOptions {
   readonly name?: string
@@ -61,7 +62,7 @@ export class TestNode {
     const { disk, store } = await provideNode()
     await rm(directory, { recursive: true, force: true })
     await mkdir(join(directory, 'etc'), { recursive: true })
-    const [kubelet = 0] = await freePorts(1)
+    const [kubelet = 0] = await reservePorts(1)
     const tunnel = await serveTunnel(kubelet)
     const egress = join(directory, 'egress.json')
     await writeFile(egress, JSON.stringify({

@@ -13,7 +13,8 @@ import { provideContainerd } from './containerd.ts'
 
 /** Sparse: a node's containers write there too. */
 const SIZE = '8G'
-const START_MS = 60_000
+/** Far beyond what a starved machine needs. */
+const START_MS = 600_000
 /** Each build of the tree makes one of a gigabyte. */
 const UNUSED_AFTER_MS = 3_600_000
 
