@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // One `merlon up` for each state directory. The claim file names the process and its children by pid and start time: a pid alone may
 // belong to somebody else by now.
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import type { Server } from 'node:net'
 import { join } from 'node:path'
+import { takeName } from '../runtime/single.ts'
 
 export interface ProcessName {
   readonly pid: number
@@ -19,6 +22,7 @@ interface ClaimFile extends ProcessName {
   readonly children: readonly ChildName[]
 }
 
+/** `pid`: of the `up` that has it; 0 where it has not said that yet. */
 export type ClaimResult = { readonly ok: true; readonly value: Claim } | { readonly ok: false; readonly pid: number }
 
 export interface Claim {
@@ -29,24 +33,29 @@ export interface Claim {
   release(): Promise<void>
 }
 
-/** Takes the state directory, unless a live `up` has it. */
+/** Takes the state directory, unless a live `up` has it. Throws where nothing can be written there. */
 export async function claim(stateDir: string): Promise<ClaimResult> {
   const path = join(stateDir, 'up.json')
   const own = await nameProcess(process.pid)
   if (own === undefined) throw new Error('Cannot read /proc/self/stat: is /proc mounted?')
+  // The file alone would not do: of two that start at once and find it stale, the second would remove what the first has written.
+  const seat = await takeName(`merlon-up-${createHash('sha256').update(await realpath(stateDir)).digest('hex').slice(0, 32)}`)
   const before = await readClaim(path)
-  if (before !== undefined && (await isAlive(before))) return { ok: false, pid: before.pid }
-  if (before !== undefined) await rm(path, { force: true })
-  // Exclusive creation: of two that start at once and both found the file stale, one wins.
-  const file = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST') return undefined
+  if (seat === undefined) return { ok: false, pid: before?.pid ?? 0 }
+  try {
+    // In another network namespace.
+    if (before !== undefined && (await isAlive(before))) {
+      seat.close()
+      return { ok: false, pid: before.pid }
+    }
+    const alive = await Promise.all((before?.children ?? []).map(isAlive))
+    const claimed = new ClaimedFile({ path, own, seat }, (before?.children ?? []).filter((_, index) => alive[index]))
+    await claimed.record([])
+    return { ok: true, value: claimed }
+  } catch (error) {
+    seat.close()
     throw error
-  })
-  if (file === undefined) return { ok: false, pid: (await readClaim(path))?.pid ?? 0 }
-  await file.writeFile(JSON.stringify({ ...own, children: [] }))
-  await file.close()
-  const alive = await Promise.all((before?.children ?? []).map(isAlive))
-  return { ok: true, value: new ClaimedFile(path, own, (before?.children ?? []).filter((_, index) => alive[index])) }
+  }
 }
 
 /** Whether a `merlon up` has this state directory now, and its operator, which writes the status, is alive. */
@@ -60,13 +69,15 @@ class ClaimedFile implements Claim {
   readonly leftovers: readonly ChildName[]
   readonly #path: string
   readonly #own: ProcessName
+  readonly #seat: Server
   #released = false
   /** One write after the other: the last list is the one that stays. */
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(path: string, own: ProcessName, leftovers: readonly ChildName[]) {
+  constructor({ path, own, seat }: { readonly path: string; readonly own: ProcessName; readonly seat: Server }, leftovers: readonly ChildName[]) {
     this.#path = path
     this.#own = own
+    this.#seat = seat
     this.leftovers = leftovers
   }
 
@@ -80,6 +91,7 @@ class ClaimedFile implements Claim {
     this.#released = true
     await this.#writing
     await rm(this.#path, { force: true })
+    this.#seat.close()
   }
 
   async #write(running: readonly { readonly name: string; readonly pid: number }[]): Promise<void> {
