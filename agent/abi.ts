@@ -56,7 +56,8 @@ export const TABLE_VERSION = 2
 
 /** merlon_config of bpf/maps.bpf.h: a section of its own, set before load. */
 export const CONFIG = { section: '.rodata.config', host_mnt_ns: 0, bytes: 4 } as const
-/** MERLON_SCRATCH_PER_CPU: the map `scratch` has so many entries for each possible CPU. */
+/** MERLON_SCRATCH_SHARED and MERLON_SCRATCH_PER_CPU: the map `scratch` has so many entries, and so many more for each possible CPU. */
+export const SCRATCH_SHARED = 64
 export const SCRATCH_PER_CPU = 4
 
 /** Map types and flags of linux/bpf.h that the agent creates maps with. */

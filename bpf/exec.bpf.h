@@ -153,7 +153,7 @@ int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
 	}
 	if (!who->slot && !merlon_is_visible(who, MERLON_OP_EXEC))
 		return 0;
-	question.owner = task->cred->fsuid.val == bprm->file->f_inode->i_uid.val;
+	question.owner = merlon_owns(task, bprm->file->f_inode, bprm->file->f_path.mnt);
 	return merlon_decide(who, &question);
 }
 
