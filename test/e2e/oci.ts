@@ -8,7 +8,8 @@ import { buildDebianRoot } from '../support/vm/roots.ts'
 
 /** A guest has one ready; anywhere else it is made from this machine's own files. */
 const READY_ROOT = '/var/lib/roots/debian'
-const TIMEOUT_MS = 60_000
+/** Far beyond what a starved machine needs: it ends a command that would never end, and crun hands the signal on to what runs in the container. */
+const TIMEOUT_MS = 600_000
 
 export interface CommandResult {
   /** Exit status; 128 and more for signals. */

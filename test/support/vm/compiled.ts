@@ -4,7 +4,7 @@
 // abort now and then in guests of two processors ("Check failed: it->second.Size() > offset").
 
 import { spawnSync } from 'node:child_process'
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
 const TREE = resolve(import.meta.dirname, '../../..')
@@ -30,8 +30,13 @@ async function giveToRoot(): Promise<void> {
   if (uid === 0) return
   for (const name of await readdir(join(TREE, CACHE))) {
     if (!name.endsWith(`-${uid}`)) continue
-    const target = join(TREE, CACHE, name.replace(/\d+$/, '0'))
-    await rm(target, { recursive: true, force: true })
-    await rename(join(TREE, CACHE, name), target)
+    const [from, target] = [join(TREE, CACHE, name), join(TREE, CACHE, name.replace(/\d+$/, '0'))]
+    await mkdir(target, { recursive: true })
+    // File by file: another test may be doing the same, and a guest may be reading.
+    for (const file of await readdir(from)) await rename(join(from, file), join(target, file)).catch(ignoreGone)
   }
+}
+
+function ignoreGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
 }
