@@ -37,6 +37,7 @@ addEnum('', abi.VERDICT)
 addEnum('OP_', abi.OP)
 addEnum('BIND_', abi.BIND)
 addEnum('VISIBLE_', abi.VISIBLE)
+addEnum('BOUND_', abi.BOUND)
 addEnum('HELD_', abi.HELD)
 addEnum('HOLD_', abi.HOLD)
 addEnum('EVENT_', abi.EVENT_KIND)
@@ -67,9 +68,10 @@ test('abi.ts agrees with the headers, compiled', () => {
   assert.deepEqual(actual, expected)
 })
 
-test('encodeBinding() writes slot, kind and what is visible', () => {
+test('encodeBinding() writes slot, kind, what is visible, and flags', () => {
   assert.deepEqual(abi.encodeBinding(1, abi.BIND.CONTAINER, abi.VISIBLE.FILE), new Uint8Array([1, 0, 0, 0, 1, 0, 2, 0]))
   assert.deepEqual(abi.encodeBinding(0x01020304, abi.BIND.HOST), new Uint8Array([4, 3, 2, 1, 3, 0, 0, 0]))
+  assert.deepEqual(abi.encodeBinding(1, abi.BIND.CONTAINER, 0, abi.BOUND.HOLDS), new Uint8Array([1, 0, 0, 0, 1, 0, 0, 1]))
 })
 
 test('sumPerCpu() adds the values of all CPUs', () => {

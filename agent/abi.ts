@@ -15,6 +15,8 @@ export const BIND = { CONTAINER: 1, PLAIN: 2, HOST: 3 } as const
 export type BindKind = (typeof BIND)[keyof typeof BIND]
 /** enum merlon_visible */
 export const VISIBLE = { PROCESS: 1, FILE: 2 } as const
+/** enum merlon_binding_flag */
+export const BOUND = { HOLDS: 1 } as const
 /** enum merlon_hold_mode */
 export const HOLD = { OFF: 0, LIVE: 1, ALWAYS: 2 } as const
 export type HoldMode = (typeof HOLD)[keyof typeof HOLD]
@@ -39,7 +41,7 @@ export const EVENT = {
   path_len: 120, exe_len: 122, parent_exe_len: 124, args_len: 126, bytes: 128,
 } as const
 
-export const BINDING = { slot: 0, kind: 4, visible: 6, bytes: 8 } as const
+export const BINDING = { slot: 0, kind: 4, visible: 6, flags: 7, bytes: 8 } as const
 export const CONTROL = { bind_epoch: 0, heartbeat_ns: 8, hold: 16, bytes: 24 } as const
 export const HELD_ENTRY = { state: 0, tgid: 4, bytes: 8 } as const
 export const ERROR_KEY = { file: 0, line: 2, error: 4, bytes: 8 } as const
@@ -54,7 +56,8 @@ export const TABLE_VERSION = 2
 
 /** merlon_config of bpf/maps.bpf.h: a section of its own, set before load. */
 export const CONFIG = { section: '.rodata.config', host_mnt_ns: 0, bytes: 4 } as const
-/** MERLON_SCRATCH_PER_CPU: the map `scratch` has so many entries for each possible CPU. */
+/** MERLON_SCRATCH_SHARED and MERLON_SCRATCH_PER_CPU: the map `scratch` has so many entries, and so many more for each possible CPU. */
+export const SCRATCH_SHARED = 64
 export const SCRATCH_PER_CPU = 4
 
 /** Map types and flags of linux/bpf.h that the agent creates maps with. */
@@ -78,12 +81,13 @@ export function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** Value of `bindings`. */
-export function encodeBinding(slot: number, kind: BindKind, visible = 0): Uint8Array {
+/** Value of `bindings`. `visible`: VISIBLE, `flags`: BOUND. */
+export function encodeBinding(slot: number, kind: BindKind, visible = 0, flags = 0): Uint8Array {
   const bytes = new Uint8Array(BINDING.bytes)
   view(bytes).setUint32(BINDING.slot, slot, true)
   view(bytes).setUint16(BINDING.kind, kind, true)
-  view(bytes).setUint16(BINDING.visible, visible, true)
+  view(bytes).setUint8(BINDING.visible, visible)
+  view(bytes).setUint8(BINDING.flags, flags)
   return bytes
 }
 

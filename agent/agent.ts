@@ -185,7 +185,7 @@ export class Agent {
         this.#containers.rescan()
         return this.#containers.all()
       },
-      isBound: (cgroupId) => this.#enforcement.isBound(cgroupId),
+      covers: (cgroupId) => this.#enforcement.covers(cgroupId),
       isAnswered: (workload) => this.#enforcement.isAnswered(workload),
       announce: (container, isWaiting) => {
         if (isWaiting) this.#waiting.add(container.id)

@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel's map from cgroups to slots (bpf/maps.bpf.h, `bindings`), with a copy of what it holds.
 import type { BpfMap } from '../native/types.ts'
-import { BINDING, encodeBinding, u64, view, type BindKind } from './abi.ts'
+import { BINDING, BOUND, encodeBinding, u64, view, type BindKind } from './abi.ts'
+
+/** What a cgroup is bound to. */
+export interface Binding {
+  /** 0: no rule applies. */
+  readonly slot: number
+  readonly kind: BindKind
+  /** VISIBLE */
+  readonly visible: number
+  /** BOUND */
+  readonly flags: number
+}
 
 export class Bindings {
   readonly #map: BpfMap
-  readonly #bound = new Map<bigint, { readonly slot: number; readonly kind: BindKind; readonly visible: number }>()
+  readonly #bound = new Map<bigint, Binding>()
 
   /** Takes up what an earlier agent has bound. */
   constructor(map: BpfMap) {
@@ -14,8 +25,8 @@ export class Bindings {
     const data = view(values)
     for (let index = 0; index < count; index++) {
       const at = index * BINDING.bytes
-      const [slot, kind, visible] = [data.getUint32(at + BINDING.slot, true), data.getUint16(at + BINDING.kind, true) as BindKind, data.getUint16(at + BINDING.visible, true)]
-      this.#bound.set(view(keys).getBigUint64(index * 8, true), { slot, kind, visible })
+      const binding = { slot: data.getUint32(at + BINDING.slot, true), kind: data.getUint16(at + BINDING.kind, true) as BindKind, visible: data.getUint8(at + BINDING.visible), flags: data.getUint8(at + BINDING.flags) }
+      this.#bound.set(view(keys).getBigUint64(index * 8, true), binding)
     }
   }
 
@@ -24,16 +35,19 @@ export class Bindings {
     return [...this.#bound].map(([cgroupId, { slot }]) => [cgroupId, slot])
   }
 
-  has(cgroupId: bigint): boolean {
-    return this.#bound.has(cgroupId)
+  /** Whether its binding is that of what is below it, too. */
+  covers(cgroupId: bigint): boolean {
+    const now = this.#bound.get(cgroupId)
+    return now !== undefined && (now.flags & BOUND.HOLDS) === 0
   }
 
-  /** `visible`: VISIBLE. True where that changes something. Throws what the kernel says where it cannot be written. */
-  bind(cgroupId: bigint, slot: number, kind: BindKind, visible: number): boolean {
+  /** True where that changes something. Throws what the kernel says where it cannot be written. */
+  bind(cgroupId: bigint, binding: Binding): boolean {
     const now = this.#bound.get(cgroupId)
-    if (now?.slot === slot && now.kind === kind && now.visible === visible) return false
-    this.#map.update(u64(cgroupId), encodeBinding(slot, kind, visible))
-    this.#bound.set(cgroupId, { slot, kind, visible })
+    const { slot, kind, visible, flags } = binding
+    if (now?.slot === slot && now.kind === kind && now.visible === visible && now.flags === flags) return false
+    this.#map.update(u64(cgroupId), encodeBinding(slot, kind, visible, flags))
+    this.#bound.set(cgroupId, binding)
     return true
   }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { BpfMap } from '../native/types.ts'
 import { SimulatedClock } from '../runtime/clock.ts'
-import { BIND, BINDING, u32, u64, view } from './abi.ts'
+import { BIND, BINDING, BOUND, u32, u64, view } from './abi.ts'
 import { Control } from './control.ts'
 import { Enforcement, type Order } from './enforcement.ts'
 import { Recording } from './recording.ts'
@@ -47,6 +47,7 @@ interface Sketch {
   readonly bindings?: Readonly<Record<string, string>>
   /** Of each of its bindings. */
   readonly visible?: string[]
+  readonly holds?: boolean
   readonly unbound?: string[]
   readonly keep?: string[]
 }
@@ -57,7 +58,7 @@ function order(sketch: Sketch): Order {
     full: sketch.full ?? false,
     tables: (sketch.tables ?? []).map((content) => ({ hash: Buffer.from(tableHash(content), 'hex'), content: Buffer.from(content) })),
     profiles: Object.entries(sketch.profiles ?? {}).map(([id, table]) => ({ id, table: Buffer.from(table ? tableHash(table) : '', 'hex'), clauses: [] })),
-    bindings: Object.entries(sketch.bindings ?? {}).map(([workload, profile]) => ({ workload, profile, identity: null, visible: sketch.visible ?? [] })),
+    bindings: Object.entries(sketch.bindings ?? {}).map(([workload, profile]) => ({ workload, profile, identity: null, visible: sketch.visible ?? [], holds: sketch.holds ?? false })),
     unbound: sketch.unbound ?? [],
     keep: sketch.keep ?? [],
   }
@@ -122,7 +123,20 @@ test('apply() binds a workload without rules to slot 0', () => {
   enforcement.addTarget(target('c1', 11n))
   enforcement.apply(order({ full: true, profiles: { none: null }, bindings: { c1: 'none' } }))
   assert.equal(deciding(11n), '')
-  assert.equal(enforcement.isBound(11n), true)
+  assert.equal(enforcement.covers(11n), true)
+})
+
+test('a pod whose containers are to be told apart is bound, covers none of them, and does when it no longer is', () => {
+  const enforcement = start()
+  enforcement.addTarget(target('pod/1', 11n))
+  const flags = (): number | undefined => maps.bindings.lookup(u64(11n))?.[BINDING.flags]
+  enforcement.apply(order({ full: true, tables: [A], profiles: { p: A }, bindings: { 'pod/1': 'p' }, holds: true }))
+  assert.deepEqual([deciding(11n), flags(), enforcement.covers(11n)], [tableHash(A), BOUND.HOLDS, false])
+  // Another agent takes that over.
+  assert.equal(start().covers(11n), false)
+  const before = epoch()
+  enforcement.apply(order({ bindings: { 'pod/1': 'p' } }))
+  assert.deepEqual([deciding(11n), flags(), enforcement.covers(11n), epoch()], [tableHash(A), 0, true, before + 1n])
 })
 
 test('apply() keeps the old table where the new one is broken, and reports each workload', () => {

@@ -6,7 +6,7 @@ import type { Clause__Output as Clause } from '../proto/gen/merlon/v1/Clause.ts'
 import type { Identity__Output as Identity } from '../proto/gen/merlon/v1/Identity.ts'
 import type { OperatorMessage__Output as OperatorMessage } from '../proto/gen/merlon/v1/OperatorMessage.ts'
 import type { Profile__Output as ProfileMessage } from '../proto/gen/merlon/v1/Profile.ts'
-import type { BindKind } from './abi.ts'
+import { BOUND, type BindKind } from './abi.ts'
 import { Bindings } from './bindings.ts'
 import type { Control } from './control.ts'
 import { describeLack, lackOf } from './enforced.ts'
@@ -118,8 +118,9 @@ export class Enforcement {
     return this.#wishes.isAnswered(workload)
   }
 
-  isBound(cgroupId: bigint): boolean {
-    return this.#bindings.has(cgroupId)
+  /** Whether a binding of this cgroup decides for what is below it: not that of a pod whose containers have to be told apart. */
+  covers(cgroupId: bigint): boolean {
+    return this.#bindings.covers(cgroupId)
   }
 
   attribution(serial: number): Attribution | undefined {
@@ -230,7 +231,7 @@ export class Enforcement {
     // Before the first complete message nothing is known to be unwanted: an adopted binding stays.
     if (wish === undefined) return this.#isSynced && !this.#wishes.isKept(workload) && this.#bindings.unbind(cgroupId)
     const slot = this.#profiles.get(wish.profile)?.hash === '' ? 0 : this.#slots.slotOf(wish.profile)
-    return slot !== undefined && this.#bindings.bind(cgroupId, slot, kind, this.#recording.bitsOf(wish.visible))
+    return slot !== undefined && this.#bindings.bind(cgroupId, { slot, kind, visible: this.#recording.bitsOf(wish.visible), flags: wish.holds ? BOUND.HOLDS : 0 })
   }
 
   /** Bindings of an earlier agent for cgroups that no container has any more. */

@@ -44,7 +44,7 @@ function start(unbound: Unbound = 'allow') {
   const seen: string[] = []
   const holder = new Holder({
     held, unbound, cgroupRoot: cgroups, clock: state.clock, proc: join(root, 'proc'),
-    containers: () => state.containers, isBound: (id) => state.bound.has(id), isAnswered: (workload) => state.answered.has(workload),
+    containers: () => state.containers, covers: (id) => state.bound.has(id), isAnswered: (workload) => state.answered.has(workload),
     announce: (found, isWaiting) => { seen.push(`${isWaiting ? 'ask' : 'done'} ${found.id}`) },
     awayMs: () => state.away, notify: (level, message) => { seen.push(`${level}: ${message.replaceAll(cgroups, '')}`) }, resume: (pid) => { seen.push(`resume ${pid}`) },
   })
@@ -127,7 +127,7 @@ test('what nobody claims runs without a profile under allow and audit, and that 
     state.clock.advance(CLAIM_MS - 1)
     assert.deepEqual(seen, [])
     state.clock.advance(50)
-    assert.deepEqual(seen, [`${level}: Cgroup /stray runs without a profile: no container runtime claims it`, 'resume 41'])
+    assert.deepEqual(seen, [`${level}: Cgroup /stray runs without a profile of its own: no container runtime claims it`, 'resume 41'])
     assert.equal(entry(id), HELD.RESUMED)
   }
 })
@@ -176,7 +176,7 @@ test('an operator that is away is waited for two seconds, one that is silent fiv
     state.clock.advance(limit - 50)
     assert.deepEqual(seen, ['ask demo'])
     state.clock.advance(50)
-    assert.deepEqual(seen.slice(1), [`info: Container demo runs without a profile: ${why}`, 'resume 41', 'done demo'])
+    assert.deepEqual(seen.slice(1), [`info: Container demo runs without a profile of its own: ${why}`, 'resume 41', 'done demo'])
   }
 })
 
@@ -188,7 +188,7 @@ test('where both limits have passed, it is the operator that is away', () => {
   state.clock.advance(ANSWER_MS - 50)
   state.away = 10
   state.clock.advance(50)
-  assert.deepEqual(seen.filter((line) => line.startsWith('info')), ['info: Container late runs without a profile: the operator is away'])
+  assert.deepEqual(seen.filter((line) => line.startsWith('info')), ['info: Container late runs without a profile of its own: the operator is away'])
 })
 
 test('adopt() takes up what an earlier agent left stopped and forgets what is gone', () => {

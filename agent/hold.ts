@@ -26,7 +26,8 @@ export interface HolderOptions {
   readonly clock: Clock
   /** Containers that are known now, after a fresh look. */
   readonly containers: () => readonly Container[]
-  readonly isBound: (cgroupId: bigint) => boolean
+  /** Whether a binding of this cgroup decides for what is below it. */
+  readonly covers: (cgroupId: bigint) => boolean
   readonly isAnswered: (workload: string) => boolean
   /** Asks the operator for this container first, or tells it that the container waits no longer. */
   readonly announce: (container: Container, isWaiting: boolean) => void
@@ -173,7 +174,7 @@ export class Holder {
       entry.isSaid = true
       return
     }
-    notify(unbound === 'audit' ? 'warn' : 'info', `${what} runs without a profile: ${why}`)
+    notify(unbound === 'audit' ? 'warn' : 'info', `${what} runs without a profile of its own: ${why}`)
     this.#release(entry)
   }
 
@@ -190,12 +191,12 @@ export class Holder {
     this.#options.held.delete(u64(entry.cgroupId))
   }
 
-  /** Whether this cgroup or one above it is bound. The root is not asked: its binding is the host's. */
+  /** Whether this cgroup is bound, or one above it for all that is below. The root is not asked: its binding is the host's. */
   #isCovered(path: string): boolean {
-    const { cgroupRoot, isBound } = this.#options
+    const { cgroupRoot, covers } = this.#options
     for (let at = path; at !== cgroupRoot && at.length > cgroupRoot.length; at = join(at, '..')) {
       const id = cgroupIdOf(at)
-      if (id !== undefined && isBound(id)) return true
+      if (id !== undefined && covers(id)) return true
     }
     return false
   }

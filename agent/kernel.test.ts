@@ -42,7 +42,7 @@ test('openKernel() loads, attaches and pins everything where nothing was', () =>
   assert.equal(kernel.origin, 'fresh')
   assert.deepEqual(attached(), [1, 1, 1])
   assert.deepEqual(fake.globals, [{ section: '.rodata.config', offset: 0, bytes: u32(4026531841) }])
-  assert.equal([...fake.maps.values()].find((map) => map.info.name === 'scratch')?.info.maxEntries, 8, 'for each of two CPUs')
+  assert.equal([...fake.maps.values()].find((map) => map.info.name === 'scratch')?.info.maxEntries, 64 + 8, 'shared ones, and those of two CPUs')
   fake.crash()
   assert.deepEqual(attached(), [1, 1, 1], 'still enforced without the agent')
   assert.deepEqual(readdirSync(join(directory, VERSION_DIRECTORY)).toSorted(), [`links-${objectName(fakeObject())}`, 'maps', 'tables'])

@@ -4,7 +4,7 @@
 import { existsSync, renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { BpfLink, BpfMap, BpfObject, NativeBinding } from '../native/types.ts'
-import { BINDING, CONFIG, CONTROL, ERROR_KEY, HELD_ENTRY, SCRATCH_PER_CPU, u32 } from './abi.ts'
+import { BINDING, CONFIG, CONTROL, ERROR_KEY, HELD_ENTRY, SCRATCH_PER_CPU, SCRATCH_SHARED, u32 } from './abi.ts'
 import { codeOf, reasonOf, type AgentProblem } from './errors.ts'
 import { isOnDemand, OnDemand } from './on-demand.ts'
 import { detachAll, ensureDirectory, freePath, linksPath, list, objectName, otherSets, pinPaths, PROGRAM_PREFIX, programPath, removePins, setAside, type PinPaths } from './pins.ts'
@@ -147,7 +147,7 @@ function loadAndAttach(options: KernelOptions, context: LoadContext): LoadResult
   let doing = 'load'
   try {
     object.setGlobals(CONFIG.section, CONFIG.host_mnt_ns, u32(options.hostMountNamespace))
-    object.setMaxEntries('scratch', SCRATCH_PER_CPU * options.native.possibleCpus)
+    object.setMaxEntries('scratch', SCRATCH_SHARED + SCRATCH_PER_CPU * options.native.possibleCpus)
     if (adopted) for (const name of SHARED_NAMES) object.reuseMap(name, adopted[name])
     object.load()
     const maps = adopted ?? pinMaps(paths, object)

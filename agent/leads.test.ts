@@ -9,7 +9,7 @@ function make(): { leads: Leads; clock: SimulatedClock; seen: (number | 'late')[
   const seen: (number | 'late')[] = []
   const leads = new Leads({ clock, onLead: (ms) => seen.push(ms), onLate: () => seen.push('late') })
   const bind = (pods: string[], full = false, unbound: string[] = []): void =>
-    leads.take({ full, unbound, bindings: pods.map((workload) => ({ workload, profile: 'p', identity: null, visible: [] })) })
+    leads.take({ full, unbound, bindings: pods.map((workload) => ({ workload, profile: 'p', identity: null, visible: [], holds: false })) })
   return { leads, clock, seen, bind }
 }
 

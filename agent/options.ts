@@ -51,7 +51,8 @@ Loads what the operator sends into the kernel, finds containers, and sends event
   --unbound allow|audit|block
                              what becomes of containers that nobody claims (default allow)
   --state-directory DIR      a further state directory of crun or runc; may be repeated
-  --node-label KEY=VALUE     a label of this node, for host policies; may be repeated
+  --node-label KEY=VALUE     a label of this node, for host policies; may be repeated. Where an API tells
+                             the operator of nodes, only its labels count
   --bpf-object PATH          the BPF programs (default: beside this program)
   --pin-directory DIR        in a bpffs (default /sys/fs/bpf/merlon)
   --check                    load the programs, attach nothing, say what is missing for enforcement, and end

@@ -9,6 +9,8 @@ export interface Wish {
   readonly identity: Identity | undefined
   /** Classes of permitted operations to record. */
   readonly visible: readonly string[]
+  /** Containers below its cgroup wait for bindings of their own. */
+  readonly holds: boolean
 }
 
 export class Wishes {
@@ -22,9 +24,9 @@ export class Wishes {
 
   take({ full, keep, bindings, unbound }: Pick<OperatorMessage, 'full' | 'keep' | 'bindings' | 'unbound'>): void {
     if (full) this.#keepOnly(keep)
-    for (const { workload, profile, identity, visible } of bindings) {
+    for (const { workload, profile, identity, visible, holds } of bindings) {
       this.#kept.delete(workload)
-      this.#wishes.set(workload, { profile, identity: identity ?? undefined, visible })
+      this.#wishes.set(workload, { profile, identity: identity ?? undefined, visible, holds })
       this.#answered.add(workload)
     }
     for (const workload of unbound) {
@@ -35,7 +37,7 @@ export class Wishes {
   }
 
   setOwn(workload: string, profile: string, content: Uint8Array): void {
-    this.#own.set(workload, { wish: { profile, identity: undefined, visible: [] }, content })
+    this.#own.set(workload, { wish: { profile, identity: undefined, visible: [], holds: false }, content })
   }
 
   of(workload: string): Wish | undefined {

@@ -72,10 +72,16 @@ enum merlon_visible {
 	MERLON_VISIBLE_FILE = 2,
 };
 
+enum merlon_binding_flag {
+	/* A pod some of whose containers have rules of their own: who executes something in a cgroup below it that is not bound itself is held. */
+	MERLON_BOUND_HOLDS = 1,
+};
+
 struct merlon_binding {
-	__u32 slot;    /* in `tables`; 0: bound, and no rule applies */
-	__u16 kind;    /* enum merlon_binding_kind */
-	__u16 visible; /* enum merlon_visible, or of several */
+	__u32 slot;   /* in `tables`; 0: bound, and no rule applies */
+	__u16 kind;   /* enum merlon_binding_kind */
+	__u8 visible; /* enum merlon_visible, or of several */
+	__u8 flags;   /* enum merlon_binding_flag */
 };
 
 struct merlon_control {

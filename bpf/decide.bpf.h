@@ -5,6 +5,7 @@
 
 #include "event.bpf.h"
 #include "find.bpf.h"
+#include "owner.bpf.h"
 
 struct merlon_question {
 	const struct dentry *dentry;

@@ -35,10 +35,12 @@ static __always_inline bool merlon_agent_lives(void)
 	return state && bpf_ktime_get_boot_ns() - state->heartbeat_ns < MERLON_HEARTBEAT_MAX_NS;
 }
 
-/* In a mount namespace that is not the node's, below no container that is bound: somebody's new container. */
+/* In a mount namespace that is not the node's, below no container that is bound, or in a pod whose containers have to be told apart: somebody's new container. */
 static __always_inline bool merlon_is_unknown_container(const struct merlon_task *who, const struct task_struct *task)
 {
-	if (who->kind == MERLON_BIND_CONTAINER || who->kind == MERLON_BIND_PLAIN)
+	bool is_bound = who->kind == MERLON_BIND_CONTAINER || who->kind == MERLON_BIND_PLAIN;
+
+	if (is_bound && (!(who->bound & MERLON_BOUND_HOLDS) || who->bound_id == who->cgroup_id))
 		return false;
 	return task->nsproxy->mnt_ns->ns.inum != merlon_config.host_mnt_ns;
 }
@@ -151,7 +153,7 @@ int BPF_PROG(merlon_exec, struct linux_binprm *bprm, int ret)
 	}
 	if (!who->slot && !merlon_is_visible(who, MERLON_OP_EXEC))
 		return 0;
-	question.owner = task->cred->fsuid.val == bprm->file->f_inode->i_uid.val;
+	question.owner = merlon_owns(task, bprm->file->f_inode, bprm->file->f_path.mnt);
 	return merlon_decide(who, &question);
 }
 

@@ -7,24 +7,62 @@
 
 /* ---- Scratch ---- */
 
+extern int LINUX_KERNEL_VERSION __kconfig;
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/* v6.15: global functions may be called while preemption is off (before, the verifier refuses it). */
+#define MERLON_KERNEL_6_15 ((6 << 16) + (15 << 8))
+
+static __always_inline bool merlon_can_stay(void)
+{
+	return LINUX_KERNEL_VERSION >= MERLON_KERNEL_6_15 && bpf_preempt_disable && bpf_preempt_enable;
+}
+
+static __always_inline struct merlon_scratch *merlon_claim_at(__u32 index)
+{
+	struct merlon_scratch *slot = bpf_map_lookup_elem(&scratch, &index);
+
+	return slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1) ? slot : 0;
+}
+
+static long merlon_claim_shared(__u32 i, void *context)
+{
+	if (!merlon_claim_at(i))
+		return 0;
+	*(__u32 *)context = i;
+	return 1;
+}
+
+/*
+ * A buffer to work in; 0: there is none. A task that is preempted here keeps its buffer, and on a busy processor there are many such: preemption is
+ * off meanwhile where it can be, and elsewhere the processor's own buffers are followed by those that all share.
+ */
 static __always_inline struct merlon_scratch *merlon_claim(void)
 {
-	__u32 base = bpf_get_smp_processor_id() * MERLON_SCRATCH_PER_CPU;
+	__u32 base = MERLON_SCRATCH_SHARED + bpf_get_smp_processor_id() * MERLON_SCRATCH_PER_CPU, index = MERLON_SCRATCH_SHARED;
+	struct merlon_scratch *slot;
 	int i;
 
+	if (merlon_can_stay())
+		bpf_preempt_disable();
 	for (i = 0; i < MERLON_SCRATCH_PER_CPU; i++) {
-		__u32 index = base + i;
-		struct merlon_scratch *slot = bpf_map_lookup_elem(&scratch, &index);
-
-		if (slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1))
+		slot = merlon_claim_at(base + i);
+		if (slot)
 			return slot;
 	}
-	return 0;
+	bpf_loop(MERLON_SCRATCH_SHARED, merlon_claim_shared, &index, 0);
+	slot = index < MERLON_SCRATCH_SHARED ? bpf_map_lookup_elem(&scratch, &index) : 0;
+	if (!slot && merlon_can_stay())
+		bpf_preempt_enable();
+	return slot;
 }
 
 static __always_inline void merlon_release(struct merlon_scratch *slot)
 {
 	__sync_lock_test_and_set(&slot->busy, 0);
+	if (merlon_can_stay())
+		bpf_preempt_enable();
 }
 
 /* ---- Match ---- */

@@ -22,8 +22,35 @@ typedef struct {
 	unsigned int val;
 } kuid_t;
 
+struct uid_gid_extent {
+	__u32 first;
+	__u32 lower_first;
+	__u32 count;
+};
+
+struct uid_gid_map {
+	__u32 nr_extents;
+	struct uid_gid_extent extent[5]; /* up to so many; else: */
+	struct uid_gid_extent *forward;
+};
+
+struct user_namespace {
+	int level;
+	struct uid_gid_map uid_map;
+};
+
+struct super_block {
+	struct user_namespace *s_user_ns;
+};
+
 struct inode {
 	kuid_t i_uid;
+	struct super_block *i_sb;
+};
+
+struct mnt_idmap {
+	struct uid_gid_map uid_map;   /* from Linux 6.8 on */
+	struct user_namespace *owner; /* before */
 };
 
 struct qstr {
@@ -45,6 +72,8 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct mnt_idmap *mnt_idmap;       /* from Linux 6.2 on */
+	struct user_namespace *mnt_userns; /* before */
 };
 
 struct path {
@@ -119,10 +148,6 @@ struct tty_struct {
 
 struct signal_struct {
 	struct tty_struct *tty;
-};
-
-struct user_namespace {
-	int level;
 };
 
 /* Until Linux 6.3 two words of 32 bits. */

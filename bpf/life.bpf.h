@@ -24,10 +24,21 @@ static __always_inline void merlon_mark_entering(struct task_struct *task)
 		MERLON_ERROR(MERLON_FILE_LIFE, ENOMEM);
 }
 
+/*
+ * Of the current task. Whom a process of a container moves or clones is of its container, too, and has no storage yet where it has done
+ * nothing: without this a container that may write to its cgroups could make start-up code of its own children.
+ */
+static __always_inline bool merlon_current_is_inside(void)
+{
+	struct merlon_task local = {};
+
+	return merlon_is_inside(merlon_current(&local));
+}
+
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(merlon_attach, struct cgroup *to, const char *path, struct task_struct *task, bool threadgroup)
 {
-	if (!merlon_is_inside(bpf_task_storage_get(&tasks, task, 0, 0)))
+	if (!merlon_is_inside(bpf_task_storage_get(&tasks, task, 0, 0)) && !merlon_current_is_inside())
 		merlon_mark_entering(task);
 	return 0;
 }
@@ -35,11 +46,9 @@ int BPF_PROG(merlon_attach, struct cgroup *to, const char *path, struct task_str
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(merlon_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct merlon_task *who = bpf_task_storage_get(&tasks, parent, 0, 0);
-
 	if (merlon_is_entering_process(parent))
 		merlon_mark_entering(child);
-	else if (child->cgroups->dfl_cgrp != parent->cgroups->dfl_cgrp && !merlon_is_inside(who))
+	else if (child->cgroups->dfl_cgrp != parent->cgroups->dfl_cgrp && !merlon_current_is_inside())
 		merlon_mark_entering(child); /* CLONE_INTO_CGROUP */
 	return 0;
 }

@@ -108,7 +108,8 @@ struct merlon_task {
 	__u64 epoch;     /* control.bind_epoch */
 	__u32 slot;      /* 0: no rule applies */
 	__u16 kind;      /* enum merlon_binding_kind; 0: unbound */
-	__u16 visible;   /* enum merlon_visible, of the binding */
+	__u8 visible;    /* enum merlon_visible, of the binding */
+	__u8 bound;      /* enum merlon_binding_flag, of the binding */
 	__u32 subject;   /* subject class of the executable in the table `serial` */
 	__u32 serial;    /* 0: subject not known */
 	__u32 flags;     /* enum merlon_task_flag; others than the task set them: atomic operations only */
@@ -140,10 +141,12 @@ struct {
 } unruled SEC(".maps");
 
 /*
- * Buffers for paths and events. A program that is preempted keeps its slot, so there are several for each CPU (a task
- * cannot migrate while a BPF program runs). All in use: the operation is undecidable, which is counted.
+ * Buffers for paths and events. A program that is preempted keeps its slot, so there are several for each CPU (a task cannot migrate while a
+ * BPF program runs), and more that all CPUs share: since v7.0 x86 has no kernels any more that are not preempted, and before that there is
+ * preempt=full. From v6.15 on one for each CPU would do (merlon_claim). All in use: the operation is undecidable, which is counted.
  */
 #define MERLON_SCRATCH_PER_CPU 4
+#define MERLON_SCRATCH_SHARED 64
 #define MERLON_EVENT_TEXT (3 * MERLON_PATH_MAX + MERLON_ARGS_MAX)
 
 /* Where the last walk ended. */
@@ -182,7 +185,7 @@ struct merlon_scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MERLON_SCRATCH_PER_CPU); /* times the possible CPUs, set by the agent before load */
+	__uint(max_entries, MERLON_SCRATCH_SHARED); /* and those of the possible CPUs, set by the agent before load */
 	__type(key, __u32);
 	__type(value, struct merlon_scratch);
 } scratch SEC(".maps");

@@ -34,7 +34,7 @@ int BPF_PROG(merlon_file_open, struct file *file, int ret)
 	task = (void *)bpf_get_current_task_btf();
 	if ((file->f_mode & FMODE_WRITE) || (file->f_flags & O_TRUNC))
 		question.op = MERLON_OP_WRITE;
-	question.owner = task->cred->fsuid.val == file->f_inode->i_uid.val;
+	question.owner = merlon_owns(task, file->f_inode, file->f_path.mnt);
 	question.dentry = file->f_path.dentry;
 	question.vfsmount = file->f_path.mnt;
 	return merlon_decide(who, &question);

@@ -134,8 +134,9 @@ __noinline int merlon_walk(struct merlon_scratch *slot, __u64 dentry, __u64 vfsm
 	walk->root = (__u64)BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
 	if (merlon_is_internal(walk->mount)) {
 		walk->pseudo = 1;
-		if ((__u64)BPF_CORE_READ((struct dentry *)dentry, d_parent) != dentry)
-			return 0; /* beneath an overlay: decided under the path that the task used */
+		/* Beneath an overlay, whose layers may be whole file systems: decided under the path that the task used. */
+		if (dentry == walk->root || (__u64)BPF_CORE_READ((struct dentry *)dentry, d_parent) != dentry)
+			return 0;
 	}
 	/* A component takes two bytes at least; mounts may be stacked on one place without taking any. */
 	if (bpf_loop(2 * MERLON_PATH_MAX, merlon_step, &slot, 0) >= 2 * MERLON_PATH_MAX)

@@ -53,6 +53,7 @@ static long merlon_search_level(__u32 i, void *context)
 	search->who->slot = binding->slot;
 	search->who->kind = binding->kind;
 	search->who->visible = binding->visible;
+	search->who->bound = binding->flags;
 	return 1;
 }
 
@@ -68,7 +69,7 @@ __noinline int merlon_resolve(struct merlon_task *who, __u64 cgroup_id, __u64 ep
 	who->cgroup_id = cgroup_id;
 	who->epoch = epoch;
 	who->bound_id = 0;
-	who->slot = who->kind = who->visible = who->serial = who->subject = 0;
+	who->slot = who->kind = who->visible = who->bound = who->serial = who->subject = 0;
 	if (merlon_is_entering_process(task))
 		__sync_fetch_and_or(&who->flags, MERLON_TASK_ENTERING);
 	bpf_loop(MERLON_CGROUP_LEVELS, merlon_search_level, &search, 0);

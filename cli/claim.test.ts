@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import type { Readable, Writable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -44,6 +45,40 @@ for (const [what, left] of [['nothing', undefined], ['a stale claim', JSON.strin
     }
   })
 }
+
+test('of many that find the claim of a process that has gone one wins, and the claim is its', async (context) => {
+  const directory = await stateDir(context)
+  for (let round = 0; round < 20; round++) {
+    await writeFile(join(directory, 'up.json'), JSON.stringify({ pid: process.pid, start: 'another', children: [] }))
+    const started = []
+    for (let i = 0; i < 32; i++) {
+      started.push(claim(directory))
+      // So that one looks when another has just taken it.
+      await setImmediate()
+    }
+    const winners = (await Promise.all(started)).flatMap((result) => (result.ok ? [result.value] : []))
+    assert.equal(winners.length, 1)
+    assert.deepEqual(JSON.parse(await readFile(join(directory, 'up.json'), 'utf8')), { ...(await nameProcess(process.pid)), children: [] })
+    await winners[0]?.release()
+  }
+})
+
+test('a directory is the same one by another name', async (context) => {
+  const directory = await stateDir(context)
+  const held = await taken(directory)
+  await symlink(directory, `${directory}-link`)
+  context.after(() => rm(`${directory}-link`))
+  assert.deepEqual(await claim(`${directory}-link`), { ok: false, pid: process.pid })
+  await held.release()
+})
+
+test('a place where nothing can be written is thrown, and not kept', async (context) => {
+  const directory = await stateDir(context)
+  await mkdir(join(directory, 'up.json'))
+  await assert.rejects(claim(directory), { code: 'EISDIR' })
+  await rm(join(directory, 'up.json'), { recursive: true })
+  await (await taken(directory)).release()
+})
 
 test('the claim of a process that has gone is taken over, with the children that it left', async (context) => {
   const directory = await stateDir(context)

@@ -20,6 +20,7 @@ interface ClaimFile extends ProcessName {
   readonly children: readonly ChildName[]
 }
 
+/** `pid`: of the `up` that has it; 0 where it has gone again meanwhile. */
 export type ClaimResult = { readonly ok: true; readonly value: Claim } | { readonly ok: false; readonly pid: number }
 
 export interface Claim {
@@ -30,7 +31,7 @@ export interface Claim {
   release(): Promise<void>
 }
 
-/** Takes the state directory, unless a live `up` has it. */
+/** Takes the state directory, unless a live `up` has it. Throws where nothing can be written there. */
 export async function claim(stateDir: string): Promise<ClaimResult> {
   const path = join(stateDir, 'up.json')
   const own = await nameProcess(process.pid)
@@ -53,7 +54,7 @@ async function take(path: string, own: ProcessName): Promise<Took> {
   await writeFile(mine, JSON.stringify({ ...own, children: [] }), { mode: 0o600 })
   try {
     if (await isLinked(mine, path)) return { ok: true, before: undefined }
-    const before = await readClaim(path)
+    const before = await readFile(path, 'utf8').then(parseClaim, goneOnly)
     if (before === undefined || (await isAlive(before))) return { ok: false }
     // Who may replace it is claimed in turn: one that is killed at this leaves what can be taken over, too.
     const right = `${path}.after-${before.pid}-${encodeURIComponent(before.start)}`
@@ -126,7 +127,15 @@ class ClaimedFile implements Claim {
 
 async function readClaim(path: string): Promise<ClaimFile | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
+  return text === undefined ? undefined : parseClaim(text)
+}
+
+/** Undefined where the file has gone since it was seen. */
+function goneOnly(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+
+function parseClaim(text: string): ClaimFile {
   try {
     const read = JSON.parse(text) as Partial<ClaimFile>
     if (typeof read.pid === 'number' && typeof read.start === 'string') return { pid: read.pid, start: read.start, children: read.children ?? [] }

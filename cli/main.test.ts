@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -21,6 +23,27 @@ test('a reader that goes away changes no answer: lint of a wrong policy ends wit
   // More than a pipe holds, so that the writer meets the end of its reader.
   const { status, stderr } = shell('"$0" lint "$1" | true; exit ${PIPESTATUS[0]}', file)
   assert.deepEqual([status, stderr], [1, ''])
+})
+
+test('a reader of what is said about the work that goes away ends nothing; the end of the terminal does, cleanly', async () => {
+  let met = Promise.withResolvers<void>()
+  const server = createServer((socket) => {
+    socket.destroy()
+    met.resolve()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const events = spawn(MERLON, ['events', '--address', `127.0.0.1:${(server.address() as AddressInfo).port}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = once(events, 'exit')
+  await once(events.stderr, 'data')
+  events.stderr.destroy()
+  // Each comes after one that failed, which was said.
+  for (let attempts = 0; attempts < 3; attempts++) {
+    met = Promise.withResolvers()
+    await Promise.race([met.promise, ended.then((how) => assert.fail(`ended with ${String(how)}`))])
+  }
+  events.kill('SIGHUP')
+  assert.deepEqual(await ended, [0, null])
+  server.close()
 })
 
 test('a standard output that takes nothing is trouble, in one line', () => {

@@ -26,7 +26,7 @@ running. DIR is watched: what is changed there is in force moments later. Needs 
   --state-dir PATH         sockets and status (default /run/merlon)
   --json                   logs as JSON lines
 
-SIGTERM or Ctrl-C stops the three processes. Enforcement goes on without them: merlon rescue ends it.
+SIGTERM, Ctrl-C or the end of the terminal stops the three processes. Enforcement goes on without them: merlon rescue ends it.
 `
 
 const SECONDS_TO_STOP = 10
@@ -96,10 +96,14 @@ function sayer(settings: Settings, io: Io): Say {
 }
 
 async function takeStateDirectory(stateDir: string, say: Say): Promise<Claim> {
-  await mkdir(stateDir, { recursive: true, mode: 0o700 })
-  const claimed = await claim(stateDir)
+  const claimed = await mkdir(stateDir, { recursive: true, mode: 0o700 })
+    .then(() => claim(stateDir))
+    .catch((error: Error) => {
+      throw new TroubleError('MERLON_CLI_STATE_DIRECTORY', `Cannot use the state directory ${stateDir}: ${error.message}: make it writable, or choose another --state-dir`, { cause: error })
+    })
   if (!claimed.ok) {
-    throw new TroubleError('MERLON_CLI_ALREADY_UP', `merlon up already runs with state directory ${stateDir} (pid ${claimed.pid}): stop it, or choose another --state-dir`)
+    const pid = claimed.pid === 0 ? '' : ` (pid ${claimed.pid})`
+    throw new TroubleError('MERLON_CLI_ALREADY_UP', `merlon up already runs with state directory ${stateDir}${pid}: stop it, or choose another --state-dir`)
   }
   for (const leftover of claimed.value.leftovers) {
     say('warn', `Stopping the ${leftover.name} (pid ${leftover.pid}), left behind by a merlon up that was killed`)

@@ -18,7 +18,7 @@ export interface Io {
   readonly colour: boolean
   /** For processes that a verb starts. */
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** Aborted by SIGINT, SIGTERM, and by a reader of stdout that has gone. */
+  /** Aborted by SIGINT, SIGTERM, SIGHUP, and by a reader of stdout that has gone. */
   readonly signal: AbortSignal
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which workloads a change concerns, and what of them has to be found out again. Pure; asked before the change is made.
 import type { Policy } from '../policy/types.ts'
+import { isPodItself, namesContainers } from './names.ts'
 import type { Entry, NodeState } from './node-state.ts'
 import type { PolicyLibrary } from './library.ts'
 import type { Change, World } from './world.ts'
@@ -29,6 +30,7 @@ export function affected(change: Change, world: World, selects: PolicyLibrary['s
   const touched = new Set<string>(nodes.keys())
   for (const [uid, pod] of pods) for (const node of [world.pod(uid)?.node, pod?.node]) if (node) touched.add(node)
   const edits = [...policies].map(([name, after]): Edit => ({ before: world.policies.get(name), after }))
+  const tellApart = edits.some(({ before, after }) => [before, after].some((policy) => policy !== undefined && namesContainers(policy)))
   return {
     nodes: touched,
     isEverywhere: edits.length > 0 || namespaces.size > 0 || settings !== undefined,
@@ -39,7 +41,7 @@ export function affected(change: Change, world: World, selects: PolicyLibrary['s
       if (settings !== undefined) return mark({ selection: true })
       const changed = reselect(entry, edits, (policy, workload) => selects(policy, workload, world.settings))
       const { host, namespace } = entry.identified.workload
-      if (changed || (!host && namespaces.has(namespace))) mark({})
+      if (changed || (!host && namespaces.has(namespace)) || (isPodItself(entry.reported) && tellApart)) mark({})
     },
   }
 }

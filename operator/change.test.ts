@@ -2,29 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { openTable } from '../policy/lookup.ts'
-import { SECTIONS, type Plan, type Policy } from '../policy/types.ts'
-import { systemClock } from '../runtime/clock.ts'
-import { silentLogger } from '../runtime/log.ts'
+import { SECTIONS, type Policy } from '../policy/types.ts'
 import { nameOf } from './files.ts'
-import type { ReportedWorkload } from './identity.ts'
-import { policyLibrary, type Compiled, type PodManifest, type PolicyLibrary } from './library.ts'
-import { Reconciler } from './reconcile.ts'
-import { hostPolicyText, policyText, type PolicyText } from './testing/manifests.ts'
+import { policyLibrary, type Compiled } from './library.ts'
+import { Cluster, pod, policies, policy, UID, workload } from './testing/cluster.ts'
+import { hostPolicyText, policyText } from './testing/manifests.ts'
 import { AgentView } from './view.ts'
 import type { Change } from './world.ts'
-
-const UID = '11111111-1111-1111-1111-111111111111'
-
-function policies(...texts: string[]): Map<string, Policy> {
-  return new Map(texts.flatMap((text) => policyLibrary.read(text, 'f.yaml').policies).map((policy) => [nameOf(policy), policy]))
-}
-
-const policy = (parts: PolicyText): Map<string, Policy> => policies(policyText(parts))
-const workload = (id: string, parts: Partial<ReportedWorkload> = {}): ReportedWorkload => ({ id, namespace: '', pod: '', pod_uid: '', container: '', image: '', labels: {}, waiting: false, ...parts })
-
-function pod(uid: string, parts: Partial<PodManifest> = {}): Map<string, PodManifest> {
-  return new Map([[uid, { name: `pod-${uid.slice(0, 4)}`, namespace: 'default', uid, labels: { app: 'web' }, containers: [{ name: 'main', image: 'img' }], node: 'n1', ...parts }]])
-}
 
 interface Mode {
   readonly field?: string
@@ -44,48 +28,6 @@ const SOURCES: readonly (readonly [name: string, read: (mode: Mode) => Map<strin
   ['a file', (mode) => named(policyLibrary.read(JSON.stringify(moded(mode)), 'p.json').policies)],
   ['the API', (mode) => named(policyLibrary.readObject(moded(mode), 'p').policies)],
 ]
-
-/** Two nodes, changes one after another, and what each of them cost. */
-class Cluster {
-  readonly notified: string[] = []
-  readonly reconciler: Reconciler
-  selections = 0
-
-  constructor(more: { readonly library?: Partial<PolicyLibrary>; readonly compileElsewhere?: (plan: Plan) => Promise<Compiled> } = {}) {
-    const selects: PolicyLibrary['selects'] = (each, who) => {
-      this.selections += 1
-      return policyLibrary.selects(each, who)
-    }
-    this.reconciler = new Reconciler({
-      library: { ...policyLibrary, selects, ...more.library },
-      settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } },
-      clock: systemClock,
-      logger: silentLogger,
-      onNodes: (nodes) => this.notified.push(...nodes),
-      ...(more.compileElsewhere ? { compileElsewhere: more.compileElsewhere } : {}),
-    })
-    for (const node of ['n1', 'n2']) {
-      this.reconciler.setNode({ node, labels: {} })
-      this.reconciler.setWorkloads(node, true, [workload('host')], [])
-    }
-  }
-
-  async change(change: Change): Promise<this> {
-    this.reconciler.change(change)
-    await this.reconciler.settled()
-    return this
-  }
-
-  policies(id: string, node = 'n1'): readonly string[] | undefined {
-    return this.reconciler.desired(node).get(id)?.policies.map(({ name }) => name).toSorted()
-  }
-
-  reset(): void {
-    this.notified.length = 0
-    this.selections = 0
-    Object.assign(this.reconciler.decider.done, { plans: 0, compiles: 0 })
-  }
-}
 
 describe('Reconciler.change()', () => {
   it('gives a pod its profile on its node before the agent has seen it, and takes it back when the pod is gone', async () => {
@@ -171,6 +113,13 @@ describe('Reconciler.change()', () => {
     cluster.reconciler.setWorkloads('n2', false, [workload('c2', { pod_uid: 'early' })], [])
     await cluster.reconciler.settled()
     assert.deepEqual(cluster.policies('c2', 'n2'), ['p'])
+  })
+
+  it('says which nodes have left the API, with or without an agent, once each', async () => {
+    const cluster = await new Cluster().change({ nodes: new Map(['n1', 'n3'].map((name) => [name, { name, labels: {} }])) })
+    await cluster.change({ nodes: new Map([['n1', undefined], ['n3', undefined]]) })
+    await cluster.change({ policies: policy({ name: 'p' }) })
+    assert.deepEqual(cluster.gone, ['n1', 'n3'])
   })
 
   it('forgets a node that is gone, also where its end came before its agent', async () => {

@@ -53,6 +53,11 @@ export function isStranger({ pod_uid, pod, labels }: ReportedWorkload): boolean 
   return pod_uid !== '' && pod === '' && Object.keys(labels).length === 0
 }
 
+/** Its id, its pod's uid and its name in the pod: what is checked against the pods of an API, and nothing that would select policies by itself. */
+export function withoutClaims(reported: ReportedWorkload): ReportedWorkload {
+  return { ...reported, namespace: '', pod: '', labels: {} }
+}
+
 function asReported({ namespace, pod, container, labels, image }: ReportedWorkload): Identified {
   return { workload: { host: false, namespace: namespace || DEFAULT_NAMESPACE, pod, container, labels }, image }
 }

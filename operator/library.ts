@@ -45,14 +45,22 @@ export interface Owner {
   readonly name: string
 }
 
+export interface ContainerManifest {
+  readonly name: string
+  readonly image: string
+  /** As its runtime calls it; absent while it is not known. Of the one before, where it was started again just now. */
+  readonly id?: string
+  /** It ends while the pod goes on: an init container that is no sidecar, or an ephemeral one. */
+  readonly isPassing?: boolean
+}
+
 export interface PodManifest {
   readonly name: string
   readonly namespace: string
   /** Empty: unknown, as in a manifest that was never applied. */
   readonly uid: string
   readonly labels: Readonly<Record<string, string>>
-  /** `id` as its runtime calls it; absent while it is not known. */
-  readonly containers: readonly { readonly name: string; readonly image: string; readonly id?: string }[]
+  readonly containers: readonly ContainerManifest[]
   /** That it is bound to; absent or empty: none. */
   readonly node?: string
   /** Absent: enabled. */

@@ -54,14 +54,14 @@ async function run(life: Life, settings: Settings): Promise<void> {
   const compiler = new Compiler({ logger, clock, program: worker })
   const timings = makeTimings(metrics)
   const reconciler = new Reconciler({
-    library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, compileElsewhere: timedCompiler(compiler, metrics, clock),
+    library: timedLibrary(policyLibrary, metrics, clock), settings: defaults, clock, logger, onNodes: (nodes) => server.notify(nodes), onFinding, onNodeGone: (node) => messages?.depart(node), compileElsewhere: timedCompiler(compiler, metrics, clock),
     onSettled: (ms) => {
       timings.reconciled(ms)
       sourceSide.changed()
     },
   })
   const server = new NodeSyncServer({
-    address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, clock, logger, onChange: () => sourceSide.changed(), onAcknowledged: timings.acknowledged,
+    address: settings.listen, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: settings.nodeLabels, believesAgents: settings.kubernetes === undefined, clock, logger, onChange: () => sourceSide.changed(), onAcknowledged: timings.acknowledged,
     ...(security ? { security } : {}), services: [healthOf(() => progress.read), ...(security ? [security.enrolment] : [])],
   })
   const common: SourceParts = { reconciler, server, clock, logger, onFinding, worker }

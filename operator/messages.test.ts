@@ -23,6 +23,7 @@ describe('Messages', { timeout: 600_000 }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'merlon-messages-'))
   const address = `unix:${directory}/relay.sock`
   const received: Message__Output[] = []
+  const gone: string[] = []
   let abort: AbortController
   let running: Promise<void>
   let messages: Messages
@@ -37,6 +38,7 @@ describe('Messages', { timeout: 600_000 }, () => {
   async function take(call: ServerDuplexStream<EventBatch__Output, BatchAck>): Promise<void> {
     const stream = serverDuplex(call)
     for await (const batch of stream.messages()) {
+      gone.push(...batch.gone_nodes)
       received.push(...batch.events.map((event) => decodeFeederMessage(event.payload)))
       // What it says of logs is no acknowledgement.
       await stream.send({ sequence: takes ? batch.sequence : batch.sequence - 1, logs_wanted: true })
@@ -75,6 +77,17 @@ describe('Messages', { timeout: 600_000 }, () => {
     abort.abort()
     await running
     await second.stop(0)
+  })
+
+  it('tells relays which nodes have left, in the order of what else there is to say', async () => {
+    messages.depart('n7')
+    messages.add(FINDING)
+    const only = await relay()
+    await until(1)
+    assert.deepEqual(gone, ['n7'])
+    abort.abort()
+    await running
+    await only.stop(0)
   })
 
   it('says again what a relay has not acknowledged', async () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Findings, as messages to people who follow the relay (feeder.LogService/WatchMessages). What the relay does not take in time is dropped: the status
+// Findings, as messages to people who follow the relay (feeder.LogService/WatchMessages), and nodes that have left the cluster. What the relay does not take in time is dropped: the status
 // and the log have it all.
 import { hostname } from 'node:os'
 import type { Finding } from '../policy/types.ts'
@@ -52,7 +52,16 @@ export class Messages {
       Level: finding.severity === 'error' ? 'ERROR' : 'WARN',
       Message: sentenceOf(finding),
     })
-    for (const herald of this.#seats.all) herald.add({ node: hostname(), about_policies: true, events: [{ type: 'MESSAGE', payload, time_unix_ns: `${now}000000` }] })
+    this.#tell({ events: [{ type: 'MESSAGE', payload, time_unix_ns: `${now}000000` }] })
+  }
+
+  /** It has left the cluster: relays need not miss its events. */
+  depart(node: string): void {
+    this.#tell({ gone_nodes: [node] })
+  }
+
+  #tell(batch: EventBatch): void {
+    for (const herald of this.#seats.all) herald.add({ node: hostname(), about_policies: true, ...batch })
   }
 
   /** Lives until `signal` aborts. */

@@ -22,7 +22,7 @@ it('observe() says how many agents are behind, what waits, and what was found', 
   const base = { clock: systemClock, logger: silentLogger }
   const settings = { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } } as const
   const reconciler = new Reconciler({ ...base, library: timedLibrary(policyLibrary, metrics, systemClock), settings, onNodes: (nodes) => server.notify(nodes), onSettled: timings.reconciled })
-  const server = new NodeSyncServer({ ...base, address: `unix:${directory}/s.sock`, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, onChange: () => {}, onAcknowledged: timings.acknowledged })
+  const server = new NodeSyncServer({ ...base, address: `unix:${directory}/s.sock`, reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, believesAgents: true, onChange: () => {}, onAcknowledged: timings.acknowledged })
   observe(metrics, { reconciler, sessions: server.sessions, leads: () => false, expires: () => 1_800_000_000_500, watchAges: () => new Map([['pods', 1500]]) })
   await server.start()
   const files = [policyText({ name: 'p' }), policyText({ name: 'bad', action: 'Explode' })].map((text, index) => {

@@ -16,6 +16,8 @@ export interface DesiredBinding {
   readonly visible: Visibility
   /** Its first exec is held until this binding arrives. */
   readonly waiting: boolean
+  /** A pod some of whose containers have other rules than the pod: they wait for their own. */
+  readonly holds: boolean
   /** Those that select it. */
   readonly policies: readonly Policy[]
   /** Why `profile` is an older one: what the compiler refused. */
@@ -30,6 +32,8 @@ export interface Entry {
   isExpected: boolean
   /** Who it is; undefined: to be found out. */
   identified: Identified | undefined
+  /** Of a pod: see DesiredBinding. */
+  holds: boolean
   /** Policies that select it; undefined: to be found out. */
   selecting: readonly Policy[] | undefined
   /** Of its decision. */
@@ -43,6 +47,8 @@ export interface NodeState {
   /** Reported, selected by policies, and never compiled: nothing that could be bound. */
   readonly failed: Map<string, DesiredFailure>
   readonly pending: Set<string>
+  /** Nobody has said which of their pods' containers they are, and that makes a difference. */
+  readonly nameless: Set<string>
   /** Their tables are being compiled elsewhere. */
   readonly compiling: Set<string>
   /** Another one with each change of `desired` and `failed`. */
@@ -59,7 +65,7 @@ export interface DesiredFailure {
 }
 
 export function makeNode(node: string): NodeState {
-  return { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), compiling: new Set(), version: 0, hasAgent: false, isGone: false }
+  return { facts: { node, labels: {} }, entries: new Map(), desired: new Map(), failed: new Map(), pending: new Set(), nameless: new Set(), compiling: new Set(), version: 0, hasAgent: false, isGone: false }
 }
 
 export function sameLabels(one: NodeFacts['labels'], other: NodeFacts['labels']): boolean {
@@ -81,7 +87,7 @@ export function isLive(world: World, uid: string, bound: ReadonlySet<string>): b
 
 export function forget(state: NodeState, id: string): void {
   state.version += 1
-  for (const map of [state.entries, state.desired, state.failed, state.pending, state.compiling]) map.delete(id)
+  for (const map of [state.entries, state.desired, state.failed, state.pending, state.nameless, state.compiling]) map.delete(id)
 }
 
 export function identityOf({ workload, image, owner }: Identified): Identity {

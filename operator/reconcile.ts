@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each node must hold, kept up with what sources say and with what the agents report. Level-based: a change only names the workloads to
 // decide again; what is decided depends on nothing but the state then.
-import type { Finding, Workload } from '../policy/types.ts'
+import type { Finding } from '../policy/types.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
-import { Decider, type Decision, type DecisionInputs, type DeciderOptions } from './decide.ts'
-import { fileFinding, type Snapshot } from './files.ts'
-import { identify, isStranger, type NodeFacts, type ReportedWorkload } from './identity.ts'
+import { Decider, type DeciderOptions } from './decide.ts'
+import { Assigner } from './assign.ts'
+import type { Snapshot } from './files.ts'
+import type { NodeFacts, ReportedWorkload } from './identity.ts'
 import type { PolicyLibrary } from './library.ts'
-import { factsOf, forget, identityOf, isLive, makeNode, sameLabels, type DesiredBinding, type DesiredFailure, type Entry, type NodeState } from './node-state.ts'
+import { forget, isLive, makeNode, sameLabels, type DesiredBinding, type DesiredFailure, type Entry, type NodeState } from './node-state.ts'
 import { affected, type Affected } from './affected.ts'
 import { World, type Change, type Settings } from './world.ts'
 
@@ -22,6 +23,8 @@ export interface ReconcilerOptions {
   /** Nothing is left to decide, `ms` after the first change: something that a status shows may have changed. */
   readonly onSettled?: (ms: number) => void
   readonly onFinding?: (finding: Finding) => void
+  /** The API had it, and does not any more. */
+  readonly onNodeGone?: (node: string) => void
   readonly compileElsewhere?: NonNullable<DeciderOptions['compileElsewhere']>
 }
 
@@ -32,6 +35,7 @@ export class Reconciler {
   readonly decider: Decider
   readonly world: World
   readonly #options: ReconcilerOptions
+  readonly #assigner: Assigner
   readonly #nodes = new Map<string, NodeState>()
   /** Those with something pending. */
   readonly #busy = new Set<NodeState>()
@@ -45,6 +49,7 @@ export class Reconciler {
     this.#options = options
     this.world = new World(options.settings)
     this.decider = new Decider({ library, onCompiled: () => this.#resume(), ...(compileElsewhere ? { compileElsewhere } : {}) })
+    this.#assigner = new Assigner({ ...options, world: this.world, decider: this.decider })
   }
 
   /** The directory says something else: every workload is looked at again, and planned again where its policies or posture changed. */
@@ -157,7 +162,10 @@ export class Reconciler {
       const state = this.#stateOf(name)
       state.isGone = !node
       if (node) this.#expect(state)
-      else if (!state.hasAgent) this.#forgetNode(state)
+      else {
+        this.#options.onNodeGone?.(name)
+        if (!state.hasAgent) this.#forgetNode(state)
+      }
     }
   }
 
@@ -187,9 +195,11 @@ export class Reconciler {
   }
 
   #upsert(state: NodeState, reported: ReportedWorkload, isExpected: boolean): void {
-    const entry = { id: reported.id, reported, isExpected, identified: undefined, selecting: undefined, key: '' }
+    const entry = { id: reported.id, reported, isExpected, identified: undefined, holds: false, selecting: undefined, key: '' }
     state.entries.set(reported.id, entry)
     this.#mark(state, entry, {})
+    // Once all of a pod's containers are there, the one without a name is its sandbox.
+    for (const id of state.nameless) this.#mark(state, state.entries.get(id)!, {})
   }
 
   #mark(state: NodeState, entry: Entry, what: { readonly identity?: boolean; readonly selection?: boolean }): void {
@@ -253,56 +263,7 @@ export class Reconciler {
   #reconcile(state: NodeState, id: string): void {
     state.pending.delete(id)
     const entry = state.entries.get(id)
-    if (!entry || (isStranger(entry.reported) && !this.world.find(entry.reported, state.facts.node))) return
-    const inputs = this.#inputsOf(entry, state)
-    entry.key = this.decider.key(inputs, entry.identified?.workload as Workload)
-    const decision = this.#decide(entry, inputs)
-    if (!decision) {
-      state.compiling.add(id)
-      return
-    }
-    this.#record(state, entry, decision)
-  }
-
-  #inputsOf(entry: Entry, state: NodeState): DecisionInputs {
-    const { world } = this
-    entry.identified ??= identify(entry.reported, world.find(entry.reported, state.facts.node), factsOf(state, world))
-    const { workload } = entry.identified
-    entry.selecting ??= [...world.candidates(workload)].filter((policy) => this.#options.library.selects(policy, workload, world.settings))
-    return { policies: entry.selecting, postures: world.posturesOf(workload), selection: world.settings, policySwitch: workload.policy ?? 'enabled' }
-  }
-
-  #record(state: NodeState, entry: Entry, decision: Decision): void {
-    const { id, reported, identified, selecting: policies = [] } = entry
-    const before = state.desired.get(id)
-    const profile = decision.ok ? decision.profile : before?.profile
-    state.version += 1
-    const failure = decision.ok ? [] : decision.findings
-    if (!decision.ok) this.#report(state, id, decision.findings)
-    if (profile && identified) {
-      state.failed.delete(id)
-      state.desired.set(id, { workload: id, profile, identity: identityOf(identified), visible: this.world.visibleOf(identified), waiting: reported.waiting, policies, failure })
-    } else state.failed.set(id, { policies, failure })
-  }
-
-  /** A defect of ours in one plan must not stop the others. */
-  #decide(entry: Entry, inputs: DecisionInputs): Decision | undefined {
-    const workload = entry.identified?.workload as Workload
-    try {
-      return this.decider.decide(entry.key, inputs, workload)
-    } catch (error) {
-      this.#options.logger.error('Failed to decide a workload', { pod: workload.pod, container: workload.container, error })
-      return { ok: false, findings: [fileFinding('MERLON_OPERATOR_INTERNAL', '', `cannot decide the workload: ${(error as Error).message}`, 'report this defect, with the policies that select the workload')] }
-    }
-  }
-
-  #report(state: NodeState, workload: string, findings: readonly Finding[]): void {
-    const before = state.desired.get(workload)
-    if ((before ?? state.failed.get(workload))?.failure === findings) return
-    const { node } = state.facts
-    const kept = before ? 'its last good table stays in force' : 'no earlier table of it is known here, and its node leaves it as it is: without a table, or with that of an earlier operator'
-    this.#options.logger.error('Failed to compile a workload', { node, workload, kept, codes: findings.map((finding) => finding.code) })
-    for (const finding of findings) this.#options.onFinding?.({ ...finding, message: `${finding.message} (workload ${workload} on ${node}: ${kept})` })
+    if (entry) this.#assigner.assign(state, entry)
   }
 }
 

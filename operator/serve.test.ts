@@ -5,6 +5,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { VERSION } from '../policy/table.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { silentLogger } from '../runtime/log.ts'
+import { nameOf } from './files.ts'
+import { policyLibrary } from './library.ts'
 import type { OperatorStatus } from './status.ts'
 import type { TestAgent } from './testing/agent.ts'
 import { hostPolicyText, policyText } from './testing/manifests.ts'
@@ -73,6 +77,38 @@ describe('NodeSyncServer', { timeout: 600_000 }, () => {
     const end = await first.ended
     assert.equal(!end.ok && end.code, status.ABORTED)
     assert.equal(bench.server.sessions.get('n1')?.isOpen, true)
+  })
+})
+
+describe('NodeSyncServer, where an API says whose containers are', { timeout: 600_000 }, () => {
+  let bench: TestServer
+  let agent: TestAgent
+  const MAIN = 'a-containers-id'
+
+  beforeEach(async () => {
+    bench = new TestServer(silentLogger, systemClock, false)
+    await bench.server.start()
+    const read = policyLibrary.read([policyText({ name: 'p' }), policyText({ name: 'secret', app: 'db' }), hostPolicyText('by-site', 'site: lab'), hostPolicyText('by-agent', 'zone: z1')].join('---\n'), 'f')
+    const pods = new Map([['1', { name: 'web-1', namespace: 'default', uid: '1', labels: { app: 'web' }, containers: [{ name: 'main', image: 'img', id: MAIN }], node: 'n1' }]])
+    bench.reconciler.change({ policies: new Map(read.policies.map((policy) => [nameOf(policy), policy])), pods })
+  })
+  afterEach(() => bench.close())
+
+  it('gives an agent nothing for what it only says of a container, of a pod that nobody knows, or of its node', async () => {
+    const claims = { namespace: 'default', labels: { app: 'db' } }
+    agent = await bench.agent([{ id: 'host' }, { id: 'outside', ...claims }, { id: 'unknown', pod_uid: '2', pod: 'db-1', ...claims }, { id: MAIN, pod_uid: '1', ...claims }], { hello: { node_labels: { zone: 'z1' } } })
+    await agent.until(({ bindings }) => bindings.has(MAIN) && bindings.has('outside') && bindings.has('host'))
+    assert.deepEqual([agent.policiesOf(MAIN), agent.policiesOf('outside'), agent.policiesOf('host')], [['p'], [], ['by-site']])
+    assert.deepEqual([agent.bindings.has('unknown'), bench.reconciler.undecided('n1')], [false, ['unknown']])
+  })
+
+  it('answers for that pod when the API says whose it is', async () => {
+    agent = await bench.agent([{ id: 'host' }, { id: 'c2', pod_uid: '2', namespace: 'default', labels: { app: 'db' }, waiting: true }])
+    await agent.until(({ bindings }) => bindings.has('host'))
+    assert.ok(!agent.bindings.has('c2'))
+    bench.reconciler.change({ pods: new Map([['2', { name: 'web-2', namespace: 'default', uid: '2', labels: { app: 'web' }, containers: [], node: 'n1' }]]) })
+    await agent.until(({ bindings }) => bindings.has('c2'))
+    assert.deepEqual(agent.policiesOf('c2'), ['p'])
   })
 })
 

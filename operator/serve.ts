@@ -17,6 +17,8 @@ export interface NodeSyncOptions {
   readonly tableVersion: number
   /** For every node, beneath what its agent says. */
   readonly nodeLabels: Readonly<Record<string, string>>
+  /** Whether an agent is asked whose its containers are, and for labels of its node. Not where an API says that: a stolen certificate would read what it claims to run. */
+  readonly believesAgents: boolean
   /** Absent: plaintext, in which an agent is what it says. */
   readonly security?: Security
   /** Beside NodeSync, on the same address. */
@@ -76,7 +78,7 @@ export class NodeSyncServer {
   }
 
   async #open(call: AgentCall): Promise<void> {
-    const { security, reconciler, tableVersion, nodeLabels, clock, logger, onChange, onAcknowledged } = this.#options
+    const { security, reconciler, tableVersion, nodeLabels, believesAgents, clock, logger, onChange, onAcknowledged } = this.#options
     const peer = security?.agentOf(call)
     if (security && !peer) {
       logger.warn('Refused an agent', { peer: call.getPeer(), reason: 'no certificate of an agent' })
@@ -88,7 +90,7 @@ export class NodeSyncServer {
       this.sessions.set(session.node, session)
       if (before?.isOpen) before.replace()
     }
-    const session = new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, clock, logger, onHello, onChange })
+    const session = new Session({ stream: serverDuplex(call), ...(peer ? { peer } : {}), ...(onAcknowledged ? { onAcknowledged } : {}), reconciler, tableVersion, nodeLabels, believesAgents, clock, logger, onHello, onChange })
     try {
       await session.run()
     } catch (error) {

@@ -29,7 +29,7 @@ it('what a stream that was replaced had still in its buffer changes nothing', as
     yield read({ workloads: { full: false, removed: ['c1'] } })
   }
   const stream: AgentStream = { messages, ended, send: async () => true, sendThrough: async () => true, finish: end, fail: end, get isOpen() { return isOpen } }
-  const session = new Session({ stream, reconciler, tableVersion: VERSION, nodeLabels: {}, clock: systemClock, logger: silentLogger, onHello: () => {}, onChange: () => {} })
+  const session = new Session({ stream, reconciler, tableVersion: VERSION, nodeLabels: {}, believesAgents: true, clock: systemClock, logger: silentLogger, onHello: () => {}, onChange: () => {} })
   await session.run()
   await reconciler.settled()
   assert.deepEqual([...reconciler.desired('n1').keys()], ['host', 'c1'])

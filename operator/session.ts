@@ -10,6 +10,7 @@ import type { Workloads__Output } from '../proto/gen/merlon/v1/Workloads.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { ServerDuplex } from '../runtime/stream.ts'
+import { withoutClaims } from './identity.ts'
 import type { Reconciler } from './reconcile.ts'
 import { Repeats } from './repeats.ts'
 import { AgentView } from './view.ts'
@@ -30,6 +31,8 @@ export interface SessionOptions {
   readonly reconciler: Reconciler
   readonly tableVersion: number
   readonly nodeLabels: Readonly<Record<string, string>>
+  /** Whether an agent is asked whose its containers are, and for labels of its node. Not where an API says that: a stolen certificate would read what it claims to run. */
+  readonly believesAgents: boolean
   readonly clock: Clock
   readonly logger: Logger
   /** The agent said who it is. */
@@ -187,7 +190,7 @@ export class Session {
   }
 
   #hello(hello: Hello__Output): Refused | undefined {
-    const { peer, tableVersion, reconciler, nodeLabels, logger, onHello } = this.#options
+    const { peer, tableVersion, reconciler, nodeLabels, believesAgents, logger, onHello } = this.#options
     if (this.hello) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_SECOND_HELLO: Hello comes once in a stream' }
     if (hello.node === '' || hello.node.length > NODE_NAME_MAX) return { code: status.INVALID_ARGUMENT, message: `MERLON_OPERATOR_NO_NODE: Hello must name the node, in ${NODE_NAME_MAX} characters at most` }
     if (peer && peer.node !== hello.node) {
@@ -202,7 +205,7 @@ export class Session {
     this.view = new AgentView({ generation: hello.generation, heldTables: hello.held_tables.map((hash) => hash.toString('hex')) })
     this.#logger = logger.with({ node: hello.node })
     this.#logger.info('Met an agent', { version: hello.agent_version, kernel: hello.kernel, generation: hello.generation, heldTables: hello.held_tables.length })
-    reconciler.setNode({ node: hello.node, labels: { ...nodeLabels, ...hello.node_labels } })
+    reconciler.setNode({ node: hello.node, labels: { ...nodeLabels, ...(believesAgents ? hello.node_labels : {}) } })
     onHello(this)
     return undefined
   }
@@ -211,7 +214,8 @@ export class Session {
     if (!this.#reported && !full) return { code: status.INVALID_ARGUMENT, message: 'MERLON_OPERATOR_NOT_FULL: the first Workloads after Hello must be complete (full = true)' }
     this.#reported = true
     for (const id of removed) this.view?.forget(id)
-    this.#options.reconciler.setWorkloads(this.node, full, upserted, removed)
+    const { reconciler, believesAgents } = this.#options
+    reconciler.setWorkloads(this.node, full, believesAgents ? upserted : upserted.map(withoutClaims), removed)
     this.notify()
     this.#options.onChange()
     return undefined

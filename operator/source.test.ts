@@ -130,6 +130,30 @@ describe('DirectorySource', { timeout: 600_000 }, () => {
     await bench.until(() => bench.names() === '')
   })
 
+  it('goes on seeing edits where a directory is replaced by another of its name', async () => {
+    mkdirSync(bench.path('sub'))
+    bench.write('sub/a.yaml', policyText({ name: 'a' }))
+    await bench.source.start()
+    const { directory } = bench
+    for (const place of [bench.path('sub'), directory]) {
+      rmSync(place, { recursive: true })
+      mkdirSync(bench.path('sub'), { recursive: true })
+      bench.write('sub/a.yaml', policyText({ name: 'made-again' }))
+      await bench.until(() => bench.names() === 'made-again')
+      writeFileSync(bench.path('sub/a.yaml'), policyText({ name: 'edited' }))
+      await bench.until(() => bench.names() === 'edited')
+    }
+    mkdirSync(`${directory}-next/sub`, { recursive: true })
+    writeFileSync(`${directory}-next/sub/a.yaml`, policyText({ name: 'next' }))
+    renameSync(directory, `${directory}-before`)
+    await bench.until(({ findings }) => findings.some(({ code }) => code === 'MERLON_OPERATOR_DIRECTORY_UNREADABLE'))
+    renameSync(`${directory}-next`, directory)
+    await bench.until(() => bench.names() === 'next')
+    writeFileSync(bench.path('sub/a.yaml'), policyText({ name: 'edited' }))
+    await bench.until(() => bench.names() === 'edited')
+    rmSync(`${directory}-before`, { recursive: true })
+  })
+
   it('follows links, and the swap of a mounted ConfigMap, never showing a state in between', async () => {
     for (const version of ['1', '2']) {
       mkdirSync(bench.path(`..v${version}`))

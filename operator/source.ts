@@ -2,7 +2,7 @@
 // A directory of manifests, kept in step. inotify only says when to look: every look compares the whole directory with what is known, so a lost
 // or doubled event costs nothing but time.
 import { readFile, stat } from 'node:fs/promises'
-import { watch, type FSWatcher } from 'node:fs'
+import { statSync, watch, type FSWatcher } from 'node:fs'
 import type { Finding } from '../policy/types.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -33,11 +33,18 @@ const BYTES_MAX = 8 * 1024 * 1024
 const EMPTIED_QUIET_MS = 1_000
 /** In a directory that never rests something is said nevertheless. */
 const LOOKS_MAX = 5
+/** While the directory is away: nothing tells that it is back. */
+const AWAY_MS = 500
+
+interface Watch {
+  readonly watcher: FSWatcher
+  readonly identity: string
+}
 
 export class DirectorySource {
   readonly #options: Required<Omit<SourceOptions, 'onFinding' | 'lastGood'>> & Pick<SourceOptions, 'onFinding' | 'lastGood'>
   readonly #known = new Map<string, KnownFile>()
-  readonly #watches = new Map<string, FSWatcher>()
+  readonly #watches = new Map<string, Watch>()
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #again = false
@@ -69,7 +76,7 @@ export class DirectorySource {
   close(): void {
     this.#closed = true
     this.#timer?.cancel()
-    for (const watcher of this.#watches.values()) watcher.close()
+    for (const { watcher } of this.#watches.values()) watcher.close()
     this.#watches.clear()
   }
 
@@ -100,11 +107,11 @@ export class DirectorySource {
       found = await scan(directory, (path) => this.#watch(path))
     } catch (error) {
       this.#loseRoot(error as Error)
-      return rescanMs
+      return Math.min(rescanMs, AWAY_MS)
     }
     const back = this.#rootFinding !== undefined
     this.#rootFinding = undefined
-    for (const [path, watcher] of this.#watches) {
+    for (const [path, { watcher }] of this.#watches) {
       if (found.directories.has(path)) continue
       watcher.close()
       this.#watches.delete(path)
@@ -196,19 +203,29 @@ export class DirectorySource {
     this.#options.onFinding?.(finding)
   }
 
+  /** A directory that was replaced by another of its name is another: inotify goes on watching the one that is gone. */
   #watch(path: string): void {
-    if (this.#watches.has(path) || this.#closed) return
+    const known = this.#watches.get(path)
+    const identity = identityOf(path)
+    if (known?.identity === identity || this.#closed) return
+    known?.watcher.close()
     try {
       const watcher = watch(path, { persistent: false }, () => {
         if (this.#looking) this.#again = true
         else this.#lookIn(1)
       })
       watcher.on('error', () => this.#watches.delete(path))
-      this.#watches.set(path, watcher)
+      this.#watches.set(path, { watcher, identity })
     } catch (error) {
       this.#options.logger.warn('Failed to watch a directory', { path, error: (error as Error).message, rescanMs: this.#options.rescanMs })
     }
   }
+}
+
+function identityOf(path: string): string {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  // A new directory often gets the number of the one that was removed.
+  return `${found?.dev}:${found?.ino}:${found?.birthtimeNs}`
 }
 
 /** Undefined when the file changed while it was read, or went away. */

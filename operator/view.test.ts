@@ -12,6 +12,7 @@ const bind = (workload: string, table: string, parts: Partial<DesiredBinding> & 
   profile: { id: `p-${table}`, tableHash: table === '' ? '' : hashOf(table), table: new Uint8Array(parts.bytes ?? 10), clauses: [] },
   identity: { pod: parts.pod ?? '' },
   visible: parts.visible ?? [],
+  holds: parts.holds ?? false,
   waiting: parts.waiting ?? false,
   policies: [],
   failure: [],

@@ -171,7 +171,7 @@ export class AgentView {
       full,
       tables: [...tables.values()],
       profiles: [...profiles.values()],
-      bindings: bindings.map(({ workload, profile, identity, visible }) => ({ workload, profile: profile.id, identity, visible: [...visible] })),
+      bindings: bindings.map(({ workload, profile, identity, visible, holds }) => ({ workload, profile: profile.id, identity, visible: [...visible], holds })),
       unbound: [...unbound],
     }
   }
@@ -215,7 +215,7 @@ const keys = new WeakMap<DesiredBinding, string>()
 
 /** Bindings do not change: of another decision there is another one. */
 function bindingKey(binding: DesiredBinding): string {
-  const known = keys.get(binding) ?? JSON.stringify([binding.profile.id, binding.identity, binding.visible])
+  const known = keys.get(binding) ?? JSON.stringify([binding.profile.id, binding.identity, binding.visible, binding.holds])
   keys.set(binding, known)
   return known
 }

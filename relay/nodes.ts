@@ -6,6 +6,8 @@ export class Nodes {
   readonly #hub: Hub
   /** Open streams of each node ever seen. An agent that reconnects may hold two for a moment. */
   readonly #streams = new Map<string, number>()
+  /** Have left the cluster, while their agents' streams were still open. */
+  readonly #gone = new Set<string>()
 
   constructor(hub: Hub) {
     this.#hub = hub
@@ -13,6 +15,7 @@ export class Nodes {
 
   arrive(node: string): void {
     const before = this.#streams.get(node)
+    this.#gone.delete(node)
     this.#streams.set(node, (before ?? 0) + 1)
     if (before === undefined) this.#hub.announce('INFO', `Node ${node} sends events`, node)
     if (before === 0) this.#hub.announce('INFO', `Node ${node} is back and sends events`, node)
@@ -21,7 +24,22 @@ export class Nodes {
   leave(node: string): void {
     const left = (this.#streams.get(node) ?? 1) - 1
     this.#streams.set(node, left)
-    if (left === 0) this.#hub.announce('WARN', `Node ${node} is missing: its event stream has ended`, node)
+    if (left > 0) return
+    if (this.#gone.has(node)) return this.#forget(node)
+    this.#hub.announce('WARN', `Node ${node} is missing: its event stream has ended`, node)
+  }
+
+  /** It is no part of the cluster any more: that it is silent is as it should be. */
+  depart(node: string): void {
+    const streams = this.#streams.get(node)
+    if (streams === 0) this.#forget(node)
+    else if (streams !== undefined) this.#gone.add(node)
+  }
+
+  #forget(node: string): void {
+    this.#gone.delete(node)
+    this.#streams.delete(node)
+    this.#hub.announce('INFO', `Node ${node} has left the cluster`, node)
   }
 
   get missing(): readonly string[] {

@@ -118,6 +118,9 @@ describe('a relay with TLS', { timeout: 600_000 }, () => {
     void other.push({ node: 'node-1' })
     const refused = await other.ended
     assert.deepEqual([refused?.code, refused?.details.split(':')[0]], [status.PERMISSION_DENIED, 'MERLON_RELAY_NOT_YOUR_NODE'])
+    const sender = new Pusher(connect(relay.agentsAddress, authorities.peer(agentId('node-2')).forClient(RELAY_ID)))
+    void sender.push({ node: 'node-2', gone_nodes: ['node-1'] })
+    assert.match((await sender.ended)?.details ?? '', /^MERLON_RELAY_NOT_YOUR_NODE: .* an operator says/)
     const stranger = new Authorities()
     const forged = new Credentials({ ...stranger.peer(agentId('node-1')).current, trust: authorities.agents.trust(Date.now()) })
     for (const credentials of [forged, authorities.peer(RELAY_ID)]) {

@@ -3,58 +3,9 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
-import type { Client } from '@grpc/grpc-js'
-import { SimulatedClock } from '../runtime/clock.ts'
-import { createLogger } from '../runtime/log.ts'
-import { startRelay, type Relay, type RelayOptions } from './server.ts'
-import { alert, connect, method, Pusher, Watcher } from './testing.ts'
-
-interface Setup {
-  readonly relay: Relay
-  readonly client: Client
-  readonly agent: Client
-  readonly logged: string[]
-  readonly clock: SimulatedClock
-}
-
-async function setUp(context: TestContext, changes: Partial<RelayOptions> = {}): Promise<Setup> {
-  const directory = await mkdtemp(join(tmpdir(), 'merlon-relay-'))
-  const logged: string[] = []
-  const clock = new SimulatedClock(1_790_000_000_000)
-  const relay = await startRelay({
-    listen: ['127.0.0.1:0'],
-    agents: `unix:${directory}/relay.sock`,
-    hostName: 'relay-host',
-    logger: createLogger('relay', ({ level, message }) => logged.push(`${level} ${message}`)),
-    clock,
-    ...changes,
-  })
-  const client = connect(relay.addresses[0] as string)
-  const agent = connect(relay.agentsAddress)
-  context.after(async () => {
-    client.close()
-    agent.close()
-    await relay.close()
-    await rm(directory, { recursive: true })
-  })
-  return { relay, client, agent, logged, clock }
-}
-
-/** Resolves when the relay knows of this many subscribers: a HealthCheck on the same connection is answered after them. */
-async function subscribed(client: Client, relay: Relay, count: number): Promise<void> {
-  while (relay.subscribers !== count) await healthCheck(client, count)
-}
-
-async function healthCheck(client: Client, nonce: number): Promise<number> {
-  const { path, requestSerialize, responseDeserialize } = method('feeder.LogService', 'HealthCheck')
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { nonce }, (error, reply) => {
-      if (error !== null) reject(error)
-      else resolve((reply as { Retval: number }).Retval)
-    })
-  })
-}
+import { test } from 'node:test'
+import { startRelay } from './server.ts'
+import { alert, connect, healthCheck, Pusher, setUp, subscribed, Watcher } from './testing.ts'
 
 test('HealthCheck echoes the nonce', async (context) => {
   const { client } = await setUp(context)
@@ -158,40 +109,6 @@ test('losses that an agent reports are published', async (context) => {
   assert.equal(message['HostName'], 'node-1')
 })
 
-test('a node that stops sending is said to be missing, also to those who come later, and said to be back', async (context) => {
-  const { client, agent, relay } = await setUp(context)
-  const before = new Watcher(client, 'messages', '')
-  await subscribed(client, relay, 1)
-  const first = new Pusher(agent)
-  await first.push({})
-  assert.equal((await before.message('sends events'))['HostName'], 'node-1')
-  assert.deepEqual(relay.nodes.present, ['node-1'])
-
-  first.stream.cancel()
-  await before.message('Node node-1 is missing')
-  assert.deepEqual(relay.nodes.missing, ['node-1'])
-  const later = new Watcher(client, 'messages', '')
-  assert.match(String((await later.message('missing'))['Message']), /^Node node-1 is missing: no event stream/)
-
-  const second = new Pusher(agent)
-  await second.push({})
-  await later.message('Node node-1 is back')
-  assert.deepEqual(relay.nodes.missing, [])
-})
-
-test('an agent with two streams for a moment is not missing when the old one ends', async (context) => {
-  const { agent, relay, logged } = await setUp(context)
-  const old = new Pusher(agent)
-  await old.push({})
-  const fresh = new Pusher(agent)
-  await fresh.push({})
-  old.stream.end()
-  await old.ended
-  await fresh.push({})
-  assert.deepEqual(relay.nodes.present, ['node-1'])
-  assert.deepEqual(logged, ['info Node node-1 sends events'])
-})
-
 test('a batch out of sequence or without a node is refused with a code', async (context) => {
   const { agent } = await setUp(context)
   const skipping = new Pusher(agent)
@@ -268,22 +185,4 @@ test('clients cannot push events', async (context) => {
   void pusher.push({ events: [{ type: 0, payload: Buffer.from('forged') }] })
   assert.equal((await pusher.ended)?.code, 12)
   assert.equal(relay.counts.published.alerts, 0)
-})
-
-test('what an operator says of policies does not stand for the agent of its host', { timeout: 600_000 }, async (context) => {
-  const { agent, client, relay } = await setUp(context)
-  const other = connect(relay.agentsAddress)
-  context.after(() => other.close())
-  const watcher = new Watcher(client, 'messages', '')
-  await subscribed(client, relay, 1)
-  const [operator, pusher] = [new Pusher(other), new Pusher(agent)]
-  await pusher.push({ node: 'n1', events: [] })
-  await operator.push({ node: 'n1', about_policies: true, events: [{ type: 2, payload: Buffer.alloc(0) }] })
-  assert.deepEqual(relay.nodes.present, ['n1'])
-  pusher.stream.cancel()
-  await watcher.message('Node n1 is missing')
-  operator.stream.cancel()
-  const next = new Pusher(other)
-  await next.push({ node: 'operator-7d9f', about_policies: true, events: [] })
-  assert.deepEqual([relay.nodes.present, relay.nodes.missing], [[], ['n1']])
 })

@@ -80,12 +80,16 @@ function receive(stream: Stream, { hub, nodes, sender }: Receiving, onEnd: () =>
     if (sender.kind === 'agent' && sender.node !== batch.node) {
       return refuse(status.PERMISSION_DENIED, `MERLON_RELAY_NOT_YOUR_NODE: this certificate is for node "${sender.node}", not for "${batch.node}"`)
     }
+    if (sender.kind === 'agent' && batch.gone_nodes.length > 0) {
+      return refuse(status.PERMISSION_DENIED, `MERLON_RELAY_NOT_YOUR_NODE: this certificate is for node "${sender.node}", and which nodes have left the cluster an operator says`)
+    }
     if (batch.sequence !== acks.sequence + 1) {
       const details = `MERLON_RELAY_BAD_SEQUENCE: expected batch ${acks.sequence + 1} of this stream, got ${batch.sequence}`
       return refuse(status.INVALID_ARGUMENT, details)
     }
     if (node === undefined && !batch.about_policies) arrive(batch.node)
     publish(batch, hub)
+    for (const gone of batch.gone_nodes) nodes.depart(gone)
     acks.acknowledge(batch.sequence)
   })
   stream.on('end', () => {

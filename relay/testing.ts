@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real gRPC peers for the relay's tests: an agent that pushes and a client that watches, both waited for by events, never by time.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Client, credentials, type ClientDuplexStream, type ClientReadableStream, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
+import { SimulatedClock } from '../runtime/clock.ts'
+import { createLogger } from '../runtime/log.ts'
+import { startRelay, type Relay, type RelayOptions } from './server.ts'
 import type { FeedName } from './wire.ts'
 
 const definitions = loadSync(['feeder/kubearmor.proto', 'merlon/v1/events.proto'], {
@@ -92,7 +99,7 @@ export class Pusher {
   }
 
   /** Sends a batch and resolves with its acknowledgement. */
-  async push(batch: { readonly node?: string; readonly about_policies?: boolean; readonly events?: readonly object[]; readonly losses?: readonly object[]; readonly sequence?: number }): Promise<void> {
+  async push(batch: { readonly node?: string; readonly about_policies?: boolean; readonly events?: readonly object[]; readonly losses?: readonly object[]; readonly gone_nodes?: readonly string[]; readonly sequence?: number }): Promise<void> {
     this.#sequence = batch.sequence ?? this.#sequence + 1
     const acknowledged = new Promise<void>((resolve) => this.#acks.set(this.#sequence, resolve))
     this.stream.write({ node: 'node-1', ...batch, sequence: this.#sequence })
@@ -112,4 +119,51 @@ export function log(fields: object): Buffer {
 
 export function readLog(bytes: Buffer): Record<string, unknown> {
   return method('feeder.LogService', 'WatchLogs').responseDeserialize(bytes) as Record<string, unknown>
+}
+
+export interface Setup {
+  readonly relay: Relay
+  readonly client: Client
+  readonly agent: Client
+  readonly logged: string[]
+  readonly clock: SimulatedClock
+}
+
+/** A relay that ends with the test, a client of each of its sides, and its log. */
+export async function setUp(context: TestContext, changes: Partial<RelayOptions> = {}): Promise<Setup> {
+  const directory = await mkdtemp(join(tmpdir(), 'merlon-relay-'))
+  const logged: string[] = []
+  const clock = new SimulatedClock(1_790_000_000_000)
+  const relay = await startRelay({
+    listen: ['127.0.0.1:0'],
+    agents: `unix:${directory}/relay.sock`,
+    hostName: 'relay-host',
+    logger: createLogger('relay', ({ level, message }) => logged.push(`${level} ${message}`)),
+    clock,
+    ...changes,
+  })
+  const client = connect(relay.addresses[0] as string)
+  const agent = connect(relay.agentsAddress)
+  context.after(async () => {
+    client.close()
+    agent.close()
+    await relay.close()
+    await rm(directory, { recursive: true })
+  })
+  return { relay, client, agent, logged, clock }
+}
+
+/** Resolves when the relay knows of this many subscribers: a HealthCheck on the same connection is answered after them. */
+export async function subscribed(client: Client, relay: Relay, count: number): Promise<void> {
+  while (relay.subscribers !== count) await healthCheck(client, count)
+}
+
+export async function healthCheck(client: Client, nonce: number): Promise<number> {
+  const { path, requestSerialize, responseDeserialize } = method('feeder.LogService', 'HealthCheck')
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { nonce }, (error, reply) => {
+      if (error !== null) reject(error)
+      else resolve((reply as { Retval: number }).Retval)
+    })
+  })
 }

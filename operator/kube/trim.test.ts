@@ -46,7 +46,12 @@ describe('trimPod()', () => {
   it('knows that a pod has ended, and ephemeral containers', () => {
     assert.equal(trimPod({ metadata: { uid: 'u' }, status: { phase: 'Succeeded' } })?.ended, true)
     const debugged = trimPod({ metadata: { uid: 'u' }, spec: { ephemeralContainers: [{ name: 'debug', image: 'i' }] }, status: { ephemeralContainerStatuses: [{ name: 'debug', containerID: 'cri-o://abc' }] } })
-    assert.deepEqual(debugged?.containers, [{ name: 'debug', image: 'i', id: 'abc' }])
+    assert.deepEqual(debugged?.containers, [{ name: 'debug', image: 'i', id: 'abc', isPassing: true }])
+  })
+
+  it('knows which containers end while their pod goes on: init containers, but no sidecars', () => {
+    const spec = { initContainers: [{ name: 'init', image: 'i' }, { name: 'sidecar', image: 'i', restartPolicy: 'Always' }], containers: [{ name: 'main', image: 'i' }] }
+    assert.deepEqual(trimPod({ metadata: { uid: 'u' }, spec })?.containers.map(({ name, isPassing }) => [name, isPassing]), [['init', true], ['sidecar', undefined], ['main', undefined]])
   })
 
   it('calls a static pod by the uid that its cgroup has, and no other pod by what it says of itself', () => {

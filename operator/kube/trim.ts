@@ -70,10 +70,11 @@ function containersOf(spec: Readonly<Record<string, unknown>>, status: Readonly<
   return (['init', '', 'ephemeral'] as const).flatMap((kind) => {
     const name = kind === '' ? 'containers' : `${kind}Containers`
     const ids = new Map(list<ContainerStatus>(status[kind === '' ? 'containerStatuses' : `${kind}ContainerStatuses`]).map((each) => [each.name, each.containerID]))
-    return list<{ name?: string; image?: string }>(spec[name]).map(({ name: container = '', image = '' }) => {
+    return list<{ name?: string; image?: string; restartPolicy?: string }>(spec[name]).map(({ name: container = '', image = '', restartPolicy }) => {
       // containerd://<id>
       const id = ids.get(container)?.replace(/^.*:\/\//, '') ?? ''
-      return { name: share(container), image: share(image), ...(id === '' ? {} : { id }) }
+      const isPassing = kind === 'ephemeral' || (kind === 'init' && restartPolicy !== 'Always')
+      return { name: share(container), image: share(image), ...(id === '' ? {} : { id }), ...(isPassing ? { isPassing } : {}) }
     })
   })
 }

@@ -55,7 +55,7 @@ export class SecureOperator {
         dnsNames: ['kubearmor.kubearmor.svc'],
       },
     })
-    this.server = new NodeSyncServer({ ...base, address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, onChange: () => {}, security: this.security, services: [this.security.enrolment] })
+    this.server = new NodeSyncServer({ ...base, address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, believesAgents: true, onChange: () => {}, security: this.security, services: [this.security.enrolment] })
     await this.server.start()
     return this
   }

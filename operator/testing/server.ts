@@ -25,10 +25,10 @@ export class TestServer {
   readonly #agents: TestAgent[] = []
   #notify: (() => void) | undefined
 
-  constructor(logger: Logger = silentLogger, clock: Clock = systemClock) {
+  constructor(logger: Logger = silentLogger, clock: Clock = systemClock, believesAgents = true) {
     const base = { clock, logger }
     this.reconciler = new Reconciler({ ...base, library: policyLibrary, settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } }, onNodes: (nodes) => this.server.notify(nodes) })
-    this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: VERSION, nodeLabels: { site: 'lab' }, onChange: () => this.#notify?.() })
+    this.server = new NodeSyncServer({ ...base, address: this.address, reconciler: this.reconciler, tableVersion: VERSION, nodeLabels: { site: 'lab' }, believesAgents, onChange: () => this.#notify?.() })
     this.board = new StatusBoard({ ...base, reconciler: this.reconciler, sessions: this.server.sessions, directory: '/policies', address: () => this.server.address, file: join(this.directory, 'status.json') })
   }
 

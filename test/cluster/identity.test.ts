@@ -76,7 +76,7 @@ describe('identity on a real API server', { timeout: 1_800_000 }, () => {
     security = one
     writeFileSync(trustFile(), ((await client.get(`${CORE}/configmaps/merlon-ca`))['data'] as Record<string, string>)['ca.crt'] ?? '')
     const reconciler = new Reconciler({ clock: systemClock, logger: silentLogger, library: policyLibrary, settings: { postures: { filePosture: 'audit' }, hostPostures: { filePosture: 'audit' } }, onNodes: (nodes) => server.notify(nodes) })
-    server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, clock: systemClock, logger: silentLogger, onChange: () => {}, security, services: [security.enrolment] })
+    server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, believesAgents: false, clock: systemClock, logger: silentLogger, onChange: () => {}, security, services: [security.enrolment] })
     await server.start()
   })
   after(async () => {

@@ -77,6 +77,29 @@ spec:
   action: Allow
 `
 
+/** About one of two containers, which does what is denied at once and once. */
+const BY_NAME = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: guarded-only, namespace: shop}
+spec:
+  selector: {matchLabels: {app: pair, kubearmor.io/container.name: "[guarded]"}}
+  process:
+    matchPaths: [{path: /usr/bin/cat}]
+  action: Block
+`
+
+const PAIR = `
+apiVersion: v1
+kind: Pod
+metadata: {name: pair, namespace: shop, labels: {app: pair}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: free, image: "debian:trixie-slim", command: [sh, -c, "cat /etc/hostname > /tmp/first 2>&1; exec sleep infinity"]}
+  - {name: guarded, image: "debian:trixie-slim", command: [sh, -c, "cat /etc/hostname > /tmp/first 2>&1; exec sleep infinity"]}
+`
+
 describe('a real node', { timeout: 120 * MINUTES, skip: missing ?? false }, () => {
   let node: TestNode
   let kubectl: Kubectl
@@ -176,6 +199,21 @@ describe('a real node', { timeout: 120 * MINUTES, skip: missing ?? false }, () =
     assert.match((await kubectl.exec('vault', 'safe', 'cat', '/etc/passwd')).output, /Permission denied/)
     const denied = await alert('ls in vault/safe', ({ NamespaceName, Resource }) => NamespaceName === 'vault' && Resource.includes('/ls'))
     assert.deepEqual([denied.PolicyName, denied.Action], ['DefaultPosture', 'Block'])
+  })
+
+  step('holds the containers that a policy names to it from their first instruction, and no others of their pod', async () => {
+    await kubectl.apply(BY_NAME)
+    await node.until('shop/guarded-only is accepted', 5 * MINUTES, async () => (await conditions('shop', 'guarded-only'))['Accepted'] === 'True' || 'no')
+    await kubectl.apply(PAIR)
+    await node.podsReady('shop', 10 * MINUTES)
+    const first = async (container: string): Promise<string> => (await kubectl.must(['exec', '--namespace', 'shop', 'pair', '--container', container, '--', 'sh', '-c', 'while read -r line; do echo "$line"; done < /tmp/first']))
+    assert.equal(await first('free'), 'pair\n')
+    assert.match(await first('guarded'), /cat: Permission denied/)
+    const { ContainerName, PolicyName } = await alert('cat in shop/pair', ({ PodName }) => PodName === 'pair')
+    assert.deepEqual([ContainerName, PolicyName], ['guarded', 'guarded-only'])
+    await inForce('shop', 'guarded-only')
+    await kubectl.must(['delete', 'ksp', '--namespace', 'shop', 'guarded-only'])
+    await kubectl.must(['delete', 'pod', '--namespace', 'shop', 'pair', '--wait=false'])
   })
 
   step('records what a namespace makes visible, for those who follow logs', async () => {

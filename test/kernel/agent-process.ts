@@ -112,7 +112,7 @@ export class TestOperator {
 
   #makeServer(): NodeSyncServer {
     return new NodeSyncServer({
-      clock: systemClock, logger: silentLogger, address: OPERATOR, reconciler: this.#reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, onChange: () => {},
+      clock: systemClock, logger: silentLogger, address: OPERATOR, reconciler: this.#reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, believesAgents: true, onChange: () => {},
     })
   }
 }

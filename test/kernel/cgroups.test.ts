@@ -133,6 +133,23 @@ test('a child that is cloned into a cgroup has its rules from the first instruct
   assert.equal(await both('into', leaf, 'into', outer), 'ok ok')
 })
 
+test('a child that a container moves before it has done anything is no start-up code', async () => {
+  const place = await TrialContainer.start({ runtime: 'crun', root: 'busybox', shared: ['cgroup'], binds: [{ source: ROOT, destination: '/cgroups' }] }, (container) => {
+    writeFileSync(`${container.rootfs}/secret`, '')
+    node.bind(container.cgroup, node.load(policy('  file:\n    matchDirectories: [{dir: /cgroups/, recursive: true}]\n  action: Allow')).slot.slot)
+  })
+  try {
+    const below = `${place.container.cgroup}/below`
+    mkdirSync(below)
+    const procs = `/cgroups${below.slice(ROOT.length)}/cgroup.procs`
+    assert.equal((await place.trial.ask('open', '/secret', O.RDONLY)).error, 'EACCES')
+    assert.equal((await place.trial.ask('moved', procs, 'open', procs, O.RDONLY)).error, 'ok')
+    assert.equal((await place.trial.ask('moved', procs, 'open', '/secret', O.RDONLY)).error, 'EACCES')
+  } finally {
+    await place.delete()
+  }
+})
+
 test('another mount namespace or root is no way out', async () => {
   node.bind(inner, denyFirst.slot.slot, BIND.PLAIN)
   enter(leaf, pid)

@@ -112,11 +112,11 @@ export class Node {
     return this.#serial + 1
   }
 
-  /** Binds a cgroup directory, which is made where it does not exist. Slot 0: bound, no rules. `visible`: VISIBLE of agent/abi.ts. */
-  bind(directory: string, slot: number, kind: BindKind = BIND.CONTAINER, visible = 0): bigint {
+  /** Binds a cgroup directory, which is made where it does not exist. Slot 0: bound, no rules. `visible`: VISIBLE of agent/abi.ts, `flags`: BOUND. */
+  bind(directory: string, slot: number, kind: BindKind = BIND.CONTAINER, { visible = 0, flags = 0 } = {}): bigint {
     mkdirSync(directory, { recursive: true })
     const id = cgroupId(directory)
-    this.kernel.maps.bindings.update(u64(id), encodeBinding(slot, kind, visible))
+    this.kernel.maps.bindings.update(u64(id), encodeBinding(slot, kind, visible, flags))
     this.#bound.add(id)
     this.control.bumpEpoch()
     return id

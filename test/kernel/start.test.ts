@@ -2,8 +2,9 @@
 // From a container's first instruction: what is bound before it starts, and what is held until it is bound.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
-import { encodeHeld, EVENT_KIND, HELD, HOLD, OP, STATS, u64, VERDICT } from '../../agent/abi.ts'
+import { BIND, BOUND, encodeHeld, EVENT_KIND, HELD, HOLD, OP, STATS, u64, VERDICT } from '../../agent/abi.ts'
 import type { KernelEvent } from '../../agent/records.ts'
 import { Container, ROOTS, RUNTIMES, type Root, type Runtime } from '../support/container.ts'
 import { cgroupId, Node, policy, type Loaded } from './node.ts'
@@ -15,7 +16,7 @@ const ENTRY = '/t/bin/one'
 let node: Node
 let denyEntry: Loaded
 let container: Container
-/** Of its cgroup, which is gone when it is. */
+/** Of its cgroup, which is gone when it is, or of the pod around it. */
 let id: bigint
 let stopBeating = (): void => {}
 
@@ -56,7 +57,7 @@ async function event(what: string, is: (event: KernelEvent) => boolean): Promise
   })
 }
 
-const isDenial = (one: KernelEvent): boolean => one.kind === EVENT_KIND.DECISION && one.verdict === VERDICT.BLOCK && one.cgroupId === id
+const isDenial = (one: KernelEvent): boolean => one.kind === EVENT_KIND.DECISION && one.verdict === VERDICT.BLOCK && one.boundId === id
 const isHeld = (one: KernelEvent): boolean => one.kind === EVENT_KIND.HELD
 
 function checkDenial(one: KernelEvent): void {
@@ -169,6 +170,36 @@ for (const runtime of RUNTIMES) {
     const held = await stopped()
     release(held)
     assert.deepEqual(await running, { status: 0, output: 'ran' })
+  })
+
+  test(`${runtime} run: in a pod whose containers are told apart, each is held until it is bound itself; one that is bound already is not`, async () => {
+    fresh(runtime, 'debian')
+    node.bind(dirname(container.cgroup), 0, BIND.CONTAINER, { flags: BOUND.HOLDS })
+    beat()
+    const running = container.run()
+    const held = await stopped()
+    assert.equal(held.boundId, cgroupId(dirname(container.cgroup)))
+    id = node.bind(container.cgroup, denyEntry.slot.slot)
+    release(held)
+    assert.match((await running).output, /permission denied/i)
+    checkDenial(await event('denial', isDenial))
+    container.delete()
+
+    fresh(runtime, 'busybox')
+    bindFirst()
+    assert.match((await container.run()).output, /permission denied/i)
+    const events = node.drain()
+    assert.deepEqual([events.filter(isHeld), events.filter(isDenial).length], [[], 1])
+  })
+
+  test(`${runtime} run: in a pod whose containers are told apart, one that is let go as it is has the pod's rules`, async () => {
+    fresh(runtime, 'debian')
+    id = node.bind(dirname(container.cgroup), denyEntry.slot.slot, BIND.CONTAINER, { flags: BOUND.HOLDS })
+    beat()
+    const running = container.run()
+    release(await stopped())
+    assert.match((await running).output, /permission denied/i)
+    checkDenial(await event('denial', isDenial))
   })
 
   test(`${runtime} run: a container that is bound is not held`, async () => {

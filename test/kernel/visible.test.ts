@@ -64,20 +64,20 @@ test('nothing is recorded where nothing is visible', async () => {
 })
 
 test('each class by itself, where no rule applies at all', async () => {
-  node.bind(directory, 0, BIND.PLAIN, VISIBLE.PROCESS)
+  node.bind(directory, 0, BIND.PLAIN, { visible: VISIBLE.PROCESS })
   enter(directory, pid)
   assert.deepEqual(await recorded(PLAIN), [`log exec ${OTHER}`])
   // To execute a file the kernel opens it, as it does for a rule about files.
-  node.bind(directory, 0, BIND.PLAIN, VISIBLE.FILE)
+  node.bind(directory, 0, BIND.PLAIN, { visible: VISIBLE.FILE })
   assert.deepEqual(await recorded(PLAIN), [`log read ${PLAIN}`, `log read ${OTHER}`])
-  node.bind(directory, 0, BIND.PLAIN, BOTH)
+  node.bind(directory, 0, BIND.PLAIN, { visible: BOTH })
   assert.deepEqual(await recorded(PLAIN), [`log read ${PLAIN}`, `log read ${OTHER}`, `log exec ${OTHER}`])
   node.bind(directory, 0, BIND.PLAIN)
   assert.deepEqual(await recorded(PLAIN), [])
 })
 
 test('what a rule audits or blocks is told once, as that; what it allows and what no rule names is recorded', async () => {
-  node.bind(directory, rules.slot.slot, BIND.PLAIN, BOTH)
+  node.bind(directory, rules.slot.slot, BIND.PLAIN, { visible: BOTH })
   enter(directory, pid)
   const said = await recorded(PLAIN, DENIED, AUDITED, ALLOWED)
   // An allowing rule makes an allow-list of the section, and its posture is audit here: the rest is audited.
@@ -86,7 +86,7 @@ test('what a rule audits or blocks is told once, as that; what it allows and wha
 })
 
 test('a record says who, what and with which arguments', async () => {
-  node.bind(directory, 0, BIND.PLAIN, VISIBLE.PROCESS)
+  node.bind(directory, 0, BIND.PLAIN, { visible: VISIBLE.PROCESS })
   enter(directory, pid)
   node.drain()
   await trial.must('exec', OTHER, 'one', 'two words')
@@ -99,7 +99,7 @@ test('a record says who, what and with which arguments', async () => {
 })
 
 test('opens of what hangs in no directory are not recorded; a program executed from memory is', async () => {
-  node.bind(directory, 0, BIND.PLAIN, BOTH)
+  node.bind(directory, 0, BIND.PLAIN, { visible: BOTH })
   enter(directory, pid)
   await trial.must('pipe')
   const memory = await trial.must('memfd', PROGRAM)
@@ -112,7 +112,7 @@ test('opens of what hangs in no directory are not recorded; a program executed f
 })
 
 test("a node's own processes are recorded, and not those of a container beneath it", async () => {
-  node.bind('/sys/fs/cgroup', 0, BIND.HOST, VISIBLE.PROCESS)
+  node.bind('/sys/fs/cgroup', 0, BIND.HOST, { visible: VISIBLE.PROCESS })
   assert.deepEqual(await recorded(PLAIN), [`log exec ${OTHER}`])
   node.bind(directory, 0, BIND.CONTAINER)
   enter(directory, pid)
@@ -123,7 +123,7 @@ test("of a container's start its own first program is recorded, and nothing that
   const cgroupsPath = '/merlon-test/visible-container'
   const path = '/sys/fs/cgroup/merlon-test/visible-container'
   const container = await TrialContainer.start({ runtime: 'crun', root: 'debian', cgroupsPath }, () => {
-    node.bind(path, 0, BIND.CONTAINER, BOTH)
+    node.bind(path, 0, BIND.CONTAINER, { visible: BOTH })
     node.drain()
   })
   try {
@@ -137,7 +137,7 @@ test("of a container's start its own first program is recorded, and nothing that
 })
 
 test('a flood of records crowds out neither audits nor denials, and what has no room is counted', () => {
-  node.bind(directory, rules.slot.slot, BIND.PLAIN, VISIBLE.FILE)
+  node.bind(directory, rules.slot.slot, BIND.PLAIN, { visible: VISIBLE.FILE })
   node.drain()
   const lost = (name: 'logs_lost' | 'events_lost' | 'denials_lost'): number => node.stat(STATS.indexOf(name))
   const before = { logs: lost('logs_lost'), events: lost('events_lost'), denials: lost('denials_lost') }

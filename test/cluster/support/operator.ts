@@ -92,7 +92,7 @@ export class TestOperator {
         return compiled
       },
     })
-    this.server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, clock, logger, onChange: () => this.kubernetes.changed() })
+    this.server = new NodeSyncServer({ address: '127.0.0.1:0', reconciler: this.reconciler, tableVersion: policyLibrary.tableVersion, nodeLabels: {}, believesAgents: false, clock, logger, onChange: () => this.kubernetes.changed() })
     this.kubernetes = new Kubernetes({
       settings, reconciler: this.reconciler, sessions: this.server.sessions, library: policyLibrary, defaults, clock, logger, random: Math.random, api: options.api?.(real) ?? real, times: options.times ?? TIMES, onFinding: (finding) => this.findings.push(finding),
     })

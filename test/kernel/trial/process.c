@@ -103,6 +103,50 @@ static int run_in_thread(int count, char **words, struct reply *reply)
 	return reply->error;
 }
 
+/* Writes a process's number into a cgroup's file: the process is moved by this one. */
+static int move(pid_t pid, const char *procs)
+{
+	int fd = open(procs, O_WRONLY | O_CLOEXEC), error;
+
+	if (fd < 0)
+		return errno;
+	error = dprintf(fd, "%d", pid) < 0 ? errno : 0;
+	close(fd);
+	return error;
+}
+
+/* In a child that does nothing before its parent has moved it to another cgroup (its cgroup.procs). */
+static int run_moved(const char *procs, int count, char **words, struct reply *reply)
+{
+	int go[2], answer[2], error;
+	pid_t child;
+	char byte;
+
+	if (pipe2(go, O_CLOEXEC) || pipe2(answer, O_CLOEXEC))
+		return errno;
+	child = fork();
+	if (child == 0) {
+		if (read(go[0], &byte, 1) != 1)
+			_exit(1);
+		run(count, words, reply);
+		dprintf(answer[1], "%d", reply->error);
+		_exit(0);
+	}
+	close(answer[1]);
+	error = move(child, procs);
+	if (error) {
+		kill(child, SIGKILL);
+	} else if (write(go[1], "", 1) == 1) {
+		read_all(answer[0], reply->text, sizeof(reply->text));
+		error = atoi(reply->text);
+	}
+	close(go[0]);
+	close(go[1]);
+	close(answer[0]);
+	waitpid(child, 0, 0);
+	return error;
+}
+
 /* In a child, which may start in another cgroup (its directory) from its first instruction. */
 static int run_in_child(const char *cgroup, int count, char **words, struct reply *reply)
 {
@@ -218,6 +262,8 @@ int run_process(int count, char **words, struct reply *reply)
 		return run_in_child(0, count - 1, words + 1, reply);
 	if (!strcmp(verb, "into") && count > 2)
 		return run_in_child(words[1], count - 2, words + 2, reply);
+	if (!strcmp(verb, "moved") && count > 2)
+		return run_moved(words[1], count - 2, words + 2, reply);
 	if (!strcmp(verb, "flood") && count > 3)
 		return flood(words[1], atoi(words[2]), atoi(words[3]), reply);
 	if (!strcmp(verb, "violate"))

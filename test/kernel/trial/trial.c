@@ -197,6 +197,8 @@ static int run_task(int count, char **words, struct reply *reply)
 	}
 	if (!strcmp(verb, "mount"))
 		return result(mount(a, b, c, (unsigned long)flags, count > 5 ? words[5] : 0));
+	if (!strcmp(verb, "idmap"))
+		return mount_with_ids(a, b, c);
 	if (!strcmp(verb, "umount"))
 		return result(umount2(a, MNT_DETACH));
 	if (!strcmp(verb, "unshare"))

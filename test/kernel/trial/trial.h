@@ -23,6 +23,9 @@ int run_uring(int count, char **words, struct reply *reply);
 /* Opens as openat(2), and closes again. Returns 0 or an errno. */
 int try_open(const char *path, int flags);
 
+/* Mounts a directory a second time with other owners: `map` as in /proc/PID/uid_map. Returns 0 or an errno. */
+int mount_with_ids(const char *from, const char *to, const char *map);
+
 /* Executes a program in a new process and waits for it. Returns 0 or execve's errno. */
 int try_exec(const char *path, char **argv, struct reply *reply);
 

@@ -7,6 +7,7 @@ export interface Binding {
   'profile'?: (string);
   'identity'?: (_merlon_v1_Identity | null);
   'visible'?: (string)[];
+  'holds'?: (boolean);
 }
 
 export interface Binding__Output {
@@ -14,4 +15,5 @@ export interface Binding__Output {
   'profile': (string);
   'identity': (_merlon_v1_Identity__Output | null);
   'visible': (string)[];
+  'holds': (boolean);
 }

@@ -10,6 +10,7 @@ export interface EventBatch {
   'events'?: (_merlon_v1_Event)[];
   'losses'?: (_merlon_v1_Loss)[];
   'about_policies'?: (boolean);
+  'gone_nodes'?: (string)[];
 }
 
 export interface EventBatch__Output {
@@ -18,4 +19,5 @@ export interface EventBatch__Output {
   'events': (_merlon_v1_Event__Output)[];
   'losses': (_merlon_v1_Loss__Output)[];
   'about_policies': (boolean);
+  'gone_nodes': (string)[];
 }
