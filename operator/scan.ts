@@ -34,14 +34,18 @@ const WALKS_MAX = 5
 export async function scan(root: string, onDirectory: (path: string) => void, walks = WALKS_MAX): Promise<Scan> {
   const walk = new Walk(onDirectory)
   const top = await realpath(root)
-  const before = await stat(top, { bigint: true })
+  const before = await identityOf(top)
   await walk.enter(root, top, 0)
   const problem = walk.unreadable.find((entry) => entry.path === root)
   if (problem) throw new Error(problem.message)
-  const after = await stat(await realpath(root), { bigint: true })
-  const isAnother = before.dev !== after.dev || before.ino !== after.ino
-  if (isAnother && walks > 1) return scan(root, onDirectory, walks - 1)
+  if ((await identityOf(await realpath(root))) !== before && walks > 1) return scan(root, onDirectory, walks - 1)
   return { files: new Map([...walk.files].toSorted(([a], [b]) => (a < b ? -1 : 1))), directories: walk.directories, unreadable: walk.unreadable }
+}
+
+/** A new directory often gets the number of the one that was removed. */
+async function identityOf(path: string): Promise<string> {
+  const { dev, ino, birthtimeNs } = await stat(path, { bigint: true })
+  return [dev, ino, birthtimeNs].join(':')
 }
 
 class Walk {
