@@ -130,7 +130,7 @@ test('while the operator is away the agent goes on, lets new containers run with
   await agent?.said('Lost the operator')
   assert.deepEqual(await once('crun').run(), { status: 0, output: 'ran' })
   // For whichever reason came first (hold.test.ts has them apart): in an emulated guest, claiming a container may take longer than being away.
-  await agent?.said('runs without a profile: ')
+  await agent?.said('runs without a profile of its own: ')
   assert.equal(await opened(DENIED), 'EACCES')
   await operator.start()
   await operator.inForce(place.container.id)
