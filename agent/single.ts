@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // One agent for each pin directory: two would swap each other's tables and bind each other's containers.
-import { createHash } from 'node:crypto'
-import type { Server } from 'node:net'
-import { takeName } from '../runtime/single.ts'
+import { resolve } from 'node:path'
+import { takeSeat, type Seat } from '../runtime/single.ts'
 import type { AgentProblem } from './errors.ts'
+import { isBpffs } from './preflight.ts'
 
-/** Claims a pin directory for this process; undefined: another one has it. Between pods of a node, Kubernetes sees to it that there is one. */
-export function claimPins(pinDirectory: string): Promise<Server | undefined> {
-  const name = createHash('sha256').update(pinDirectory).digest('hex').slice(0, 32)
-  return takeName(`merlon-agent-${name}`)
+/** Claims a pin directory for this process; undefined: another one has it. The claim lies beside it, in the same bpffs; elsewhere nobody has anything to claim. */
+export async function claimPins(pinDirectory: string, isPlace: (path: string) => boolean = isBpffs): Promise<Seat | undefined> {
+  const path = resolve(pinDirectory)
+  return isPlace(path) ? takeSeat(`${path}-agents`) : { close: () => {} }
 }
 
 export function alreadyRuns(pinDirectory: string): AgentProblem {

@@ -8,7 +8,8 @@ import { setImmediate } from 'node:timers/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { claim, isAlive, nameProcess, type Claim } from './claim.ts'
+import { isAlive, nameProcess } from '../runtime/process.ts'
+import { claim, type Claim } from './claim.ts'
 
 async function stateDir(context: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'merlon-claim-'))

@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One `merlon up` for each state directory. The claim file names the process and its children by pid and start time: a pid alone may
-// belong to somebody else by now.
-import { createHash } from 'node:crypto'
-import { readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
-import type { Server } from 'node:net'
+// One `merlon up` for each state directory. The claim file names the process and its children.
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { takeName } from '../runtime/single.ts'
-
-export interface ProcessName {
-  readonly pid: number
-  /** Clock ticks between boot and the process's start: field 22 of /proc/PID/stat. */
-  readonly start: string
-}
+import { isAlive, nameProcess, type ProcessName } from '../runtime/process.ts'
+import { takeSeat, type Seat } from '../runtime/single.ts'
 
 export interface ChildName extends ProcessName {
   /** operator, relay, agent */
@@ -39,11 +31,11 @@ export async function claim(stateDir: string): Promise<ClaimResult> {
   const own = await nameProcess(process.pid)
   if (own === undefined) throw new Error('Cannot read /proc/self/stat: is /proc mounted?')
   // The file alone would not do: of two that start at once and find it stale, the second would remove what the first has written.
-  const seat = await takeName(`merlon-up-${createHash('sha256').update(await realpath(stateDir)).digest('hex').slice(0, 32)}`)
+  const seat = await takeSeat(join(stateDir, 'claims'))
   const before = await readClaim(path)
   if (seat === undefined) return { ok: false, pid: before?.pid ?? 0 }
   try {
-    // In another network namespace.
+    // Of a version that knew no seats.
     if (before !== undefined && (await isAlive(before))) {
       seat.close()
       return { ok: false, pid: before.pid }
@@ -69,12 +61,12 @@ class ClaimedFile implements Claim {
   readonly leftovers: readonly ChildName[]
   readonly #path: string
   readonly #own: ProcessName
-  readonly #seat: Server
+  readonly #seat: Seat
   #released = false
   /** One write after the other: the last list is the one that stays. */
   #writing: Promise<void> = Promise.resolve()
 
-  constructor({ path, own, seat }: { readonly path: string; readonly own: ProcessName; readonly seat: Server }, leftovers: readonly ChildName[]) {
+  constructor({ path, own, seat }: { readonly path: string; readonly own: ProcessName; readonly seat: Seat }, leftovers: readonly ChildName[]) {
     this.#path = path
     this.#own = own
     this.#seat = seat
@@ -113,17 +105,4 @@ async function readClaim(path: string): Promise<ClaimFile | undefined> {
     // Half a file is what a crash leaves: nobody's claim.
   }
   return { pid: 0, start: '', children: [] }
-}
-
-export async function isAlive(name: ProcessName): Promise<boolean> {
-  return (await nameProcess(name.pid))?.start === name.start
-}
-
-export async function nameProcess(pid: number): Promise<ProcessName | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  // The second field is the command in parentheses and may contain anything: count from the last closing one.
-  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const start = fields?.[19]
-  if (start === undefined || fields?.[0] === 'Z') return undefined
-  return { pid, start }
 }
