@@ -226,6 +226,15 @@ test('kill -9 of relay and agent: the kernel goes on, each comes back', async ()
   await running().until((line) => /agent: Started.*kernelSide=adopted/.test(line), SECONDS, from)
 })
 
+test('pins removed by hand: that is noticed and said, and the next agent loads everything anew', async () => {
+  const from = running().count
+  assert.equal((await run('rm', ['-r', '/sys/fs/bpf/merlon'], '/')).status, 0)
+  await running().until((line) => /agent: .*Somebody has removed pins/.test(line), SECONDS, from)
+  await running().until((line) => /agent: Started.*kernelSide=fresh/.test(line), SECONDS, from)
+  const end = Date.now() + SECONDS * 1000
+  while (!isRefused((await container?.exec('find /etc -maxdepth 0')) ?? { status: 0, output: '' })) assert.ok(Date.now() < end, 'it is not enforced again')
+})
+
 test('kill -9 of merlon up: the next one stops what was left, adopts the kernel side and is ready', async () => {
   const { pid } = JSON.parse(readFileSync(join(stateDir, 'up.json'), 'utf8')) as { pid: number }
   process.kill(pid, 'SIGKILL')
