@@ -74,7 +74,7 @@ test('a place where nothing can be written is thrown, and not kept', async (cont
 
 test('the claim of a process that has gone is taken over, with the children that it left', async (context) => {
   const directory = await stateDir(context)
-  const child = spawn('sleep', ['60'])
+  const child = spawn('sleep', ['infinity'])
   context.after(() => child.kill('SIGKILL'))
   await once(child, 'spawn')
   const left = { name: 'agent', ...(await nameProcess(child.pid ?? 0)) }
@@ -108,7 +108,7 @@ test('a process is alive by pid and start time, a zombie is not', async (context
   assert.ok(own !== undefined && (await isAlive(own)))
   assert.ok(!(await isAlive({ ...own, start: '0' })))
   // The shell becomes sleep, which never waits for the child; the child ends when its pipe does.
-  const parent = spawn('sh', ['-c', '(read line <&3) & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] })
+  const parent = spawn('sh', ['-c', '(read line <&3) & echo $!; exec sleep infinity'], { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] })
   context.after(() => parent.kill('SIGKILL'))
   const [text] = (await once(parent.stdout as Readable, 'data')) as [Buffer]
   const zombie = Number(text.toString())
