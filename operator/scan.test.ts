@@ -40,6 +40,15 @@ describe('scan()', () => {
     assert.deepEqual([[...files.keys()], unreadable], [[join(root, 'c.yaml')], []])
   })
 
+  it('says so too where the new one has the number of the old one', async () => {
+    const { files } = await interrupted(() => {
+      rmSync(root, { recursive: true })
+      mkdirSync(root)
+      writeFileSync(join(root, 'c.yaml'), '')
+    })
+    assert.deepEqual([...files.keys()], [join(root, 'c.yaml')])
+  })
+
   it('leaves out what is removed meanwhile', async () => {
     const { files, unreadable } = await interrupted(() => {
       rmSync(join(root, 'below'), { recursive: true })

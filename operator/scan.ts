@@ -23,22 +23,29 @@ export interface Scan {
 /** Tests of policies lie beside them and are none. */
 const MANIFEST = /(?<!\.policytest)\.(ya?ml|json)$/
 const DEPTH_MAX = 32
+/** While the root is another one at the end of each: there are file systems whose numbers of inodes do not stay. */
+const WALKS_MAX = 5
 
 /**
  * Follows symbolic links, which is how Kubernetes mounts a ConfigMap: names lead through `..data`, which is replaced at once. Names
  * that begin with a dot are left out: editors' temporary files, `..data` itself, .git. `onDirectory` is called before a directory is read, so
  * that a watch set there misses nothing. Throws where the root cannot be read, or is gone when the walk ends: what went with it was not removed.
  */
-export async function scan(root: string, onDirectory: (path: string) => void): Promise<Scan> {
+export async function scan(root: string, onDirectory: (path: string) => void, walks = WALKS_MAX): Promise<Scan> {
   const walk = new Walk(onDirectory)
   const top = await realpath(root)
-  const before = await stat(top, { bigint: true })
+  const before = await identityOf(top)
   await walk.enter(root, top, 0)
   const problem = walk.unreadable.find((entry) => entry.path === root)
   if (problem) throw new Error(problem.message)
-  const after = await stat(await realpath(root), { bigint: true })
-  if (before.dev !== after.dev || before.ino !== after.ino) return scan(root, onDirectory)
+  if ((await identityOf(await realpath(root))) !== before && walks > 1) return scan(root, onDirectory, walks - 1)
   return { files: new Map([...walk.files].toSorted(([a], [b]) => (a < b ? -1 : 1))), directories: walk.directories, unreadable: walk.unreadable }
+}
+
+/** A new directory often gets the number of the one that was removed. */
+async function identityOf(path: string): Promise<string> {
+  const { dev, ino, birthtimeNs } = await stat(path, { bigint: true })
+  return [dev, ino, birthtimeNs].join(':')
 }
 
 class Walk {

@@ -50,7 +50,7 @@ describe('identity on a real API server', { timeout: 1_800_000 }, () => {
   async function enrol(role: 'AGENT' | 'RELAY' | 'FEEDER', presented: string, node = 'identity-1'): Promise<Credentials | string> {
     const tokenFile = join(directory, 'token')
     writeFileSync(tokenFile, presented)
-    const enroller = new Enroller({ role, node: role === 'AGENT' ? node : '', operators: new Endpoints(server.address, { random: Math.random }), trustFile: trustFile(), tokenFile, clock: new SimulatedClock(Date.now()), logger: silentLogger, random: () => 0.5 })
+    const enroller = new Enroller({ role, node: role === 'AGENT' ? node : '', operators: new Endpoints(server.address, { random: Math.random }), trustFile: trustFile(), tokenFile, clock: new SimulatedClock(Date.now()), logger: silentLogger, random: () => 0.5, answerMs: 600_000 })
     const abort = new AbortController()
     const running = enroller.run(abort.signal)
     await enroller.attempted()
