@@ -7,7 +7,7 @@ import { isCurrent, readStatus, type Status } from './status-file.ts'
 
 const POLL_MS = 150
 /** Under software emulation a process takes many seconds to start, and the verifier as many to load the programs. */
-const START_MS = 150_000
+const START_MS = 600_000
 
 /** It listens, and it has written its first status. */
 export async function operatorReady(address: string, statusFile: string, signal: AbortSignal): Promise<boolean> {
