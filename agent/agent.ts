@@ -43,6 +43,8 @@ const AGENT_VERSION = '0.1.0'
 const BEAT_MS = 1_000
 const COUNTERS_MS = 3_000
 const SWEEP_MS = 10_000
+/** What is said to be enforced was seen to be a moment ago. */
+const PROBE_MS = 30_000
 
 export interface AgentParts {
   readonly options: AgentOptions
@@ -55,6 +57,8 @@ export interface AgentParts {
   readonly verify: TableCheck
   readonly compileProbe: (program: string) => { readonly table: Uint8Array; readonly hash: string }
   readonly metrics: AgentMetrics
+  /** Ends this agent: another one may do better. */
+  readonly giveUp: () => void
   readonly connectOperator: (signal: AbortSignal, standing: boolean) => Promise<SyncConnection | undefined>
   readonly relays: Relays
 }
@@ -80,6 +84,7 @@ export class Agent {
   readonly #abort = new AbortController()
   #runs: Promise<unknown> = Promise.resolve()
   #generation = 0
+  #isGivingUp = false
   #lastAck: Omit<Ack, 'latency_us'> | undefined
 
   constructor(parts: AgentParts) {
@@ -138,6 +143,7 @@ export class Agent {
     await this.#checkProbe()
     this.#every(COUNTERS_MS, () => this.#count())
     this.#every(SWEEP_MS, () => this.#sweep())
+    this.#every(PROBE_MS, () => void this.#checkProbe())
     this.#runs = Promise.all([this.#sync.run(this.#abort.signal), this.#sink.run(this.#abort.signal)])
     logger.info('Started', { node: this.#parts.options.node, kernelSide: kernel.origin, object: kernel.object, programs: kernel.onDemand.attached(), tables: this.#tables.hashes().length })
   }
@@ -269,6 +275,11 @@ export class Agent {
   #beat(): void {
     this.#boot.refresh()
     this.#control.beat(this.#boot.nowNs())
+    const lost = this.#parts.kernel.lostPins()
+    if (lost.length === 0 || this.#isGivingUp) return
+    this.#isGivingUp = true
+    this.#messages.report({ code: 'MERLON_AGENT_PINS_LOST', message: `Somebody has removed pins (${lost.join(', ')}): what they pinned decides no more` })
+    this.#parts.giveUp()
   }
 
   #count(): void {

@@ -13,6 +13,7 @@ export const AGENT_ERRORS = {
   MERLON_AGENT_NOT_PERMITTED: 'Run the agent where root may load BPF LSM programs: not in a container without privileges, nor in a sandbox that filters bpf(2).',
   MERLON_AGENT_ALREADY_RUNS: 'Stop it first (merlon up, where that started it); a second agent beside it needs a --pin-directory of its own.',
   MERLON_AGENT_PINS_DAMAGED: 'Nothing to do: what still enforces stays until its replacement is in force.',
+  MERLON_AGENT_PINS_LOST: 'Nothing to do: the agent ends, and the next one loads everything anew. Find out who removes pins below --pin-directory.',
   MERLON_AGENT_NOT_ENFORCED: 'The policy asks what this agent has no program for; the rest of it is in force. See which words Hello says under enforced.',
   MERLON_AGENT_TABLE_INVALID: 'The operator and the agent disagree about the table format, or bytes were damaged on the way; the last good table stays.',
   MERLON_AGENT_TABLE_MISSING: 'The operator took the agent to hold a table that it does not hold, and sends it again; if this stays, restart the agent: enforcement goes on meanwhile.',

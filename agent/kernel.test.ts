@@ -48,6 +48,17 @@ test('openKernel() loads, attaches and pins everything where nothing was', () =>
   assert.deepEqual(readdirSync(join(directory, VERSION_DIRECTORY)).toSorted(), [`links-${objectName(fakeObject())}`, 'maps', 'tables'])
 })
 
+test('pins that somebody removes are missed, those that come later too', () => {
+  const kernel = open(withOpen())
+  kernel.onDemand.require(FILE)
+  assert.deepEqual(kernel.lostPins(), [])
+  const links = join(directory, VERSION_DIRECTORY, `links-${objectName(withOpen())}`)
+  rmSync(join(links, 'merlon_file_open'))
+  assert.deepEqual(kernel.lostPins(), ['merlon_file_open'])
+  rmSync(directory, { recursive: true })
+  assert.ok(['bindings', 'tables', 'merlon_exec', 'merlon_file_open'].every((name) => kernel.lostPins().includes(name)))
+})
+
 /* ---- Attached on demand ---- */
 
 const FILE = FLAGS.rules << SECTIONS.indexOf('file')

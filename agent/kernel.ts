@@ -53,6 +53,8 @@ export interface Kernel {
   readonly problems: readonly AgentProblem[]
   /** Lets go of sets that other maps belong to, once this one's maps hold what the operator wants. Returns how many. */
   releaseOthers(): number
+  /** Names of pins that have been here and are gone: what they pinned is let go of, and decides no more. */
+  lostPins(): string[]
   close(): void
 }
 
@@ -243,12 +245,14 @@ interface KernelParts {
 
 function kernel(parts: KernelParts): Kernel {
   ensureDirectory(parts.paths.tables)
+  const onDemand = new OnDemand(parts.native, linksPath(parts.paths, parts.hash))
   return {
     maps: parts.maps,
     origin: parts.origin,
     tablesDirectory: parts.paths.tables,
     object: parts.hash,
-    onDemand: new OnDemand(parts.native, linksPath(parts.paths, parts.hash)),
+    onDemand,
+    lostPins: watchPins(parts, onDemand),
     problems: parts.problems,
     releaseOthers: () => {
       const others = otherSets(parts.paths)
@@ -257,4 +261,14 @@ function kernel(parts: KernelParts): Kernel {
     },
     close: () => { for (const map of Object.values(parts.maps)) map.close() },
   }
+}
+
+function watchPins({ paths, hash }: KernelParts, onDemand: OnDemand): () => string[] {
+  const seen = new Set(SHARED_NAMES.map((name) => join(paths.maps, name)))
+  const look = (): string[] => {
+    for (const name of onDemand.attached()) seen.add(join(linksPath(paths, hash), name))
+    return [...seen].filter((path) => !existsSync(path)).map((path) => basename(path))
+  }
+  look()
+  return look
 }

@@ -25,6 +25,10 @@ test('bytes that are not UTF-8 are replaced, not dropped', () => {
   assert.equal(readEvent(record({ path: new Uint8Array([0x2f, 0xff, 0x61]) }))?.path, '/\ufffda')
 })
 
+test('a byte order mark at the beginning of a name is a part of it', () => {
+  assert.deepEqual(readEvent(record({ args: ['\ufeffls', '\ufeff'] }))?.args, ['\ufeffls', '\ufeff'])
+})
+
 test('records whose lengths disagree are counted, and the next one is found', () => {
   const lying = record()
   view(lying).setUint16(EVENT.path_len, 60_000, true)

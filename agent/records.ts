@@ -30,8 +30,8 @@ export interface KernelEvent {
   readonly args: readonly string[]
 }
 
-// What a process names its files need not be UTF-8, and protobuf's strings must be: other bytes become U+FFFD.
-const decoder = new TextDecoder('utf-8', { fatal: false })
+// What a process names its files need not be UTF-8, and protobuf's strings must be: other bytes become U+FFFD. A byte order mark is a part of the name, too.
+const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 
 /** Splits one batch of native's ring buffer (native/types.ts, openRingBuffer). Records that are shorter than they say are left out and counted. */
 export function readRecords(batch: Uint8Array): { readonly events: KernelEvent[]; readonly malformed: number } {

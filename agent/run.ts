@@ -46,7 +46,7 @@ export async function run(options: AgentOptions, { life, logger }: { readonly li
   let started = false
   const agent = new Agent({
     options, native, kernel: kernel.value, cgroupRoot, abilities, clock: systemClock, logger, verify: (bytes) => verifyTable(bytes, { sha256 }), compileProbe,
-    ...connections, metrics: agentMetrics(metrics),
+    ...connections, metrics: agentMetrics(metrics), giveUp: () => life.stop(EXIT_FAILED),
   })
   observeAgent(metrics, () => agent.state)
   await serveHealthOf({ http, grpcHealth }, { life, logger, metrics, checks: agentChecks(() => (started ? agent.state : undefined), () => connections.enroller?.problem || undefined) })

@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { claimPins } from './single.ts'
 
-test('one claim for each pin directory; it ends with its holder, one that is killed too', async () => {
-  const directory = `/sys/fs/bpf/test-${process.pid}`
-  const code = `import { claimPins } from ${JSON.stringify(new URL('./single.ts', import.meta.url).href)}
-    console.log(await claimPins(${JSON.stringify(directory)}) === undefined ? 'taken' : 'claimed')
-    setInterval(() => {}, 1000)`
-  const other = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [said] = (await once(other.stdout, 'data')) as [Buffer]
-  assert.equal(said.toString(), 'claimed\n')
-  assert.equal(await claimPins(directory), undefined)
-  const beside = await claimPins(`${directory}-beside`)
+test('one claim for each pin directory, beside it; none where no pins can be', async (context) => {
+  const place = mkdtempSync(join(tmpdir(), 'merlon-single-'))
+  context.after(() => rmSync(place, { recursive: true }))
+  const pins = join(place, 'merlon')
+  const first = await claimPins(pins, () => true)
+  assert.ok(first)
+  assert.equal(await claimPins(pins, () => true), undefined)
+  const beside = await claimPins(join(place, 'other'), () => true)
   assert.ok(beside)
   beside.close()
-  other.kill('SIGKILL')
-  await once(other, 'close')
-  const ours = await claimPins(directory)
-  assert.ok(ours)
-  ours.close()
+  first.close()
+  assert.ok(await claimPins(pins))
+  assert.deepEqual(readdirSync(place), [])
 })

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // One agent for each pin directory: two would swap each other's tables and bind each other's containers.
-import { createHash } from 'node:crypto'
-import { createServer, type Server } from 'node:net'
+import { resolve } from 'node:path'
+import { takeSeat, type Seat } from '../runtime/single.ts'
 import type { AgentProblem } from './errors.ts'
+import { isBpffs } from './preflight.ts'
 
-/**
- * Claims a pin directory for this process; undefined: another one has it. The claim is a name among the abstract Unix sockets, which the kernel
- * gives back when the process ends, however it does. It is seen in one network namespace: between pods of a node, Kubernetes sees to it that
- * there is one.
- */
-export function claimPins(pinDirectory: string): Promise<Server | undefined> {
-  const name = createHash('sha256').update(pinDirectory).digest('hex').slice(0, 32)
-  const server = createServer((socket) => socket.destroy())
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
-    server.listen(`\0merlon-agent-${name}`, () => resolve(server.unref()))
-  })
+/** Claims a pin directory for this process; undefined: another one has it. The claim lies beside it, in the same bpffs; elsewhere nobody has anything to claim. */
+export async function claimPins(pinDirectory: string, isPlace: (path: string) => boolean = isBpffs): Promise<Seat | undefined> {
+  const path = resolve(pinDirectory)
+  return isPlace(path) ? takeSeat(`${path}-agents`) : { close: () => {} }
 }
 
 export function alreadyRuns(pinDirectory: string): AgentProblem {

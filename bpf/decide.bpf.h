@@ -206,9 +206,12 @@ static __always_inline int merlon_decide(struct merlon_task *who, struct merlon_
 		return 0;
 	if (head && (head->flags & MERLON_TABLE_TERMINAL))
 		question->tty = BPF_CORE_READ((struct task_struct *)bpf_get_current_task_btf(), signal, tty) ? 2 : 0;
+	merlon_stay();
 	slot = merlon_claim();
-	if (!slot)
+	if (!slot) {
+		merlon_stay_no_longer();
 		return merlon_no_scratch(head, question->op);
+	}
 	merlon_set_object(slot, question);
 	if (head) {
 		reason = merlon_ask(slot, who, question);
@@ -218,6 +221,7 @@ static __always_inline int merlon_decide(struct merlon_task *who, struct merlon_
 	}
 	result = merlon_conclude(slot, who, question, reason);
 	merlon_release(slot);
+	merlon_stay_no_longer();
 	return result;
 }
 

@@ -95,7 +95,10 @@ static __always_inline int merlon_hold(const struct merlon_task *who, const stru
 		MERLON_ERROR(MERLON_FILE_EXEC, ENOSPC);
 		return merlon_not_held(mode);
 	}
-	/* First the signal, then the event: SIGCONT discards a pending SIGSTOP, but cannot undo one that comes later. */
+	/*
+	 * First the signal, then the event: SIGCONT discards a pending SIGSTOP, but cannot undo one that comes later. Not within merlon_stay():
+	 * from v6.14 on the signal would be sent by an interrupt, whenever that comes.
+	 */
 	if (bpf_send_signal_thread(SIGSTOP)) {
 		MERLON_ERROR(MERLON_FILE_EXEC, EINVAL);
 		merlon_release(slot);

@@ -14,9 +14,17 @@ extern void bpf_preempt_enable(void) __ksym __weak;
 /* v6.15: global functions may be called while preemption is off (before, the verifier refuses it). */
 #define MERLON_KERNEL_6_15 ((6 << 16) + (15 << 8))
 
-static __always_inline bool merlon_can_stay(void)
+/* Between these two a task keeps its processor, where the kernel lets it. */
+static __always_inline void merlon_stay(void)
 {
-	return LINUX_KERNEL_VERSION >= MERLON_KERNEL_6_15 && bpf_preempt_disable && bpf_preempt_enable;
+	if (LINUX_KERNEL_VERSION >= MERLON_KERNEL_6_15 && bpf_preempt_disable && bpf_preempt_enable)
+		bpf_preempt_disable();
+}
+
+static __always_inline void merlon_stay_no_longer(void)
+{
+	if (LINUX_KERNEL_VERSION >= MERLON_KERNEL_6_15 && bpf_preempt_disable && bpf_preempt_enable)
+		bpf_preempt_enable();
 }
 
 static __always_inline struct merlon_scratch *merlon_claim_at(__u32 index)
@@ -35,8 +43,8 @@ static long merlon_claim_shared(__u32 i, void *context)
 }
 
 /*
- * A buffer to work in; 0: there is none. A task that is preempted here keeps its buffer, and on a busy processor there are many such: preemption is
- * off meanwhile where it can be, and elsewhere the processor's own buffers are followed by those that all share.
+ * A buffer to work in; 0: there is none. A task that is preempted keeps its buffer, and on a busy processor there are many such: decisions stay on
+ * the processor where they can, and elsewhere its own buffers are followed by those that all share.
  */
 static __always_inline struct merlon_scratch *merlon_claim(void)
 {
@@ -44,25 +52,18 @@ static __always_inline struct merlon_scratch *merlon_claim(void)
 	struct merlon_scratch *slot;
 	int i;
 
-	if (merlon_can_stay())
-		bpf_preempt_disable();
 	for (i = 0; i < MERLON_SCRATCH_PER_CPU; i++) {
 		slot = merlon_claim_at(base + i);
 		if (slot)
 			return slot;
 	}
 	bpf_loop(MERLON_SCRATCH_SHARED, merlon_claim_shared, &index, 0);
-	slot = index < MERLON_SCRATCH_SHARED ? bpf_map_lookup_elem(&scratch, &index) : 0;
-	if (!slot && merlon_can_stay())
-		bpf_preempt_enable();
-	return slot;
+	return index < MERLON_SCRATCH_SHARED ? bpf_map_lookup_elem(&scratch, &index) : 0;
 }
 
 static __always_inline void merlon_release(struct merlon_scratch *slot)
 {
 	__sync_lock_test_and_set(&slot->busy, 0);
-	if (merlon_can_stay())
-		bpf_preempt_enable();
 }
 
 /* ---- Match ---- */

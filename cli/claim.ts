@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One `merlon up` for each state directory. The claim file names the process and its children by pid and start time: a pid alone may
-// belong to somebody else by now.
-import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+// One `merlon up` for each state directory. The claim file names the process and its children.
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-
-export interface ProcessName {
-  readonly pid: number
-  /** Clock ticks between boot and the process's start: field 22 of /proc/PID/stat. */
-  readonly start: string
-}
+import { isAlive, nameProcess, type ProcessName } from '../runtime/process.ts'
+import { takeSeat, type Seat } from '../runtime/single.ts'
 
 export interface ChildName extends ProcessName {
   /** operator, relay, agent */
@@ -20,7 +14,7 @@ interface ClaimFile extends ProcessName {
   readonly children: readonly ChildName[]
 }
 
-/** `pid`: of the `up` that has it; 0 where it has gone again meanwhile. */
+/** `pid`: of the `up` that has it; 0 where it has not said that yet. */
 export type ClaimResult = { readonly ok: true; readonly value: Claim } | { readonly ok: false; readonly pid: number }
 
 export interface Claim {
@@ -36,49 +30,22 @@ export async function claim(stateDir: string): Promise<ClaimResult> {
   const path = join(stateDir, 'up.json')
   const own = await nameProcess(process.pid)
   if (own === undefined) throw new Error('Cannot read /proc/self/stat: is /proc mounted?')
-  const took = await take(path, own)
-  if (!took.ok) return { ok: false, pid: (await readClaim(path))?.pid ?? 0 }
-  const children = took.before?.children ?? []
-  const alive = await Promise.all(children.map(isAlive))
-  return { ok: true, value: new ClaimedFile(path, own, children.filter((_, index) => alive[index])) }
-}
-
-type Took = { readonly ok: true; readonly before: ClaimFile | undefined } | { readonly ok: false }
-
-/**
- * Makes the file ours where there is none, or one of a process that has gone. It is complete from the first moment that it has its name, and what
- * is stale is replaced, never removed: of many that start at once one wins, whatever they have read before.
- */
-async function take(path: string, own: ProcessName): Promise<Took> {
-  const mine = `${path}.${randomUUID()}`
-  await writeFile(mine, JSON.stringify({ ...own, children: [] }), { mode: 0o600 })
+  // The file alone would not do: of two that start at once and find it stale, the second would remove what the first has written.
+  const seat = await takeSeat(join(stateDir, 'claims'))
+  const before = await readClaim(path)
+  if (seat === undefined) return { ok: false, pid: before?.pid ?? 0 }
   try {
-    if (await isLinked(mine, path)) return { ok: true, before: undefined }
-    const before = await readFile(path, 'utf8').then(parseClaim, goneOnly)
-    if (before === undefined || (await isAlive(before))) return { ok: false }
-    // Who may replace it is claimed in turn: one that is killed at this leaves what can be taken over, too.
-    const right = `${path}.after-${before.pid}-${encodeURIComponent(before.start)}`
-    if (!(await take(right, own)).ok) return { ok: false }
-    try {
-      const now = await readClaim(path)
-      if (now?.pid !== before.pid || now.start !== before.start) return { ok: false }
-      await rename(mine, path)
-      return { ok: true, before }
-    } finally {
-      await rm(right, { force: true })
+    // Of a version that knew no seats.
+    if (before !== undefined && (await isAlive(before))) {
+      seat.close()
+      return { ok: false, pid: before.pid }
     }
-  } finally {
-    await rm(mine, { force: true })
-  }
-}
-
-/** Whether the file has a second name now: only one can get it. */
-async function isLinked(path: string, name: string): Promise<boolean> {
-  try {
-    await link(path, name)
-    return true
+    const alive = await Promise.all((before?.children ?? []).map(isAlive))
+    const claimed = new ClaimedFile({ path, own, seat }, (before?.children ?? []).filter((_, index) => alive[index]))
+    await claimed.record([])
+    return { ok: true, value: claimed }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    seat.close()
     throw error
   }
 }
@@ -94,13 +61,15 @@ class ClaimedFile implements Claim {
   readonly leftovers: readonly ChildName[]
   readonly #path: string
   readonly #own: ProcessName
+  readonly #seat: Seat
   #released = false
   /** One write after the other: the last list is the one that stays. */
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(path: string, own: ProcessName, leftovers: readonly ChildName[]) {
+  constructor({ path, own, seat }: { readonly path: string; readonly own: ProcessName; readonly seat: Seat }, leftovers: readonly ChildName[]) {
     this.#path = path
     this.#own = own
+    this.#seat = seat
     this.leftovers = leftovers
   }
 
@@ -114,6 +83,7 @@ class ClaimedFile implements Claim {
     this.#released = true
     await this.#writing
     await rm(this.#path, { force: true })
+    this.#seat.close()
   }
 
   async #write(running: readonly { readonly name: string; readonly pid: number }[]): Promise<void> {
@@ -127,15 +97,7 @@ class ClaimedFile implements Claim {
 
 async function readClaim(path: string): Promise<ClaimFile | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : parseClaim(text)
-}
-
-/** Undefined where the file has gone since it was seen. */
-function goneOnly(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
-}
-
-function parseClaim(text: string): ClaimFile {
+  if (text === undefined) return undefined
   try {
     const read = JSON.parse(text) as Partial<ClaimFile>
     if (typeof read.pid === 'number' && typeof read.start === 'string') return { pid: read.pid, start: read.start, children: read.children ?? [] }
@@ -143,17 +105,4 @@ function parseClaim(text: string): ClaimFile {
     // Half a file is what a crash leaves: nobody's claim.
   }
   return { pid: 0, start: '', children: [] }
-}
-
-export async function isAlive(name: ProcessName): Promise<boolean> {
-  return (await nameProcess(name.pid))?.start === name.start
-}
-
-export async function nameProcess(pid: number): Promise<ProcessName | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  // The second field is the command in parentheses and may contain anything: count from the last closing one.
-  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const start = fields?.[19]
-  if (start === undefined || fields?.[0] === 'Z') return undefined
-  return { pid, start }
 }

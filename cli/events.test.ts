@@ -158,6 +158,7 @@ test('a reader that goes away ends it quietly', async (context) => {
 test('what cannot be used is said, and nothing is tried', async (context) => {
   const wrong = [
     [['nowhere'], /Cannot use address "nowhere"/], [['127.0.0.1:99999'], /Cannot use address/], [['127.0.0.1:1', '-l', 'app'], /--label "app": it is KEY=VALUE/],
+    [['127.0.0.1:1', '--operation', 'open'], /--operation "open": use Process, File, Network/],
     [['127.0.0.1:1', '--tls', '/nowhere'], /Cannot use --tls \/nowhere: ENOENT/],
   ] as const
   for (const [[address, ...args], expected] of wrong) {

@@ -19,7 +19,7 @@ nodes are missing and the state of the connection go to stderr.
   --pod PREFIX           only pods whose name begins so
   --container NAME       only this container
   -l, --label KEY=VALUE  only pods with this label; may be repeated
-  --operation NAME       only this operation: Process, File, ...
+  --operation NAME       only this operation: Process, File, Network, ...
   --policy NAME          only what this policy decided
   --source TEXT          only where the source has this text in it
   --resource TEXT        only where the resource has this text in it
@@ -29,6 +29,9 @@ nodes are missing and the state of the connection go to stderr.
 
 Each compact line: verdict, time (UTC), namespace/pod/container, process, operation, resource, policy.
 `
+
+/** KubeArmor's. A word that is none would be waited for without end. */
+const OPERATIONS = ['Process', 'File', 'Network', 'Capabilities', 'Syscall', 'Device', 'NetworkFirewall', 'AlertThreshold']
 
 interface Wanted {
   readonly namespace: string | undefined
@@ -66,6 +69,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const { address, namespace, pod, container, operation, policy, source, resource, label: labels } = values
   const parsed = parseAddress(address)
   if (!parsed.ok) throw new UsageError(parsed.message)
+  if (operation !== undefined && !OPERATIONS.some((each) => each.toLowerCase() === operation.toLowerCase())) readChoice('operation', operation, OPERATIONS)
   const wrong = labels.find((label) => !/^[^=]+=/.test(label))
   if (wrong !== undefined) throw new UsageError(`Cannot use --label ${JSON.stringify(wrong)}: it is KEY=VALUE`)
   const wanted: Wanted = { namespace, pod, container, operation, policy, source, resource, labels }

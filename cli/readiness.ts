@@ -11,8 +11,8 @@ const START_MS = 600_000
 
 /** It listens, and it has written its first status. */
 export async function operatorReady(address: string, statusFile: string, signal: AbortSignal): Promise<boolean> {
-  const since = systemClock.now()
-  return poll(START_MS, signal, async () => (await answers(address)) && (await freshStatus(statusFile, since)) !== undefined)
+  const before = await timeOf(statusFile)
+  return poll(START_MS, signal, async () => (await answers(address)) && (await freshStatus(statusFile, before)) !== undefined)
 }
 
 /** It answers a HealthCheck as KubeArmor's clients send it. */
@@ -27,14 +27,20 @@ export async function relayReady(address: string, signal: AbortSignal): Promise<
 
 /** The operator has an acknowledgement from it: what is to be in force is in force. */
 export async function agentReady(statusFile: string, signal: AbortSignal): Promise<boolean> {
-  const since = systemClock.now()
-  return poll(START_MS, signal, async () => (await freshStatus(statusFile, since))?.nodes.some(isCurrent) === true)
+  const before = await timeOf(statusFile)
+  return poll(START_MS, signal, async () => (await freshStatus(statusFile, before))?.nodes.some(isCurrent) === true)
 }
 
-/** The status, unless it is one that an earlier run left. */
-async function freshStatus(file: string, since: number): Promise<Status | undefined> {
+/** The status, unless it is the one that an earlier run left. The clock does not tell: at boot it is often set, forwards or backwards. */
+async function freshStatus(file: string, before: string | undefined): Promise<Status | undefined> {
   const read = await readStatus(file)
-  return read.ok && Date.parse(read.value.time) >= since ? read.value : undefined
+  return read.ok && read.value.time !== before ? read.value : undefined
+}
+
+/** When the status was written. */
+async function timeOf(file: string): Promise<string | undefined> {
+  const read = await readStatus(file)
+  return read.ok ? read.value.time : undefined
 }
 
 async function poll(limitMs: number, signal: AbortSignal, isReady: () => Promise<boolean>): Promise<boolean> {

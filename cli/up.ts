@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
 import { parseAddress } from '../runtime/address.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import { sleep, systemClock } from '../runtime/clock.ts'
 import { formatText } from '../runtime/log.ts'
 import { readable } from './child-output.ts'
-import { claim, isAlive, type Claim } from './claim.ts'
+import { isAlive } from '../runtime/process.ts'
+import { claim, type Claim } from './claim.ts'
 import { programPath } from './program.ts'
 import { checkDirectory, readHostFacts, shortcomings } from './preflight.ts'
 import { agentReady, operatorReady, relayReady } from './readiness.ts'
@@ -95,11 +96,19 @@ function sayer(settings: Settings, io: Io): Say {
   }
 }
 
+/** What lies there is believed, and the compiled code among it is run: nobody else may write to it. */
+async function makeOwn(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const { uid, mode } = await stat(directory)
+  if (uid !== process.getuid?.()) throw new Error(`it belongs to user ${uid}`)
+  if (mode & 0o022) throw new Error(`others may write to it (mode ${(mode & 0o7777).toString(8)})`)
+}
+
 async function takeStateDirectory(stateDir: string, say: Say): Promise<Claim> {
-  const claimed = await mkdir(stateDir, { recursive: true, mode: 0o700 })
+  const claimed = await makeOwn(stateDir)
     .then(() => claim(stateDir))
     .catch((error: Error) => {
-      throw new TroubleError('MERLON_CLI_STATE_DIRECTORY', `Cannot use the state directory ${stateDir}: ${error.message}: make it writable, or choose another --state-dir`, { cause: error })
+      throw new TroubleError('MERLON_CLI_STATE_DIRECTORY', `Cannot use the state directory ${stateDir}: ${error.message}: make it writable, for root alone, or choose another --state-dir`, { cause: error })
     })
   if (!claimed.ok) {
     const pid = claimed.pid === 0 ? '' : ` (pid ${claimed.pid})`

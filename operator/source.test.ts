@@ -300,6 +300,21 @@ describe('DirectorySource, files with errors', { timeout: 600_000 }, () => {
     assert.equal(bench.names(), 'b', 'what was removed meanwhile does not come back')
   })
 
+  it('keeps what a file said that is empty now, through a restart too, until it is removed; one that never said anything may be empty', async () => {
+    bench.write('a.yaml', policyText({ name: 'a' }))
+    bench.write('b.yaml', '')
+    await bench.source.start()
+    assert.deepEqual(bench.findings, [])
+    bench.write('a.yaml', '\n')
+    await bench.until((snapshot) => snapshot.stale.length === 1)
+    assert.deepEqual([bench.names(), ...bench.findings.map(({ code }) => code)], ['a', 'MERLON_OPERATOR_FILE_EMPTY', 'MERLON_OPERATOR_LAST_GOOD'])
+    bench.restart()
+    await bench.source.start()
+    assert.equal(bench.names(), 'a')
+    unlinkSync(bench.path('a.yaml'))
+    await bench.until(() => bench.names() === '')
+  })
+
   it('forgets the last good version with the file', async () => {
     bench.write('a.yaml', policyText({ name: 'a' }))
     await bench.source.start()

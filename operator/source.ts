@@ -138,9 +138,11 @@ export class DirectorySource {
   /** Reads one file. False when it changed meanwhile. */
   async #take(file: FoundFile): Promise<boolean> {
     const { library, logger } = this.#options
-    const read = await readManifests(file, library)
-    if (read === undefined) return false
-    const before = this.#known.get(file.path) ?? (isGood(read) ? undefined : await this.#recall(file))
+    const found = await readManifests(file, library)
+    if (found === undefined) return false
+    const isEmpty = isGood(found) && found.text.trim() === ''
+    const before = this.#known.get(file.path) ?? (isGood(found) && !isEmpty ? undefined : await this.#recall(file))
+    const read = isEmpty && before !== undefined && holdsAnything(before) ? emptied(file) : found
     const now = inForce(file, before, read)
     this.#known.set(file.path, now)
     if (isGood(read)) await this.#keep(file.path, read.text)
@@ -222,6 +224,19 @@ export class DirectorySource {
   }
 }
 
+function holdsAnything({ policies, namespaces, pods, nodes = [], settings = [] }: Manifests): boolean {
+  return [policies, namespaces, pods, nodes, settings].some(({ length }) => length > 0)
+}
+
+/** An editor writes so on a full disk, and so does everybody between truncating a file and writing it: nobody's wish to enforce nothing. */
+function emptied({ path }: FoundFile): Manifests & { readonly text: string } {
+  return refused(path, 'MERLON_OPERATOR_FILE_EMPTY', 'there is nothing in the file any more', 'write it again, or remove it: that ends what it said')
+}
+
+function refused(file: string, code: string, message: string, hint: string): Manifests & { readonly text: string } {
+  return { policies: [], refused: [], namespaces: [], pods: [], findings: [fileFinding(code, file, message, hint)], text: '' }
+}
+
 function identityOf(path: string): string {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false })
   // A new directory often gets the number of the one that was removed.
@@ -230,8 +245,7 @@ function identityOf(path: string): string {
 
 /** Undefined when the file changed while it was read, or went away. */
 async function readManifests(file: FoundFile, library: Pick<PolicyLibrary, 'read'>): Promise<(Manifests & { readonly text: string }) | undefined> {
-  const refused = (code: string, message: string, hint: string): Manifests & { text: string } => ({ policies: [], refused: [], namespaces: [], pods: [], findings: [fileFinding(code, file.path, message, hint)], text: '' })
-  if (file.bytes > BYTES_MAX) return refused('MERLON_OPERATOR_FILE_TOO_LARGE', `the file has ${file.bytes} bytes`, `split it: a file may have ${BYTES_MAX} bytes`)
+  if (file.bytes > BYTES_MAX) return refused(file.path, 'MERLON_OPERATOR_FILE_TOO_LARGE', `the file has ${file.bytes} bytes`, `split it: a file may have ${BYTES_MAX} bytes`)
   let bytes: Buffer
   try {
     bytes = await readFile(file.path)
@@ -239,17 +253,17 @@ async function readManifests(file: FoundFile, library: Pick<PolicyLibrary, 'read
     if ([now.dev, now.ino, now.size, now.mtimeNs, now.ctimeNs].join(':') !== file.fingerprint) return undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    return refused('MERLON_OPERATOR_FILE_UNREADABLE', `cannot read the file: ${(error as Error).message}`, 'let the operator read it, or remove it')
+    return refused(file.path, 'MERLON_OPERATOR_FILE_UNREADABLE', `cannot read the file: ${(error as Error).message}`, 'let the operator read it, or remove it')
   }
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    return refused('MERLON_OPERATOR_FILE_NOT_TEXT', 'the file is not UTF-8 text', 'save it as UTF-8')
+    return refused(file.path, 'MERLON_OPERATOR_FILE_NOT_TEXT', 'the file is not UTF-8 text', 'save it as UTF-8')
   }
   try {
     return { ...library.read(text, file.path), text }
   } catch (error) {
-    return refused('MERLON_OPERATOR_INTERNAL', `cannot read the manifests: ${(error as Error).message}`, 'report this defect, with the file')
+    return refused(file.path, 'MERLON_OPERATOR_INTERNAL', `cannot read the manifests: ${(error as Error).message}`, 'report this defect, with the file')
   }
 }

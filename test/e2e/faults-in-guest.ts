@@ -48,6 +48,7 @@ test('what cannot be started says why, in a line, and ends with 2', async () => 
     [['up', '/nowhere'], /There is no directory \/nowhere: create it.*MERLON_CLI_NO_DIRECTORY/],
     [['up', join(EXAMPLE, 'web.yaml')], /is not a directory: name the directory that the file is in/],
     [['up', EXAMPLE, '--state-dir', '/dev/null/merlon'], /Cannot use the state directory \/dev\/null\/merlon: ENOTDIR.*choose another --state-dir/],
+    [['up', EXAMPLE, '--state-dir', '/tmp'], /Cannot use the state directory \/tmp: others may write to it \(mode 1777\)/],
     [['up', EXAMPLE, '--state-dir', '/proc/merlon'], /Cannot use the state directory \/proc\/merlon: ENOENT/],
   ]
   for (const [args, said] of refused) {
@@ -224,6 +225,15 @@ test('kill -9 of relay and agent: the kernel goes on, each comes back', async ()
   await assertBlocked('while agent and relay were dead')
   await running().until((line) => /relay: Listening/.test(line), SECONDS, from)
   await running().until((line) => /agent: Started.*kernelSide=adopted/.test(line), SECONDS, from)
+})
+
+test('pins removed by hand: that is noticed and said, and the next agent loads everything anew', async () => {
+  const from = running().count
+  assert.equal((await run('rm', ['-r', '/sys/fs/bpf/merlon'], '/')).status, 0)
+  await running().until((line) => /agent: .*Somebody has removed pins/.test(line), SECONDS, from)
+  await running().until((line) => /agent: Started.*kernelSide=fresh/.test(line), SECONDS, from)
+  const end = Date.now() + SECONDS * 1000
+  while (!isRefused((await container?.exec('find /etc -maxdepth 0')) ?? { status: 0, output: '' })) assert.ok(Date.now() < end, 'it is not enforced again')
 })
 
 test('kill -9 of merlon up: the next one stops what was left, adopts the kernel side and is ready', async () => {
