@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Run inside a guest, by faults.test.ts: merlon up when things go wrong, one after the other, each on what the one before left.
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -43,12 +43,15 @@ after(async () => {
 })
 
 test('what cannot be started says why, in a line, and ends with 2', async () => {
+  const open = join(directory, 'open')
+  mkdirSync(open)
+  chmodSync(open, 0o1777)
   const refused: readonly (readonly [readonly string[], RegExp])[] = [
     [['up'], /Name the directory that holds the policies/],
     [['up', '/nowhere'], /There is no directory \/nowhere: create it.*MERLON_CLI_NO_DIRECTORY/],
     [['up', join(EXAMPLE, 'web.yaml')], /is not a directory: name the directory that the file is in/],
     [['up', EXAMPLE, '--state-dir', '/dev/null/merlon'], /Cannot use the state directory \/dev\/null\/merlon: ENOTDIR.*choose another --state-dir/],
-    [['up', EXAMPLE, '--state-dir', '/tmp'], /Cannot use the state directory \/tmp: others may write to it \(mode 1777\)/],
+    [['up', EXAMPLE, '--state-dir', open], /Cannot use the state directory .*: others may write to it \(mode 1777\)/],
     [['up', EXAMPLE, '--state-dir', '/proc/merlon'], /Cannot use the state directory \/proc\/merlon: ENOENT/],
   ]
   for (const [args, said] of refused) {
