@@ -212,7 +212,7 @@ static void load(const char *path)
 	config = s.st_ino;
 	map = bpf_object__find_map_by_name(object, ".rodata.config");
 	check(map && bpf_map__set_initial_value(map, &config, sizeof(config)) == 0, "set .rodata.config");
-	bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "scratch"), 16);
+	bpf_map__set_max_entries(bpf_object__find_map_by_name(object, "scratch"), MERLON_SCRATCH_SHARED + MERLON_SCRATCH_PER_CPU * libbpf_num_possible_cpus());
 	check(bpf_object__load(object) == 0, "load object");
 	bpf_object__for_each_program(program, object)
 		if (strcmp(bpf_program__name(program), ON_DEMAND))

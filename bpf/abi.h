@@ -60,6 +60,10 @@ enum merlon_op {
  * scratch     ARRAY                u32 slot                private to the programs
  */
 
+/* The map `scratch` has so many entries that all processors share, and after them so many of each possible processor: whoever loads the programs sets its size. */
+#define MERLON_SCRATCH_SHARED 64
+#define MERLON_SCRATCH_PER_CPU 4
+
 enum merlon_binding_kind {
 	MERLON_BIND_CONTAINER = 1, /* a container's or a pod's cgroup: start-up code of its runtime is recognised */
 	MERLON_BIND_PLAIN = 2,     /* any other cgroup (canary, service) */

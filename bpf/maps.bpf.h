@@ -145,8 +145,6 @@ struct {
  * BPF program runs), and more that all CPUs share: since v7.0 x86 has no kernels any more that are not preempted, and before that there is
  * preempt=full. From v6.15 on one for each CPU would do (merlon_claim). All in use: the operation is undecidable, which is counted.
  */
-#define MERLON_SCRATCH_PER_CPU 4
-#define MERLON_SCRATCH_SHARED 64
 #define MERLON_EVENT_TEXT (3 * MERLON_PATH_MAX + MERLON_ARGS_MAX)
 
 /* Where the last walk ended. */
