@@ -51,7 +51,7 @@ affinity: {{- toYaml . | nindent 2 }}
 {{/* Five minutes to start: a node that is overloaded is not helped by starting again and again. */}}
 {{- define "merlon.health" -}}
 startupProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 150}
-livenessProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3}
+livenessProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 20, timeoutSeconds: 15, failureThreshold: 5}
 {{- end }}
 
 {{/* Certificates: the operator's authority, from the ConfigMap that the operator writes, and a token for it alone. */}}
