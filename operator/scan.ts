@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One walk over a directory of manifests: which files there are now, and which directories have to be watched to hear of changes.
+import { statSync } from 'node:fs'
 import { lstat, readdir, realpath, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -34,18 +35,18 @@ const WALKS_MAX = 5
 export async function scan(root: string, onDirectory: (path: string) => void, walks = WALKS_MAX): Promise<Scan> {
   const walk = new Walk(onDirectory)
   const top = await realpath(root)
-  const before = await identityOf(top)
+  const before = identityOf(top)
   await walk.enter(root, top, 0)
   const problem = walk.unreadable.find((entry) => entry.path === root)
   if (problem) throw new Error(problem.message)
-  if ((await identityOf(await realpath(root))) !== before && walks > 1) return scan(root, onDirectory, walks - 1)
+  if (identityOf(await realpath(root)) !== before && walks > 1) return scan(root, onDirectory, walks - 1)
   return { files: new Map([...walk.files].toSorted(([a], [b]) => (a < b ? -1 : 1))), directories: walk.directories, unreadable: walk.unreadable }
 }
 
-/** A new directory often gets the number of the one that was removed. */
-async function identityOf(path: string): Promise<string> {
-  const { dev, ino, birthtimeNs } = await stat(path, { bigint: true })
-  return [dev, ino, birthtimeNs].join(':')
+/** Of a directory, as long as it is the same one. A new directory often gets the number of the one that was removed. */
+export function identityOf(path: string): string {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return `${found?.dev}:${found?.ino}:${found?.birthtimeNs}`
 }
 
 class Walk {

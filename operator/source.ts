@@ -2,13 +2,13 @@
 // A directory of manifests, kept in step. inotify only says when to look: every look compares the whole directory with what is known, so a lost
 // or doubled event costs nothing but time.
 import { readFile, stat } from 'node:fs/promises'
-import { statSync, watch, type FSWatcher } from 'node:fs'
+import { watch, type FSWatcher } from 'node:fs'
 import type { Finding } from '../policy/types.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Manifests, PolicyLibrary } from './library.ts'
 import type { LastGood } from './last-good.ts'
-import { scan, type FoundFile, type Scan } from './scan.ts'
+import { identityOf, scan, type FoundFile, type Scan } from './scan.ts'
 import { combine, fileFinding, inForce, isGood, type KnownFile, type Snapshot } from './files.ts'
 
 export interface SourceOptions {
@@ -29,7 +29,7 @@ export interface SourceOptions {
 }
 
 const BYTES_MAX = 8 * 1024 * 1024
-/** An editor that saves in place empties the file first: one that has only now become empty is still being written, however busy the machine. */
+/** An editor that saves in place empties the file first: one that has only now become empty is still being written, however busy the machine, and nothing is said of it. */
 const EMPTIED_QUIET_MS = 1_000
 /** In a directory that never rests something is said nevertheless. */
 const LOOKS_MAX = 5
@@ -235,12 +235,6 @@ function emptied({ path }: FoundFile): Manifests & { readonly text: string } {
 
 function refused(file: string, code: string, message: string, hint: string): Manifests & { readonly text: string } {
   return { policies: [], refused: [], namespaces: [], pods: [], findings: [fileFinding(code, file, message, hint)], text: '' }
-}
-
-function identityOf(path: string): string {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
-  // A new directory often gets the number of the one that was removed.
-  return `${found?.dev}:${found?.ino}:${found?.birthtimeNs}`
 }
 
 /** Undefined when the file changed while it was read, or went away. */
