@@ -143,7 +143,7 @@ struct {
 /*
  * Buffers for paths and events. A program that is preempted keeps its slot, so there are several for each CPU (a task cannot migrate while a
  * BPF program runs), and more that all CPUs share: since v7.0 x86 has no kernels any more that are not preempted, and before that there is
- * preempt=full. From v6.15 on one for each CPU would do (merlon_claim). All in use: the operation is undecidable, which is counted.
+ * preempt=full. From v6.15 on one for each CPU would do (merlon_stay). All in use: the operation is undecidable, which is counted.
  */
 #define MERLON_EVENT_TEXT (3 * MERLON_PATH_MAX + MERLON_ARGS_MAX)
 

@@ -30,25 +30,25 @@ export class Assigner {
     const { world, decider } = this.#options
     const found = world.find(entry.reported, state.facts.node)
     if (!found && isStranger(entry.reported)) return
+    const identified = entry.identified ?? identify(entry.reported, found, factsOf(state, world))
     state.nameless.delete(entry.id)
-    if (found && isNameless(entry.reported, found, (id) => state.entries.has(id)) && this.#haveOwnRules(state, entry, found)) {
+    if (found && isNameless(entry.reported, found, (id) => state.entries.has(id)) && this.#haveOwnRules(entry, identified, found)) {
       state.nameless.add(entry.id)
       return
     }
-    entry.identified ??= identify(entry.reported, found, factsOf(state, world))
-    entry.holds = found !== undefined && isPodItself(entry.reported) && this.#haveOwnRules(state, entry, found)
-    const inputs = this.#inputsOf(entry, entry.identified)
-    entry.key = decider.key(inputs, entry.identified.workload)
+    entry.identified = identified
+    const inputs = this.#inputsOf(entry, identified)
+    entry.key = decider.key(inputs, identified.workload)
     const decision = this.#decide(entry, inputs)
-    if (decision) this.#record(state, entry, decision)
+    const holds = found !== undefined && isPodItself(entry.reported) && this.#haveOwnRules(entry, identified, found)
+    if (decision) this.#record(state, entry, { decision, holds })
     else state.compiling.add(entry.id)
   }
 
   /** Of pods that an API has: nobody else would say later which container is which. */
-  #haveOwnRules(state: NodeState, { reported, identified }: Entry, found: FoundPod): boolean {
+  #haveOwnRules({ reported }: Entry, { workload }: Identified, found: FoundPod): boolean {
     const { world, library } = this.#options
     if (world.pod(reported.pod_uid) !== found.pod) return false
-    const { workload } = identified ?? identify(reported, found, factsOf(state, world))
     return haveOwnRules(found.pod, workload, world.candidates(workload), { selects: library.selects, settings: world.settings })
   }
 
@@ -58,8 +58,8 @@ export class Assigner {
     return { policies: entry.selecting, postures: world.posturesOf(workload), selection: world.settings, policySwitch: workload.policy ?? 'enabled' }
   }
 
-  #record(state: NodeState, entry: Entry, decision: Decision): void {
-    const { id, reported, identified, holds, selecting: policies = [] } = entry
+  #record(state: NodeState, entry: Entry, { decision, holds }: { readonly decision: Decision; readonly holds: boolean }): void {
+    const { id, reported, identified, selecting: policies = [] } = entry
     const before = state.desired.get(id)
     const profile = decision.ok ? decision.profile : before?.profile
     state.version += 1

@@ -32,8 +32,6 @@ export interface Entry {
   isExpected: boolean
   /** Who it is; undefined: to be found out. */
   identified: Identified | undefined
-  /** Of a pod: see DesiredBinding. */
-  holds: boolean
   /** Policies that select it; undefined: to be found out. */
   selecting: readonly Policy[] | undefined
   /** Of its decision. */

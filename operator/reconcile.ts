@@ -195,7 +195,7 @@ export class Reconciler {
   }
 
   #upsert(state: NodeState, reported: ReportedWorkload, isExpected: boolean): void {
-    const entry = { id: reported.id, reported, isExpected, identified: undefined, holds: false, selecting: undefined, key: '' }
+    const entry = { id: reported.id, reported, isExpected, identified: undefined, selecting: undefined, key: '' }
     state.entries.set(reported.id, entry)
     this.#mark(state, entry, {})
     // Once all of a pod's containers are there, the one without a name is its sandbox.
